@@ -1,0 +1,187 @@
+// Vectors of the width the translation unit is compiled for, through the vector extensions of GCC and Clang.
+//
+// Everything above this file is written once: the compiler flags of an instruction-set level decide how wide a
+// vector is and how many of them a register tile may hold.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <iterator>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+namespace schurscope {
+
+#if defined(__AVX512F__)
+inline constexpr int vector_bytes = 64;
+#elif defined(__AVX__)
+inline constexpr int vector_bytes = 32;
+#else
+inline constexpr int vector_bytes = 16;
+#endif
+
+template <class T>
+struct VectorOf;
+
+template <>
+struct VectorOf<float> {
+  typedef float type __attribute__((vector_size(vector_bytes)));
+  typedef std::int32_t bits __attribute__((vector_size(vector_bytes)));
+};
+
+template <>
+struct VectorOf<double> {
+  typedef double type __attribute__((vector_size(vector_bytes)));
+  typedef std::int64_t bits __attribute__((vector_size(vector_bytes)));
+};
+
+template <class T>
+using Vec = typename VectorOf<T>::type;
+template <class T>
+using Bits = typename VectorOf<T>::bits;
+
+/// Elements in one vector.
+template <class T>
+inline constexpr int lanes = vector_bytes / static_cast<int>(sizeof(T));
+
+template <class T>
+inline Vec<T> broadcast(T value) {
+  return value - Vec<T>{};
+}
+
+template <class T>
+inline Vec<T> load(const T* aligned) {
+  return *reinterpret_cast<const Vec<T>*>(aligned);
+}
+
+template <class T>
+inline void store(T* aligned, Vec<T> value) {
+  *reinterpret_cast<Vec<T>*>(aligned) = value;
+}
+
+template <class T>
+inline Bits<T> as_bits(Vec<T> value) {
+  Bits<T> bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+template <class T>
+inline Vec<T> from_bits(Bits<T> bits) {
+  Vec<T> value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+/// The smaller of a and b, element by element; b where either is NaN (what the x86 instruction does, which compilers
+/// do not make of a comparison when they must honour NaN).
+template <class T>
+inline Vec<T> minimum(Vec<T> a, Vec<T> b) {
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<T, float>) return _mm512_min_ps(a, b);
+  else return _mm512_min_pd(a, b);
+#elif defined(__AVX__)
+  if constexpr (std::is_same_v<T, float>) return _mm256_min_ps(a, b);
+  else return _mm256_min_pd(a, b);
+#elif defined(__SSE2__)
+  if constexpr (std::is_same_v<T, float>) return _mm_min_ps(a, b);
+  else return _mm_min_pd(a, b);
+#else
+  return a < b ? a : b;
+#endif
+}
+
+namespace detail {
+
+template <class V, std::size_t... I>
+inline V zip_low(V a, V b, std::index_sequence<I...>) {
+  constexpr std::size_t n = sizeof...(I);
+#if defined(__clang__) || __GNUC__ >= 12
+  return __builtin_shufflevector(a, b, (static_cast<int>(I % 2 ? n + I / 2 : I / 2))...);
+#else
+  return V{(I % 2 ? b[I / 2] : a[I / 2])...};
+#endif
+}
+
+template <class V, std::size_t... I>
+inline V zip_high(V a, V b, std::index_sequence<I...>) {
+  constexpr std::size_t n = sizeof...(I);
+#if defined(__clang__) || __GNUC__ >= 12
+  return __builtin_shufflevector(a, b, (static_cast<int>(I % 2 ? n + n / 2 + I / 2 : n / 2 + I / 2))...);
+#else
+  return V{(I % 2 ? b[n / 2 + I / 2] : a[n / 2 + I / 2])...};
+#endif
+}
+
+}  // namespace detail
+
+/// Transpose the square of `lanes<T>` vectors in place: log2(lanes) perfect shuffles of its rows.
+template <class T>
+inline void transpose_square(Vec<T> (&rows)[lanes<T>]) {
+  constexpr int n = lanes<T>;
+  constexpr auto index = std::make_index_sequence<static_cast<std::size_t>(n)>{};
+#pragma GCC unroll 4
+  for (int stage = 1; stage < n; stage *= 2) {
+    Vec<T> shuffled[n];
+#pragma GCC unroll 8
+    for (int i = 0; i < n / 2; ++i) {
+      shuffled[2 * i] = detail::zip_low(rows[i], rows[i + n / 2], index);
+      shuffled[2 * i + 1] = detail::zip_high(rows[i], rows[i + n / 2], index);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < n; ++i) rows[i] = shuffled[i];
+  }
+}
+
+/// A zeroed array on a cache line's boundary that never shrinks: scratch that is sized once and used many times.
+template <class T>
+class AlignedBuffer {
+  static_assert(std::is_trivially_copyable_v<T>);
+  static constexpr std::align_val_t alignment{64};
+
+ public:
+  AlignedBuffer() = default;
+  explicit AlignedBuffer(std::size_t size) { resize(size); }
+  AlignedBuffer(const AlignedBuffer&) = delete;
+  AlignedBuffer& operator=(const AlignedBuffer&) = delete;
+  AlignedBuffer(AlignedBuffer&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~AlignedBuffer() { ::operator delete(data_, alignment); }
+
+  /// Room for `size` elements, all zero; what was there is lost.
+  void resize(std::size_t size) {
+    if (size > size_) {
+      void* fresh = ::operator new(size * sizeof(T), alignment);
+      ::operator delete(data_, alignment);
+      data_ = static_cast<T*>(fresh);
+      size_ = size;
+    }
+    clear();
+  }
+  void clear() {
+    if (size_ > 0) std::memset(data_, 0, size_ * sizeof(T));
+  }
+
+  T* data() { return data_; }
+  const T* data() const { return data_; }
+  std::size_t size() const { return size_; }
+  T& operator[](std::size_t i) { return data_[i]; }
+  const T& operator[](std::size_t i) const { return data_[i]; }
+
+ private:
+  T* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace schurscope

@@ -1,0 +1,202 @@
+// The one kernel: products of a small matrix with a panel, in register tiles.
+//
+// A panel holds up to `max_vectors` vectors of trials side by side: element (k, trial) of a panel of V vectors lies at
+// k * V * lanes + trial. A tile is `tile_rows` rows by V vectors of results, all in registers: per inner index it loads
+// V vectors of the panel and broadcasts one weight per row, so that 4 × 4 takes 8 loads to 16 multiply-adds, and the
+// 16 independent sums hide the latency of the multiply-add. With 16 vector registers there is room for 4 × 3 or 4 × 2.
+// Rows of four divide most widths in use; the remainder runs through the same code with fewer rows.
+#pragma once
+
+#include <algorithm>
+#include <type_traits>
+
+#include "schurscope/simd.hpp"
+
+namespace schurscope {
+
+using Index = std::ptrdiff_t;
+
+#if defined(__AVX512F__) || defined(__aarch64__)
+inline constexpr int max_vectors = 4;
+#elif defined(__AVX__)
+inline constexpr int max_vectors = 3;
+#else
+inline constexpr int max_vectors = 2;
+#endif
+inline constexpr int tile_rows = 4;
+
+/// Trials in a full panel.
+template <class T>
+inline constexpr int panel_lanes = max_vectors * lanes<T>;
+
+/// The inner dimension is cut into pieces of this length, so that the piece of the panel that all row blocks read
+/// (192 rows of 256 bytes) stays in the first-level cache.
+inline constexpr Index inner_block = 192;
+
+/// A row-major matrix that is read one row at a time.
+template <class T>
+struct MatrixView {
+  const T* data;
+  Index rows, cols, row_stride;
+  const T* row(Index i) const { return data + i * row_stride; }
+};
+
+/// Weights stored in the order in which the tiles read them: blocks of tile_rows rows, inner index by inner index.
+template <class T>
+class PackedMatrix {
+ public:
+  /// Start an empty matrix of the given shape; `put` fills it.
+  void reset(Index rows, Index depth) {
+    rows_ = rows;
+    depth_ = depth;
+    data_.resize(static_cast<std::size_t>(rows * depth));
+  }
+  void put(Index row, Index k, T value) {
+    const Index first = row - row % tile_rows;
+    const Index height = std::min<Index>(tile_rows, rows_ - first);
+    data_[static_cast<std::size_t>(first * depth_ + k * height + (row - first))] = value;
+  }
+  /// Columns [column, column + a.cols) become those of `a`.
+  void put(const MatrixView<T>& a, Index column) {
+    for (Index i = 0; i < a.rows; ++i) {
+      for (Index k = 0; k < a.cols; ++k) put(i, column + k, a.row(i)[k]);
+    }
+  }
+  /// The same with the transpose of `a`.
+  void put_transposed(const MatrixView<T>& a, Index column) {
+    for (Index i = 0; i < a.rows; ++i) {
+      for (Index k = 0; k < a.cols; ++k) put(k, column + i, a.row(i)[k]);
+    }
+  }
+  Index rows() const { return rows_; }
+  Index depth() const { return depth_; }
+  const T* block(Index first_row) const { return data_.data() + first_row * depth_; }
+
+ private:
+  AlignedBuffer<T> data_;
+  Index rows_ = 0, depth_ = 0;
+};
+
+namespace detail {
+
+template <int R, int V, class T>
+struct Tile {
+  Vec<T> sum[R][V];
+};
+
+/// tile[r][v] += sum_k a[k * k_stride + r * r_stride] x[k][v]
+template <int R, int V, class T>
+inline __attribute__((always_inline)) void accumulate(Tile<R, V, T>& tile, const T* a, Index r_stride, Index k_stride,
+                                                      const T* x, Index x_stride, Index depth) {
+  for (Index k = 0; k < depth; ++k) {
+    Vec<T> row[V];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) row[v] = load(x + v * lanes<T>);
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) {
+      const Vec<T> weight = broadcast(a[r * r_stride]);
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) tile.sum[r][v] += weight * row[v];
+    }
+    a += k_stride;
+    x += x_stride;
+  }
+}
+
+template <int R, int V, class T>
+inline __attribute__((always_inline)) void load_tile(Tile<R, V, T>& tile, const T* from, Index stride) {
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) tile.sum[r][v] = load(from + r * stride + v * lanes<T>);
+  }
+}
+
+template <int R, int V, class T>
+inline __attribute__((always_inline)) void store_tile(const Tile<R, V, T>& tile, T* to, Index stride) {
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) store(to + r * stride + v * lanes<T>, tile.sum[r][v]);
+  }
+}
+
+template <int R, int V, class T, class Finish>
+inline void multiply_rows(const T* a, const T* panel, Index first, Index last, Index depth, Index row, T* out,
+                          const Finish& finish) {
+  constexpr Index width = V * lanes<T>;
+  Tile<R, V, T> tile{};
+  if (first > 0) load_tile(tile, out + row * width, width);
+  accumulate(tile, a + first * R, 1, R, panel + first * width, width, last - first);
+  if (last < depth) {
+    store_tile(tile, out + row * width, width);
+    return;
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      const Index at = (row + r) * width + v * lanes<T>;
+      store(out + at, finish(tile.sum[r][v], at));
+    }
+  }
+}
+
+/// Call f with std::integral_constant<int, n>, 1 <= n <= 4.
+template <class F>
+inline void with_constant(Index n, const F& f) {
+  switch (n) {
+    case 1: return f(std::integral_constant<int, 1>{});
+    case 2: return f(std::integral_constant<int, 2>{});
+    case 3: return f(std::integral_constant<int, 3>{});
+    default: return f(std::integral_constant<int, 4>{});
+  }
+}
+
+}  // namespace detail
+
+/// out = finish(A · panel): rows of A by V vectors of trials. `finish(sum, at)` sees each vector of results once, while
+/// it is in a register, with its offset in `out`. `out` may not overlap the panel.
+template <int V, class T, class Finish>
+inline void multiply(const PackedMatrix<T>& a, const T* panel, T* out, const Finish& finish) {
+  const Index depth = a.depth(), rows = a.rows(), whole = rows - rows % tile_rows;
+  for (Index first = 0; first < depth; first += inner_block) {
+    const Index last = depth - first < inner_block + inner_block / 4 ? depth : first + inner_block;
+    for (Index row = 0; row < whole; row += tile_rows) {
+      detail::multiply_rows<tile_rows, V>(a.block(row), panel, first, last, depth, row, out, finish);
+    }
+    if (whole < rows) {
+      detail::with_constant(rows - whole, [&](auto r) {
+        detail::multiply_rows<decltype(r)::value, V>(a.block(whole), panel, first, last, depth, whole, out, finish);
+      });
+    }
+    if (last == depth) break;
+  }
+}
+
+/// C += A · B with A read as it lies (rows × depth, row stride `a_stride`) and B, C in rows of whole vectors
+/// (`b_stride`, `c_stride` elements apart, `columns` a multiple of lanes<T>): the outer products of the weight gradients.
+template <class T>
+inline void add_product(const T* a, Index rows, Index depth, Index a_stride, const T* b, Index b_stride, T* c,
+                        Index c_stride, Index columns) {
+  const Index vectors = columns / lanes<T>;
+  const Index blocks = (vectors + max_vectors - 1) / max_vectors;
+  for (Index block = 0; block < blocks; ++block) {
+    const Index from = vectors * block / blocks, to = vectors * (block + 1) / blocks;
+    detail::with_constant(to - from, [&](auto v) {
+      constexpr int V = decltype(v)::value;
+      for (Index row = 0; row < rows; row += tile_rows) {
+        detail::with_constant(std::min<Index>(tile_rows, rows - row), [&](auto r) {
+          constexpr int R = decltype(r)::value;
+          T* const target = c + row * c_stride + from * lanes<T>;
+          detail::Tile<R, V, T> tile;
+          detail::load_tile(tile, target, c_stride);
+          detail::accumulate(tile, a + row * a_stride, a_stride, 1, b + from * lanes<T>, b_stride, depth);
+          detail::store_tile(tile, target, c_stride);
+        });
+      }
+    });
+  }
+}
+
+}  // namespace schurscope
