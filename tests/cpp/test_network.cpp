@@ -1,0 +1,211 @@
+// Rollouts, sweeps and gradients against plain loops, for shapes that leave remainders everywhere.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <random>
+
+#include "schurscope/optimizer.hpp"
+
+namespace {
+
+using namespace schurscope;
+
+template <class T>
+using Values = std::vector<T>;
+
+template <class T>
+Values<T> normal(std::mt19937_64& random, Index size, double scale) {
+  std::normal_distribution<double> distribution(0, scale);
+  Values<T> values(static_cast<std::size_t>(size));
+  for (T& value : values) value = static_cast<T>(distribution(random));
+  return values;
+}
+
+struct Shape {
+  Index n_hidden, n_inputs, n_outputs, n_trials, n_steps;
+  bool biases;
+};
+
+// Widths and trial counts around the sizes of tiles, vectors and panels, and one beyond the inner block.
+const Shape shapes[] = {
+    {1, 1, 1, 1, 1, true},   {3, 2, 1, 5, 4, false},  {7, 1, 5, 17, 3, true},   {64, 3, 3, 64, 5, false},
+    {66, 4, 2, 97, 3, true}, {72, 8, 8, 33, 4, true}, {250, 2, 3, 20, 2, true}, {5, 3, 2, 200, 3, false},
+};
+
+template <class T>
+struct Case {
+  Shape shape;
+  Values<T> W_hh, W_xh, W_hy, b_h, b_y, inputs, targets, weights;
+
+  explicit Case(const Shape& s) : shape(s) {
+    std::mt19937_64 random(17);
+    W_hh = normal<T>(random, s.n_hidden * s.n_hidden, 1 / std::sqrt(double(s.n_hidden)));
+    W_xh = normal<T>(random, s.n_hidden * s.n_inputs, 1);
+    W_hy = normal<T>(random, s.n_outputs * s.n_hidden, 1 / std::sqrt(double(s.n_hidden)));
+    b_h = normal<T>(random, s.n_hidden, 0.3);
+    b_y = normal<T>(random, s.n_outputs, 0.3);
+    inputs = normal<T>(random, s.n_trials * s.n_steps * s.n_inputs, 1);
+    targets = normal<T>(random, s.n_trials * s.n_steps * s.n_outputs, 1);
+    weights = normal<T>(random, s.n_trials * s.n_steps, 1);
+    for (T& w : weights) w = w > T(0.5) ? T(0) : std::abs(w);
+    weights[0] = T(1);
+  }
+  NetworkView<T> network() const {
+    return {shape.n_hidden,
+            shape.n_inputs,
+            shape.n_outputs,
+            W_hh.data(),
+            W_xh.data(),
+            W_hy.data(),
+            shape.biases ? b_h.data() : nullptr,
+            shape.biases ? b_y.data() : nullptr};
+  }
+  TrialsView<T> trials() const {
+    return {inputs.data(), targets.data(), weights.data(), shape.n_trials,
+            shape.n_steps, shape.n_inputs, shape.n_outputs};
+  }
+};
+
+/// Outputs (trials, steps, n_outputs), in double, one number at a time.
+template <class T>
+Values<double> plain_outputs(const Case<T>& c) {
+  const Shape& s = c.shape;
+  Values<double> outputs;
+  for (Index trial = 0; trial < s.n_trials; ++trial) {
+    Values<double> h(std::size_t(s.n_hidden), 0.0);
+    for (Index t = 0; t < s.n_steps; ++t) {
+      Values<double> next(h.size());
+      for (Index i = 0; i < s.n_hidden; ++i) {
+        double sum = s.biases ? double(c.b_h[std::size_t(i)]) : 0;
+        for (Index k = 0; k < s.n_hidden; ++k)
+          sum += double(c.W_hh[std::size_t(i * s.n_hidden + k)]) * h[std::size_t(k)];
+        for (Index k = 0; k < s.n_inputs; ++k) {
+          sum += double(c.W_xh[std::size_t(i * s.n_inputs + k)]) *
+                 double(c.inputs[std::size_t((trial * s.n_steps + t) * s.n_inputs + k)]);
+        }
+        next[std::size_t(i)] = std::tanh(sum);
+      }
+      h = next;
+      for (Index i = 0; i < s.n_outputs; ++i) {
+        double sum = s.biases ? double(c.b_y[std::size_t(i)]) : 0;
+        for (Index k = 0; k < s.n_hidden; ++k)
+          sum += double(c.W_hy[std::size_t(i * s.n_hidden + k)]) * h[std::size_t(k)];
+        outputs.push_back(sum);
+      }
+    }
+  }
+  return outputs;
+}
+
+template <class T>
+void check_rollout(double tolerance) {
+  for (const Shape& shape : shapes) {
+    CAPTURE(shape.n_hidden);
+    const Case<T> c(shape);
+    const Values<double> expected = plain_outputs(c);
+    Values<T> outputs(expected.size());
+    Interrupt interrupt;
+    rollout<T>(c.network(), c.inputs.data(), shape.n_trials, shape.n_steps, outputs.data(), nullptr, 2, interrupt);
+    double worst = 0;
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      worst = std::max(worst, std::abs(double(outputs[i]) - expected[i]));
+    CHECK(worst < tolerance);
+  }
+}
+
+TEST_CASE("rollouts agree with plain loops") {
+  check_rollout<double>(1e-13);
+  check_rollout<float>(1e-4);
+}
+
+template <class T>
+void check_sweep(double tolerance) {
+  for (const Shape& shape : shapes) {
+    CAPTURE(shape.n_hidden);
+    const Case<T> c(shape);
+    const Index n = shape.n_hidden;
+    // Q = I, T = the upper triangle of W: removing a rectangle of it leaves W with those entries zeroed.
+    Values<double> identity(std::size_t(n * n), 0.0), upper(std::size_t(n * n), 0.0);
+    for (Index i = 0; i < n; ++i) {
+      identity[std::size_t(i * n + i)] = 1;
+      for (Index j = i; j < n; ++j) upper[std::size_t(i * n + j)] = double(c.W_hh[std::size_t(i * n + j)]);
+    }
+    const Rectangle rectangle{0, n / 2, n / 3, n};
+    const double gain = 0.25;
+    const std::vector<AblationView> ablations{{nullptr, nullptr, 0}, {&rectangle, &gain, 1}};
+    Case<T> ablated = c;
+    for (Index i = 0; i < n / 2; ++i)
+      for (Index j = std::max(i + 1, n / 3); j < n; ++j) ablated.W_hh[std::size_t(i * n + j)] *= T(gain);
+
+    const std::size_t trials = std::size_t(shape.n_trials), steps = std::size_t(shape.n_steps);
+    const auto run = [&](int n_threads) {
+      Values<double> sums(4 * trials + 4 * steps);
+      Interrupt interrupt;
+      sweep<T>(c.network(), {c.W_hh.data(), identity.data(), upper.data(), n}, ablations, c.trials(),
+               {sums.data(), sums.data() + 2 * trials, sums.data() + 4 * trials, sums.data() + 4 * trials + 2 * steps},
+               n_threads, interrupt);
+      return sums;
+    };
+    const Values<double> sums = run(1);
+    CHECK(sums == run(2));
+    CHECK(sums == run(5));
+
+    double worst = 0;
+    for (std::size_t a = 0; a < 2; ++a) {
+      const Values<double> outputs = plain_outputs(a == 0 ? c : ablated);
+      Values<double> per_trial(trials), per_step(steps);
+      for (std::size_t i = 0; i < trials; ++i) {
+        for (std::size_t t = 0; t < steps; ++t) {
+          for (std::size_t k = 0; k < std::size_t(shape.n_outputs); ++k) {
+            const std::size_t at = (i * steps + t) * std::size_t(shape.n_outputs) + k;
+            const double difference = outputs[at] - double(c.targets[at]);
+            const double weighted = double(c.weights[i * steps + t]) * difference * difference;
+            per_trial[i] += weighted;
+            per_step[t] += weighted;
+          }
+        }
+      }
+      for (std::size_t i = 0; i < trials; ++i)
+        worst = std::max(worst, std::abs(per_trial[i] - sums[a * trials + i]) / (1 + per_trial[i]));
+      for (std::size_t t = 0; t < steps; ++t)
+        worst = std::max(worst, std::abs(per_step[t] - sums[4 * trials + a * steps + t]) / (1 + per_step[t]));
+    }
+    CHECK(worst < tolerance);
+  }
+}
+
+TEST_CASE("sweeps agree with plain loops, with the same bits for any number of threads") {
+  check_sweep<double>(1e-12);
+  check_sweep<float>(1e-4);
+}
+
+TEST_CASE("gradients agree with central differences, dense and Cayley") {
+  for (const Shape& shape : shapes) {
+    for (const bool cayley : {false, true}) {
+      CAPTURE(shape.n_hidden);
+      CAPTURE(cayley);
+      const Case<double> c(shape);
+      const Index n_pairs = cayley ? shape.n_hidden / 3 : -1;
+      const ParameterLayout layout{shape.n_hidden, shape.n_inputs, shape.n_outputs,
+                                   n_pairs,        shape.biases,   shape.biases};
+      std::mt19937_64 random(3);
+      Values<double> theta = normal<double>(random, layout.size(), 0.2), gradient(theta.size()), unused(theta.size());
+      Objective<double> objective(layout, shape.n_steps);
+      objective.loss_gradient(theta.data(), c.trials(), gradient.data());
+      double worst = 0;
+      for (int i = 0; i < 40; ++i) {
+        const std::size_t at = std::uniform_int_distribution<std::size_t>(0, theta.size() - 1)(random);
+        const double centre = theta[at], h = 1e-5;
+        theta[at] = centre + h;
+        const double above = objective.loss_gradient(theta.data(), c.trials(), unused.data());
+        theta[at] = centre - h;
+        const double below = objective.loss_gradient(theta.data(), c.trials(), unused.data());
+        theta[at] = centre;
+        worst = std::max(worst, std::abs((above - below) / (2 * h) - gradient[at]));
+      }
+      CHECK(worst < 1e-7);
+    }
+  }
+}
+
+}  // namespace
