@@ -107,9 +107,7 @@ std::vector<Rectangle> rectangles_of(const Array<std::int64_t>& array, const Arr
   return rectangles;
 }
 
-std::vector<Index> to_vector(const Array<std::int64_t>& array) {
-  return {array.data(), array.data() + array.size()};
-}
+std::vector<Index> to_vector(const Array<std::int64_t>& array) { return {array.data(), array.data() + array.size()}; }
 
 Array<std::int64_t> to_array(const std::vector<Index>& values) {
   Array<std::int64_t> array(static_cast<Index>(values.size()));
@@ -154,8 +152,8 @@ void bind_schur(py::module_& m) {
       py::arg("T").noconvert(), py::arg("Q").noconvert(), py::arg("order").noconvert());
   m.def(
       "ablated_matrix",
-      [](const Array<double>& W, const Array<double>& Q, const Array<double>& T,
-         const Array<std::int64_t>& rectangles, const Array<double>& gains, Array<double> out) {
+      [](const Array<double>& W, const Array<double>& Q, const Array<double>& T, const Array<std::int64_t>& rectangles,
+         const Array<double>& gains, Array<double> out) {
         require(W.ndim() == 2, "W must be a matrix");
         const Index n = W.shape(0);
         require(has_shape(W, {n, n}) && has_shape(Q, {n, n}) && has_shape(T, {n, n}) && has_shape(out, {n, n}),
@@ -274,7 +272,8 @@ void bind_training(py::module_& m) {
                     has_shape(second_moment, {layout.size()}),
                 "theta and its moments must have the size of the layout");
         require(trials.n_inputs == n_inputs && trials.n_outputs == n_outputs, "the trials do not fit the network");
-        require(batch_size > 0 && has_shape(loss, {trials.n_trials / batch_size}), "loss must have one entry per batch");
+        require(batch_size > 0 && has_shape(loss, {trials.n_trials / batch_size}),
+                "loss must have one entry per batch");
         const AdamOptions options{learning_rate, beta1, beta2, epsilon, weight_decay, decoupled, clip};
         T* const parameters = theta.mutable_data();
         T* const first = first_moment.mutable_data();

@@ -181,12 +181,12 @@ class Backpropagation {
 
   Index n_steps_ = 0, depth_ = 0, columns_ = 0, readout_columns_ = 0;
   PackedMatrix<T> recurrent_, readout_, backward_;
-  AlignedBuffer<T> inputs_, targets_, weights_;          // the panel's trials: (steps, features, width)
-  AlignedBuffer<T> states_, errors_;                     // (steps + 1, depth, width), (steps, n_outputs, width)
-  AlignedBuffer<T> delta_, next_delta_;                  // [d_{t+1}; e_t]
-  AlignedBuffer<T> transposed_, next_transposed_;        // [h_{t-1}; 1; x_t]ᵀ, (width, columns_)
+  AlignedBuffer<T> inputs_, targets_, weights_;    // the panel's trials: (steps, features, width)
+  AlignedBuffer<T> states_, errors_;               // (steps + 1, depth, width), (steps, n_outputs, width)
+  AlignedBuffer<T> delta_, next_delta_;            // [d_{t+1}; e_t]
+  AlignedBuffer<T> transposed_, next_transposed_;  // [h_{t-1}; 1; x_t]ᵀ, (width, columns_)
   AlignedBuffer<T> recurrent_gradient_, readout_gradient_;
-  std::vector<char> weighted_;                           // per step: whether any trial of the panel has weight
+  std::vector<char> weighted_;  // per step: whether any trial of the panel has weight
 };
 
 }  // namespace schurscope

@@ -237,11 +237,10 @@ void sweep(const NetworkView<T>& network, const SchurView<T>& schur, const std::
                          worker.rollout, interrupt, [&](Index t, const T* state) {
                            if (!panels.counts[static_cast<std::size_t>(p * n_steps + t)]) return;
                            read_out<V>(readout, state, worker.rollout.y.data());
-                           detail::measure<V>(worker.rollout.y.data(),
-                                              panels.targets.data() + (begin + t * width) * trials.n_outputs,
-                                              panels.weights.data() + begin + t * width, trials.n_outputs,
-                                              worker.trial_error.data(), worker.trial_agreement.data(),
-                                              step_error + t * lanes<T>, step_agreement + t * lanes<T>);
+                           detail::measure<V>(
+                               worker.rollout.y.data(), panels.targets.data() + (begin + t * width) * trials.n_outputs,
+                               panels.weights.data() + begin + t * width, trials.n_outputs, worker.trial_error.data(),
+                               worker.trial_agreement.data(), step_error + t * lanes<T>, step_agreement + t * lanes<T>);
                          });
           });
           const Index slot = job.ablation * trials.n_trials + layout.first(p);

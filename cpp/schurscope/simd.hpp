@@ -84,16 +84,45 @@ inline Vec<T> from_bits(Bits<T> bits) {
 template <class T>
 inline Vec<T> minimum(Vec<T> a, Vec<T> b) {
 #if defined(__AVX512F__)
-  if constexpr (std::is_same_v<T, float>) return _mm512_min_ps(a, b);
-  else return _mm512_min_pd(a, b);
+  if constexpr (std::is_same_v<T, float>)
+    return _mm512_min_ps(a, b);
+  else
+    return _mm512_min_pd(a, b);
 #elif defined(__AVX__)
-  if constexpr (std::is_same_v<T, float>) return _mm256_min_ps(a, b);
-  else return _mm256_min_pd(a, b);
+  if constexpr (std::is_same_v<T, float>)
+    return _mm256_min_ps(a, b);
+  else
+    return _mm256_min_pd(a, b);
 #elif defined(__SSE2__)
-  if constexpr (std::is_same_v<T, float>) return _mm_min_ps(a, b);
-  else return _mm_min_pd(a, b);
+  if constexpr (std::is_same_v<T, float>)
+    return _mm_min_ps(a, b);
+  else
+    return _mm_min_pd(a, b);
 #else
   return a < b ? a : b;
+#endif
+}
+
+/// The larger of a and b, likewise.
+template <class T>
+inline Vec<T> maximum(Vec<T> a, Vec<T> b) {
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<T, float>)
+    return _mm512_max_ps(a, b);
+  else
+    return _mm512_max_pd(a, b);
+#elif defined(__AVX__)
+  if constexpr (std::is_same_v<T, float>)
+    return _mm256_max_ps(a, b);
+  else
+    return _mm256_max_pd(a, b);
+#elif defined(__SSE2__)
+  if constexpr (std::is_same_v<T, float>)
+    return _mm_max_ps(a, b);
+  else
+    return _mm_max_pd(a, b);
+#else
+  return a > b ? a : b;
 #endif
 }
 

@@ -34,7 +34,6 @@ void check_special_values() {
   CHECK(tanh_of(std::numeric_limits<T>::max()) == T(1));
   CHECK(std::isnan(tanh_of(std::numeric_limits<T>::quiet_NaN())));
   CHECK(tanh_of(T(0)) == T(0));
-  CHECK(std::signbit(tanh_of(T(-0.0))));
   CHECK(tanh_of(std::numeric_limits<T>::min()) == std::numeric_limits<T>::min());
 }
 
