@@ -1,0 +1,132 @@
+"""The compiled core: the best variant that this machine runs, chosen once, at import.
+
+The core is compiled once per instruction-set level. The environment variable `SCHURSCOPE_SIMD`
+names another level than the best; a level that is unknown, not built or beyond this machine is an
+ImportError, and so is a variant that is there but cannot be loaded: none is passed over in silence.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+
+from . import _cpu
+from ._validation import nonnegative_int
+
+LEVELS: tuple[str, ...] = _cpu.LEVELS
+RUNNABLE_LEVELS: tuple[str, ...] = _cpu.RUNNABLE_LEVELS
+
+
+def _variant_name(level: str) -> str:
+    return f"{__package__}._core_{level.replace('-', '_')}"
+
+
+BUILT_LEVELS: tuple[str, ...] = tuple(
+    level for level in LEVELS if find_spec(_variant_name(level)) is not None
+)
+
+
+def _listed(levels: Collection[str]) -> str:
+    return ", ".join(repr(level) for level in levels) if levels else "none"
+
+
+def _choose_level(requested: str | None, built: Sequence[str], runnable: Collection[str]) -> str:
+    """The level to load: `requested`, or the last of `built` (lowest first) that is `runnable`."""
+    if requested is None:
+        usable = [level for level in built if level in runnable]
+        if not usable:
+            raise ImportError(
+                f"schurscope was built for the instruction-set levels {_listed(built)}, "
+                f"but this machine runs {_listed(runnable)}: build it anew for this machine"
+            )
+        return usable[-1]
+    complaint = ""
+    if requested not in LEVELS:
+        complaint = f"is no instruction-set level; choose one of {_listed(LEVELS)}"
+    elif requested not in built:
+        complaint = f"this installation was built without; it has {_listed(built)}"
+    elif requested not in runnable:
+        complaint = f"this machine cannot run; it runs {_listed(runnable)}"
+    if complaint:
+        raise ImportError(
+            f"SCHURSCOPE_SIMD is {requested!r}, which {complaint} "
+            f"(unset it for the best level that this machine runs)"
+        )
+    return requested
+
+
+def _load(level: str) -> ModuleType:
+    try:
+        return import_module(_variant_name(level))
+    except ImportError as error:
+        raise ImportError(
+            f"the core for the instruction-set level {level!r} is installed but cannot be loaded: "
+            f"{error}"
+        ) from error
+
+
+_variant = _load(
+    _choose_level(os.environ.get("SCHURSCOPE_SIMD") or None, BUILT_LEVELS, RUNNABLE_LEVELS)
+)
+
+LEVEL: str = _variant.LEVEL
+build_info = _variant.build_info
+active_threads = _variant.active_threads
+block_starts = _variant.block_starts
+modulus_order = _variant.modulus_order
+reorder_schur = _variant.reorder_schur
+ablated_matrix = _variant.ablated_matrix
+sweep = _variant.sweep
+rollout = _variant.rollout
+tanh = _variant.tanh
+cayley_matrix = _variant.cayley_matrix
+train = _variant.train
+loss_gradient = _variant.loss_gradient
+
+
+def resolve_threads(n_threads: int) -> int:
+    """The number of threads to use for an `n_threads` argument, at least 1.
+
+    A positive `n_threads` is taken as it is. 0 means automatic: `SCHURSCOPE_NUM_THREADS`, else
+    `OMP_NUM_THREADS` (of a list, the first), else the processors that this process may use; less
+    the threads now working in the core, so that calls side by side share the machine. An empty
+    variable counts as unset.
+
+    Raises
+    ------
+    TypeError
+        `n_threads` is not an integer.
+    ValueError
+        `n_threads` is negative, or the variable consulted is not a positive integer.
+    """
+    given = nonnegative_int(n_threads, "n_threads")
+    if given > 0:
+        return given
+    total = (
+        _threads_from_environment("SCHURSCOPE_NUM_THREADS")
+        or _threads_from_environment("OMP_NUM_THREADS")
+        or _usable_processors()
+    )
+    return max(1, total - active_threads())
+
+
+def _threads_from_environment(variable: str) -> int | None:
+    text = os.environ.get(variable)
+    if not text:
+        return None
+    # OpenMP's variable may list one number for each level of nesting; the core has one level.
+    number = text.split(",")[0] if variable == "OMP_NUM_THREADS" else text
+    if not (number.strip().isdecimal() and int(number) > 0):
+        raise ValueError(
+            f"the environment variable {variable} must be a positive integer, got {text!r}"
+        )
+    return int(number)
+
+
+def _usable_processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
