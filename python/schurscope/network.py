@@ -1,0 +1,335 @@
+"""Recurrent networks and the constructions of their recurrent matrix.
+
+h_t = tanh(W_xh x_t + W_hh h_(t-1) + b_h),   h_0 = 0,   ŷ_t = W_hy h_t + b_y
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _core
+from ._files import load_npz, save_npz
+from ._validation import (
+    FloatArray,
+    FloatDType,
+    cast,
+    choice,
+    float_dtype,
+    generator,
+    keep_read_only,
+    positive_int,
+    real_array,
+    shown,
+)
+from .cayley import Cayley
+from .tasks import Rng
+
+__all__ = ["RECURRENT", "Cayley", "Network", "init_network"]
+
+RECURRENT = ("default", "orthogonal", "normal", "cayley")
+"""The constructions of the recurrent matrix that `init_network` knows."""
+
+_FORMAT = "schurscope-network-1"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Network:
+    """A recurrent network with tanh units; see the module's equation.
+
+    The arrays are read-only copies of one dtype, float32 or float64, which is that of the
+    network's arithmetic.
+
+    Attributes
+    ----------
+    W_hh : (N_h, N_h)
+        Recurrent matrix, ``W_hh[post, pre]``.
+    W_xh : (N_h, N_x)
+        Encoder.
+    W_hy : (N_y, N_h)
+        Decoder.
+    b_h : (N_h,), optional
+        Bias of the hidden units; None means none.
+    b_y : (N_y,), optional
+        Bias of the outputs; None means none.
+    cayley : Cayley, optional
+        The parameters of which W_hh is the matrix. Training moves these, and W_hh stays normal.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Arrays that are not finite real numbers, of different dtypes, or of shapes that do not
+        agree; a `cayley` whose matrix is not W_hh.
+    """
+
+    W_hh: FloatArray
+    W_xh: FloatArray
+    W_hy: FloatArray
+    b_h: FloatArray | None = None
+    b_y: FloatArray | None = None
+    cayley: Cayley | None = None
+
+    def __post_init__(self) -> None:
+        W_hh = real_array(self.W_hh, "W_hh", ("N_h", "N_h"))
+        n_hidden = len(W_hh)
+        hidden = f"W_hh has shape {W_hh.shape}"
+        W_hy = real_array(self.W_hy, "W_hy", ("N_y", n_hidden), because=hidden)
+        arrays = {
+            "W_hh": W_hh,
+            "W_xh": real_array(self.W_xh, "W_xh", (n_hidden, "N_x"), because=hidden),
+            "W_hy": W_hy,
+        }
+        if self.b_h is not None:
+            arrays["b_h"] = real_array(self.b_h, "b_h", (n_hidden,), because=hidden)
+        if self.b_y is not None:
+            because = f"W_hy has shape {W_hy.shape}"
+            arrays["b_y"] = real_array(self.b_y, "b_y", (len(W_hy),), because=because)
+        keep_read_only(self, arrays)
+        if self.cayley is not None:
+            self._check_cayley(self.cayley)
+
+    @property
+    def n_hidden(self) -> int:
+        """Number of hidden units N_h."""
+        return int(self.W_hh.shape[0])
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of input channels N_x."""
+        return int(self.W_xh.shape[1])
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of output channels N_y."""
+        return int(self.W_hy.shape[0])
+
+    @property
+    def dtype(self) -> FloatDType:
+        """float32 or float64."""
+        return self.W_hh.dtype
+
+    @property
+    def biases(self) -> tuple[FloatArray, FloatArray]:
+        """b_h (N_h,) and b_y (N_y,) as arrays: zeros where the network has none."""
+        zeros = np.zeros(self.n_hidden, self.dtype), np.zeros(self.n_outputs, self.dtype)
+        return (
+            zeros[0] if self.b_h is None else self.b_h,
+            zeros[1] if self.b_y is None else self.b_y,
+        )
+
+    def rollout(self, inputs: npt.ArrayLike, n_threads: int = 0) -> FloatArray:
+        """Outputs ŷ (trials, steps, N_y) for inputs (trials, steps, N_x), from h_0 = 0.
+
+        Inputs are converted to the network's dtype. `n_threads` 0 chooses by itself; the result has
+        the same bits for any number of threads.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Inputs that are not finite real numbers in the network's dtype, or of another shape; a
+            negative `n_threads`.
+        """
+        x = self._inputs(inputs)
+        outputs = np.empty((*x.shape[:2], self.n_outputs), self.dtype)
+        self._run(x, outputs, None, n_threads)
+        return outputs
+
+    def states(self, inputs: npt.ArrayLike, n_threads: int = 0) -> FloatArray:
+        """Hidden states h_t (trials, steps, N_h); everything else as in `rollout`."""
+        x = self._inputs(inputs)
+        states = np.empty((*x.shape[:2], self.n_hidden), self.dtype)
+        self._run(x, None, states, n_threads)
+        return states
+
+    def astype(self, dtype: npt.DTypeLike) -> Network:
+        """The network rounded to float32 or widened to float64; itself if it has that dtype.
+
+        A Cayley network's W_hh is computed anew from the converted parameters. ValueError if a
+        value has no finite counterpart in `dtype`.
+        """
+        wanted = float_dtype(dtype)
+        if wanted == self.dtype:
+            return self
+        cayley = None if self.cayley is None else self.cayley.astype(wanted)
+        return Network(
+            cast(self.W_hh, wanted, "W_hh") if cayley is None else cayley.matrix(),
+            cast(self.W_xh, wanted, "W_xh"),
+            cast(self.W_hy, wanted, "W_hy"),
+            None if self.b_h is None else cast(self.b_h, wanted, "b_h"),
+            None if self.b_y is None else cast(self.b_y, wanted, "b_y"),
+            cayley,
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write an .npz file to exactly `path`: whole, or not at all."""
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        if self.cayley is not None:
+            arrays |= {f"cayley_{name}": getattr(self.cayley, name) for name in _CAYLEY_ARRAYS}
+        save_npz(path, _FORMAT, {name: a for name, a in arrays.items() if a is not None})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Network:
+        """Read a file of `save`, bit for bit. Nothing in it is ever unpickled.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read.
+        ValueError
+            It is damaged, not a network's file, or does not hold a valid network.
+        """
+        cayley_names = tuple(f"cayley_{name}" for name in _CAYLEY_ARRAYS)
+        arrays = load_npz(path, _FORMAT, _ARRAYS[:3], _ARRAYS[3:] + cayley_names)
+        parameters = [arrays.pop(name) for name in cayley_names if name in arrays]
+        if 0 < len(parameters) < len(cayley_names):
+            raise ValueError(f"{path} must hold all of {', '.join(cayley_names)}, or none")
+        try:
+            return cls(**arrays, cayley=Cayley(*parameters) if parameters else None)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path} does not hold a valid network: {error}") from error
+
+    def _check_cayley(self, cayley: Cayley) -> None:
+        if not isinstance(cayley, Cayley):
+            raise TypeError(f"cayley must be a Cayley or None, got {type(cayley).__name__}")
+        if cayley.U.shape != self.W_hh.shape or cayley.U.dtype != self.dtype:
+            raise ValueError(
+                f"cayley must have the shape and dtype of W_hh, {self.W_hh.shape} {self.dtype}, "
+                f"got {cayley.U.shape} {cayley.U.dtype}"
+            )
+        matrix = cayley.matrix()
+        scale = np.abs(matrix).max()
+        difference = np.abs(matrix - self.W_hh).max()
+        # Wide enough for another machine's rounding, far too narrow for another matrix.
+        if difference > np.sqrt(np.finfo(self.dtype).eps) * scale:
+            raise ValueError(
+                "W_hh must be cayley.matrix(), got entries that differ from it by up to "
+                f"{difference:.3g}"
+            )
+
+    def _inputs(self, inputs: npt.ArrayLike) -> FloatArray:
+        because = f"W_xh has shape {self.W_xh.shape}"
+        shape = ("trials", "steps", self.n_inputs)
+        return cast(real_array(inputs, "inputs", shape, because=because), self.dtype, "inputs")
+
+    def _run(
+        self, x: FloatArray, outputs: FloatArray | None, states: FloatArray | None, n_threads: int
+    ) -> None:
+        b_h, b_y = self.biases
+        threads = _core.resolve_threads(n_threads)
+        _core.rollout(self.W_hh, self.W_xh, b_h, self.W_hy, b_y, x, outputs, states, threads)
+
+    def __repr__(self) -> str:
+        extras = [name for name in ("b_h", "b_y", "cayley") if getattr(self, name) is not None]
+        sizes = f"N_h={self.n_hidden}, N_x={self.n_inputs}, N_y={self.n_outputs}"
+        return f"Network({', '.join([sizes, *extras, str(self.dtype)])})"
+
+
+_ARRAYS = ("W_hh", "W_xh", "W_hy", "b_h", "b_y")
+_CAYLEY_ARRAYS = ("U", "pairs", "reals")
+
+
+class _Channels(Protocol):
+    @property
+    def n_inputs(self) -> int: ...
+
+    @property
+    def n_outputs(self) -> int: ...
+
+
+def init_network(
+    task: _Channels,
+    n_hidden: int,
+    recurrent: str = "default",
+    rng: Rng = None,
+    *,
+    dtype: npt.DTypeLike = np.float32,
+) -> Network:
+    """A fresh network without biases for `task`, its recurrent matrix built in one of four ways.
+
+    With m = N_h^(-1/2), W_xh and W_hy are Unif[-m, m], and W_hh is
+
+    - ``"default"``: Unif[-m, m];
+    - ``"orthogonal"``: Q of the QR factorisation of a Gaussian matrix, its columns times
+      sign(diag R), which makes it uniform over the orthogonal matrices;
+    - ``"normal"``: Q blockdiag(B_1, …) Qᵀ with such a Q and B_i = [[a, -b], [b, a]], a and b normal
+      with mean 0 and variance 1/6; `n_hidden` must be even;
+    - ``"cayley"``: the matrix of `Cayley` parameters with U ~ Unif[-m, m] and the eigenvalues of a
+      matrix ~ Unif[-m, m]; the network keeps the parameters, and training moves them.
+
+    Source: Dräger, arXiv:2606.18457. Numbers are drawn in float64 and then rounded, so the same
+    seed gives the same network in both dtypes, up to rounding.
+
+    Parameters
+    ----------
+    task : Task
+        Or anything with ``n_inputs`` and ``n_outputs``.
+    n_hidden : int
+        N_h.
+    recurrent : {"default", "orthogonal", "normal", "cayley"}
+        The construction of W_hh.
+    rng : numpy.random.Generator, SeedSequence, int or None
+        Source of the draws; None is fresh entropy, which cannot be repeated.
+    dtype : float32 or float64
+        Dtype of the network.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is of the wrong kind, an unknown construction, an odd `n_hidden` for "normal".
+    """
+    sizes = (getattr(task, "n_inputs", None), getattr(task, "n_outputs", None))
+    if None in sizes:
+        raise TypeError(f"task must have n_inputs and n_outputs, got {shown(task)}")
+    n_inputs, n_outputs = positive_int(sizes[0], "n_inputs"), positive_int(sizes[1], "n_outputs")
+    n_hidden = positive_int(n_hidden, "n_hidden")
+    construction = choice(recurrent, "recurrent", RECURRENT)
+    if construction == "normal" and n_hidden % 2:
+        raise ValueError(f'n_hidden must be even for recurrent="normal", got {n_hidden}')
+    random = generator(rng)
+    wanted = float_dtype(dtype)
+
+    bound = n_hidden**-0.5
+    cayley = None
+    if construction == "default":
+        W_hh: FloatArray = random.uniform(-bound, bound, (n_hidden, n_hidden))
+    elif construction == "orthogonal":
+        W_hh = _orthogonal(n_hidden, random)
+    elif construction == "normal":
+        W_hh = _normal(n_hidden, random)
+    else:
+        cayley = _cayley(n_hidden, random).astype(wanted)
+        W_hh = cayley.matrix()
+    W_xh = random.uniform(-bound, bound, (n_hidden, n_inputs))
+    W_hy = random.uniform(-bound, bound, (n_outputs, n_hidden))
+    return Network(W_hh.astype(wanted), W_xh.astype(wanted), W_hy.astype(wanted), cayley=cayley)
+
+
+def _orthogonal(n_hidden: int, random: np.random.Generator) -> npt.NDArray[np.float64]:
+    Q, R = np.linalg.qr(random.standard_normal((n_hidden, n_hidden)))
+    return Q * np.sign(np.diag(R))
+
+
+def _normal(n_hidden: int, random: np.random.Generator) -> npt.NDArray[np.float64]:
+    Q = _orthogonal(n_hidden, random)
+    a, b = random.normal(0, 6**-0.5, (2, n_hidden // 2))
+    blocks = np.zeros((n_hidden, n_hidden))
+    even = np.arange(0, n_hidden, 2)
+    blocks[even, even] = blocks[even + 1, even + 1] = a
+    blocks[even, even + 1] = -b
+    blocks[even + 1, even] = b
+    return Q @ blocks @ Q.T
+
+
+def _cayley(n_hidden: int, random: np.random.Generator) -> Cayley:
+    bound = n_hidden**-0.5
+    U = random.uniform(-bound, bound, (n_hidden, n_hidden))
+    eigenvalues = np.linalg.eigvals(random.uniform(-bound, bound, (n_hidden, n_hidden)))
+    upper = eigenvalues[
+        eigenvalues.imag > 0
+    ]  # the eigenvalues of a real matrix come in exact pairs
+    pairs = np.stack([upper.real, upper.imag], axis=1)
+    return Cayley(U, pairs, eigenvalues[eigenvalues.imag == 0].real)

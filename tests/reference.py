@@ -1,0 +1,300 @@
+"""What the package computes, written plainly: slow, obviously right, sharing no code with it.
+
+NumPy, SciPy and LAPACK's dtrexc only; everything in float64.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import scipy.linalg
+
+COUPLINGS = ("RR", "CR", "CC")
+SUBSETS = ("full", "RR", "CR", "CC", "RR+CR", "RR+CC", "CR+CC", "RR+CR+CC")
+TIE = 1e-12
+
+
+# Ordered Schur coordinates
+
+
+def block_starts(T):
+    """First row of each diagonal block."""
+    starts, row = [], 0
+    while row < len(T):
+        starts.append(row)
+        row += 2 if row + 1 < len(T) and T[row + 1, row] != 0 else 1
+    return starts
+
+
+def block_size(T, start):
+    return 2 if start + 1 < len(T) and T[start + 1, start] != 0 else 1
+
+
+def eigenvalues(T):
+    """One eigenvalue per row of T; those of a pair side by side, positive imaginary part first."""
+    values = []
+    for start in block_starts(T):
+        size = block_size(T, start)
+        pair = scipy.linalg.eigvals(T[start : start + size, start : start + size])
+        values.extend(sorted(pair, key=lambda value: -value.imag))
+    return np.array(values, dtype=complex)
+
+
+def first_block(T, done, rho):
+    """Start of the block that comes first among those from row `done` on, by the tie rule.
+
+    Largest modulus; of moduli that agree to 1e-12 rho the largest real part; of real parts that
+    agree as well the one that stands first. Agreement may pass along a chain of values.
+    """
+    values = eigenvalues(T)
+    starts = [start for start in block_starts(T) if start >= done]
+    tied = chain([(abs(values[start]), start) for start in starts], TIE * rho)
+    tied = chain([(values[start].real, start) for start in tied], TIE * rho)
+    return min(tied)
+
+
+def chain(keyed, tolerance):
+    """Items whose key is connected to the largest key by steps of at most `tolerance`."""
+    keyed = sorted(keyed, reverse=True)
+    items = [keyed[0][1]]
+    for (above, _), (below, item) in itertools.pairwise(keyed):
+        if above - below > tolerance:
+            break
+        items.append(item)
+    return items
+
+
+def ordered_schur(W):
+    """Q and T with W = Q T Q^T and the blocks of T in nonincreasing modulus."""
+    T, Q = scipy.linalg.schur(np.asarray(W, dtype=float), output="real")
+    rho = np.abs(eigenvalues(T)).max()
+    done = 0
+    while done < len(T):
+        start = first_block(T, done, rho)
+        T, Q, info = scipy.linalg.lapack.dtrexc(T, Q, start + 1, done + 1)
+        assert info == 0, "LAPACK refused a swap: not a matrix for this reference"
+        done += block_size(T, done)
+    return Q, T
+
+
+def n_slow(T, alpha):
+    """n_R: how many rows belong to eigenvalues with modulus at least alpha rho."""
+    modulus = np.abs(eigenvalues(T))
+    return int((modulus >= (alpha - 1e-12) * modulus.max()).sum())
+
+
+def couplings(T, alpha):
+    """Masks of T_RR, T_C->R and T_CC: entries strictly above the diagonal blocks."""
+    n = len(T)
+    above = np.zeros((n, n), dtype=bool)
+    for start in block_starts(T):
+        end = start + block_size(T, start)
+        above[start:end, end:] = True
+    in_R = np.arange(n) < n_slow(T, alpha)
+    return {
+        "RR": above & np.outer(in_R, in_R),
+        "CR": above & np.outer(in_R, ~in_R),
+        "CC": above & np.outer(~in_R, ~in_R),
+    }
+
+
+def ablated(W, names, alpha=0.9):
+    """W~ = Q T~ Q^T with the named couplings zeroed, and the removed mass |dT| / |T|."""
+    Q, T = ordered_schur(W)
+    kept = T.copy()
+    for name in names:
+        kept[couplings(T, alpha)[name]] = 0
+    norm = np.linalg.norm(T)
+    return Q @ kept @ Q.T, (np.linalg.norm(T - kept) / norm if norm else 0.0)
+
+
+def cayley_matrix(U, pairs, reals):
+    """O D O^T, O = (I - A)(I + A)^-1, A = (U - U^T) / 2."""
+    U = np.asarray(U, dtype=float)
+    eye = np.eye(len(U))
+    A = (U - U.T) / 2
+    O = np.linalg.solve((eye + A).T, (eye - A).T).T  # noqa: E741
+    D = scipy.linalg.block_diag(*[[[a, -b], [b, a]] for a, b in pairs], *[[[r]] for r in reals])
+    return O @ D @ O.T
+
+
+# Rollouts and measures
+
+
+def rollout(W_hh, W_xh, W_hy, inputs, b_h=0.0, b_y=0.0):
+    """Outputs and hidden states, step by step."""
+    inputs = np.asarray(inputs, dtype=float)
+    state = np.zeros((len(inputs), len(W_hh)))
+    outputs, states = [], []
+    for step in range(inputs.shape[1]):
+        state = np.tanh(inputs[:, step] @ W_xh.T + state @ W_hh.T + b_h)
+        states.append(state)
+        outputs.append(state @ W_hy.T + b_y)
+    return np.stack(outputs, axis=1), np.stack(states, axis=1)
+
+
+def fvu(outputs, targets, weights):
+    n_channels = targets.shape[2]
+    mean = [np.average(targets[..., c], weights=weights) for c in range(n_channels)]
+    error = variance = 0.0
+    for trial, step in np.ndindex(weights.shape):
+        for c in range(n_channels):
+            weight, y = weights[trial, step], targets[trial, step, c]
+            error += weight * (outputs[trial, step, c] - y) ** 2
+            variance += weight * (y - mean[c]) ** 2
+    return error / variance
+
+
+def replay_accuracy(outputs, targets, weights):
+    right = total = 0.0
+    for trial, step in np.ndindex(weights.shape):
+        for y_hat, y in zip(outputs[trial, step], targets[trial, step], strict=True):
+            sign = 1 if y_hat > 0 else -1 if y_hat < 0 else 0
+            right += weights[trial, step] * (sign == y)
+            total += weights[trial, step]
+    return right / total
+
+
+def profile(network, inputs, targets, weights, measure, alpha=0.9, eps=2.0**-52):
+    """Value, change, removed mass and sensitivity of all eight subsets: a dict of 4-tuples.
+
+    `network` is a dict of arrays: W_hh, W_xh, W_hy and perhaps b_h, b_y. Subsets that remove no
+    more than N_h `eps` are vacuous: nothing is run, no change, no sensitivity.
+    """
+    network = {name: np.asarray(array, dtype=float) for name, array in network.items()}
+    full = measure(rollout(**network, inputs=inputs)[0], targets, weights)
+    rows = {}
+    for subset in SUBSETS:
+        names = () if subset == "full" else subset.split("+")
+        W, mass = ablated(network["W_hh"], names, alpha)
+        if mass <= len(W) * eps:
+            rows[subset] = (full, 0.0, mass, math.nan)
+            continue
+        outputs, _ = rollout(**{**network, "W_hh": W}, inputs=inputs)
+        value = measure(outputs, targets, weights)
+        rows[subset] = (value, value - full, mass, (value - full) / mass)
+    return rows
+
+
+# Training
+
+
+def unflatten(theta, n_hidden, n_inputs, n_outputs, n_pairs=-1, has_b_h=False, has_b_y=False):
+    """The arrays in a parameter vector: W_hh or (U, pairs, reals), then W_xh, W_hy, b_h, b_y."""
+    if n_pairs < 0:
+        shapes = {"W_hh": (n_hidden, n_hidden)}
+    else:
+        shapes = {
+            "U": (n_hidden, n_hidden),
+            "pairs": (n_pairs, 2),
+            "reals": (n_hidden - 2 * n_pairs,),
+        }
+    shapes |= {"W_xh": (n_hidden, n_inputs), "W_hy": (n_outputs, n_hidden)}
+    shapes |= {"b_h": (n_hidden,)} if has_b_h else {}
+    shapes |= {"b_y": (n_outputs,)} if has_b_y else {}
+    parts = np.split(theta, np.cumsum([math.prod(shape) for shape in shapes.values()]))
+    assert parts.pop().size == 0
+    return {
+        name: part.reshape(shape) for part, (name, shape) in zip(parts, shapes.items(), strict=True)
+    }
+
+
+def loss(parameters, inputs, targets, weights):
+    """Weighted mean squared error over trials, steps and channels."""
+    network = dict(parameters)
+    if "U" in network:
+        network["W_hh"] = cayley_matrix(*(network.pop(name) for name in ("U", "pairs", "reals")))
+    outputs, _ = rollout(**network, inputs=inputs)
+    squares = np.square(outputs - targets).sum(axis=2)
+    return (weights * squares).sum() / (targets.shape[2] * weights.sum())
+
+
+def central_differences(function, theta, step=1e-5):
+    """Gradient of a scalar function of a vector."""
+    gradient = np.empty(theta.size)
+    for i in range(theta.size):
+        shift = np.zeros(theta.size)
+        shift[i] = step
+        gradient[i] = (function(theta + shift) - function(theta - shift)) / (2 * step)
+    return gradient
+
+
+def clipped(gradient, largest_norm):
+    """The gradient, shortened to `largest_norm` if it is longer."""
+    return gradient * min(1.0, largest_norm / (np.linalg.norm(gradient) + 1e-6))
+
+
+def adam_step(
+    theta,
+    gradient,
+    first_moment,
+    second_moment,
+    step,
+    learning_rate=1e-3,
+    beta1=0.9,
+    beta2=0.999,
+    epsilon=1e-8,
+    weight_decay=0.0,
+    decoupled=False,
+):
+    """New theta and moments after step number `step`, which counts from 1; decoupled is AdamW."""
+    if decoupled:
+        theta = theta - learning_rate * weight_decay * theta
+    else:
+        gradient = gradient + weight_decay * theta
+    first_moment = beta1 * first_moment + (1 - beta1) * gradient
+    second_moment = beta2 * second_moment + (1 - beta2) * gradient**2
+    mean = first_moment / (1 - beta1**step)
+    scale = np.sqrt(second_moment / (1 - beta2**step)) + epsilon
+    return theta - learning_rate * mean / scale, first_moment, second_moment
+
+
+# Tasks: the targets that follow from the inputs
+
+
+def copy_targets(inputs, n_symbols):
+    """Targets and weights: the first `n_symbols` inputs, over and over, after they were shown."""
+    targets, weights = np.zeros(inputs.shape), np.zeros(inputs.shape[:2])
+    for trial, step in np.ndindex(weights.shape):
+        k = step - n_symbols + 1
+        if k >= 1:
+            targets[trial, step] = inputs[trial, (k - 1) % n_symbols]
+            weights[trial, step] = 1
+    return targets, weights
+
+
+def flip_flop_targets(inputs):
+    """The last pulse of each channel, this step included."""
+    targets = np.zeros(inputs.shape)
+    for trial, channel in np.ndindex(inputs.shape[0], inputs.shape[2]):
+        last = 0.0
+        for step in range(inputs.shape[1]):
+            if inputs[trial, step, channel] != 0:
+                last = inputs[trial, step, channel]
+            targets[trial, step, channel] = last
+    return targets
+
+
+def sine_targets(inputs):
+    """sin(2 pi f t / steps) with f = 1 + 2u for the static cue u."""
+    n_trials, n_steps, _ = inputs.shape
+    targets = np.zeros((n_trials, n_steps, 1))
+    for trial, step in np.ndindex(n_trials, n_steps):
+        f = 1 + 2 * float(inputs[trial, step, 0])
+        targets[trial, step, 0] = math.sin(2 * math.pi * f * step / n_steps)
+    return targets
+
+
+def integration_targets(inputs):
+    """Running sum of the stimulus (channel 0 or 1) whose context channel (2 or 3) is on."""
+    n_trials, n_steps, _ = inputs.shape
+    targets = np.zeros((n_trials, n_steps, 1))
+    for trial in range(n_trials):
+        total = 0.0
+        for step in range(n_steps):
+            cued = 0 if inputs[trial, step, 2] == 1 else 1
+            total += float(inputs[trial, step, cued])
+            targets[trial, step, 0] = total
+    return targets

@@ -1,0 +1,151 @@
+"""Trials: what is accepted, what is kept, and files."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from schurscope.trials import Trials
+
+
+def arrays(n_trials=2, n_steps=3, n_inputs=4, n_outputs=1):
+    steps = (n_trials, n_steps)
+    return np.ones((*steps, n_inputs)), np.ones((*steps, n_outputs)), np.ones(steps)
+
+
+def test_sizes(trials):
+    assert (trials.n_trials, trials.n_steps, trials.n_inputs, trials.n_outputs) == (7, 9, 3, 2)
+    assert trials.dtype == np.float64
+    assert repr(trials) == "Trials(inputs (7, 9, 3), targets (7, 9, 2), weights, float64)"
+
+
+def test_without_weights_every_step_counts(dtype):
+    inputs, targets, _ = arrays()
+    trials = Trials(inputs, targets).astype(dtype)
+    assert trials.weights is None
+    assert trials.step_weights.dtype == dtype
+    np.testing.assert_array_equal(trials.step_weights, np.ones((2, 3)))
+    assert repr(trials) == f"Trials(inputs (2, 3, 4), targets (2, 3, 1), {dtype})"
+
+
+def test_arrays_are_read_only_copies():
+    given = arrays()
+    kept = [array.copy() for array in given]
+    trials = Trials(*given)
+    for array in given:
+        assert array.flags.writeable
+        array[:] = 7
+    for name, array in zip(("inputs", "targets", "weights"), kept, strict=True):
+        np.testing.assert_array_equal(getattr(trials, name), array)
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(trials, name)[:] = 0
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        trials.inputs = kept[0]
+
+
+def test_a_read_only_array_is_copied_too():
+    inputs, targets, weights = arrays()
+    view = inputs.view()
+    view.flags.writeable = False
+    trials = Trials(view, targets, weights)
+    inputs[:] = 7
+    np.testing.assert_array_equal(trials.inputs, np.ones((2, 3, 4)))
+
+
+def test_the_common_dtype_holds_all_values():
+    inputs, targets, weights = (array.astype(np.float32) for array in arrays())
+    assert Trials(inputs, targets, weights).dtype == np.float32
+    mixed = Trials(inputs, targets.astype(int), weights.astype(bool))
+    assert {mixed.inputs.dtype, mixed.targets.dtype, mixed.weights.dtype} == {np.dtype(np.float64)}
+
+
+def test_astype_rounds_once_and_back_exactly(trials):
+    single = trials.astype(np.float32)
+    assert trials.astype(np.float64) is trials
+    for name in ("inputs", "targets", "weights"):
+        rounded = getattr(single, name)
+        assert not rounded.flags.writeable
+        np.testing.assert_array_equal(rounded, getattr(trials, name).astype(np.float32))
+        np.testing.assert_array_equal(getattr(single.astype("float64"), name), rounded)
+    with pytest.raises(TypeError, match="dtype must be float32 or float64, got"):
+        trials.astype(np.float16)
+    with pytest.raises(ValueError, match="targets has values beyond the range of float32"):
+        Trials(np.ones((1, 1, 1)), np.full((1, 1, 1), 1e200)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["inputs", "targets", "weights"])
+@pytest.mark.parametrize("dtype", [np.float16, np.longdouble, complex, object])
+def test_other_dtypes_are_refused(name, dtype):
+    given = dict(zip(("inputs", "targets", "weights"), arrays(), strict=True))
+    with pytest.raises(TypeError, match=f"{name} must be float32 or float64, got dtype"):
+        Trials(**{**given, name: given[name].astype(dtype)})
+
+
+@pytest.mark.parametrize("name", ["inputs", "targets", "weights"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_must_be_finite(name, value):
+    given = dict(zip(("inputs", "targets", "weights"), arrays(), strict=True))
+    given[name].flat[-1] = value
+    with pytest.raises(ValueError, match=f"{name} must be finite, got 1 NaN or infinite entry"):
+        Trials(**given)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"inputs": np.ones((2, 3))}, r"inputs must have shape \(trials, steps, N_x\), got \(2, 3"),
+        (
+            {"targets": np.ones((2, 4, 1))},
+            r"targets must have shape \(2, 3, N_y\) because inputs has shape \(2, 3, 4\), "
+            r"got \(2, 4, 1\)",
+        ),
+        (
+            {"weights": np.ones((2, 3, 1))},
+            r"weights must have shape \(2, 3\) because inputs has shape .* got \(2, 3, 1\)",
+        ),
+        ({"inputs": np.ones((0, 3, 4))}, r"inputs must have at least one entry per axis.*\(0, 3"),
+        ({"inputs": np.ones((2, 0, 4))}, "inputs must have at least one entry per axis"),
+        ({"targets": np.ones((2, 3, 0))}, "targets must have at least one entry per axis"),
+        ({"weights": -np.ones((2, 3))}, "weights must be at least 0, got -1"),
+        ({"weights": np.zeros((2, 3))}, "weights must have a positive entry"),
+    ],
+)
+def test_shapes_and_weights_must_fit(changes, told):
+    given = dict(zip(("inputs", "targets", "weights"), arrays(), strict=True))
+    with pytest.raises(ValueError, match=told):
+        Trials(**{**given, **changes})
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_files_keep_every_bit(tmp_path, trials, dtype, weighted):
+    saved = trials if weighted else Trials(trials.inputs, trials.targets)
+    saved = saved.astype(dtype)
+    path = tmp_path / "trials.npz"
+    saved.save(path)
+    loaded = Trials.load(path)
+    assert (loaded.weights is None) == (not weighted)
+    for name in ("inputs", "targets", "step_weights"):
+        ours, theirs = getattr(saved, name), getattr(loaded, name)
+        assert ours.dtype == theirs.dtype
+        assert ours.tobytes() == theirs.tobytes()
+
+
+def test_a_file_with_invalid_trials_is_refused(tmp_path):
+    path = tmp_path / "trials.npz"
+    np.savez(
+        path,
+        format="schurscope-trials-1",
+        entries=["inputs", "targets"],
+        inputs=np.ones((1, 2, 3)),
+        targets=np.ones((1, 3, 3)),
+    )
+    with pytest.raises(ValueError, match=r"trials\.npz does not hold valid trials: targets must"):
+        Trials.load(path)
+
+
+def test_a_network_file_is_not_a_trials_file(tmp_path, network):
+    network.save(tmp_path / "network.npz")
+    with pytest.raises(ValueError, match="its format is 'schurscope-network-1'"):
+        Trials.load(tmp_path / "network.npz")
