@@ -1,0 +1,51 @@
+"""A scope for recurrent weight space.
+
+Given a trained recurrent network and trials of its task, schurscope says which couplings of its
+ordered real Schur form the behaviour needs, which it can lose, and how sure that is::
+
+    import schurscope as ss
+
+    task = ss.tasks.FlipFlop()
+    network = ss.init_network(task, n_hidden=64, recurrent="orthogonal", rng=0)
+    trained = ss.train(network, task, rng=1).network
+    profile = ss.ablate(trained, task.trials(2048, rng=2))
+    print(profile)
+"""
+
+from . import measures, tasks
+from ._version import __version__
+from .ablation import Ablation, ablate
+from .measures import fvu, replay_accuracy
+from .network import Cayley, Network, init_network
+from .profile import AblationProfile, AblationRow, Intervals
+from .schur import OrderedSchur, Sectors, ordered_schur
+from .tasks import Task, task_named
+from .ties import TieSpread, tie_spread
+from .training import TrainingResult, train
+from .trials import Trials
+
+__all__ = [
+    "Ablation",
+    "AblationProfile",
+    "AblationRow",
+    "Cayley",
+    "Intervals",
+    "Network",
+    "OrderedSchur",
+    "Sectors",
+    "Task",
+    "TieSpread",
+    "TrainingResult",
+    "Trials",
+    "__version__",
+    "ablate",
+    "fvu",
+    "init_network",
+    "measures",
+    "ordered_schur",
+    "replay_accuracy",
+    "task_named",
+    "tasks",
+    "tie_spread",
+    "train",
+]

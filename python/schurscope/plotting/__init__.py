@@ -1,0 +1,42 @@
+"""Figures of ordered Schur forms and ablation profiles.
+
+Every function takes ``ax=None``, draws on the given Axes or on one of its own, and returns it;
+``save_figure(ax.figure, path)`` writes it. Nothing here touches pyplot or the global style,
+so a script's own figures are left alone.
+
+A sector keeps one colour everywhere: blue RR, red C→R, green CC, which colour-blind readers can
+tell apart. Combined ablations have colours of their own.
+"""
+
+try:
+    import matplotlib as _matplotlib  # noqa: F401
+except ImportError as error:
+    raise ImportError('figures need matplotlib: pip install "schurscope[app]"') from error
+
+from .bars import (
+    ProfileLike,
+    Published,
+    change_bars,
+    legend_handles,
+    sensitivity_bars,
+    value_bars,
+)
+from .coordinates import schur_matrix, spectrum
+from .curves import accuracy_per_lag, trajectories
+from .style import COLORS, label, save_figure
+
+__all__ = [
+    "COLORS",
+    "ProfileLike",
+    "Published",
+    "accuracy_per_lag",
+    "change_bars",
+    "label",
+    "legend_handles",
+    "save_figure",
+    "schur_matrix",
+    "sensitivity_bars",
+    "spectrum",
+    "trajectories",
+    "value_bars",
+]

@@ -1,0 +1,191 @@
+"""Bars of what ablations do, each seed a point, the paper's values beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from .style import COLORS, INK, NORMAL, OTHER, PALE, SMALL, axes_or_new, label, tidy
+
+BAR_ALPHA, HATCH = 0.55, "////"
+
+_Float64: TypeAlias = NDArray[np.float64]
+
+
+class ProfileLike(Protocol):
+    """What figures read of an `AblationProfile`; a record of one on disk has it too."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of the ablations."""
+
+    @property
+    def value(self) -> _Float64:
+        """The measure, (ablations,)."""
+
+    @property
+    def change(self) -> _Float64:
+        """Its difference from the full network, (ablations,)."""
+
+    @property
+    def sensitivity(self) -> _Float64:
+        """S_ΔT, (ablations,)."""
+
+    @property
+    def per_step(self) -> _Float64:
+        """The measure at each step, (ablations, steps)."""
+
+    @property
+    def vacuous(self) -> NDArray[np.bool_]:
+        """Whether nothing is removed, (ablations,)."""
+
+    @property
+    def measure(self) -> str:
+        """Name of the measure."""
+
+
+Published: TypeAlias = Mapping[str, tuple[float, float | None]]
+"""Ablation name → (mean, SEM or None), as published."""
+
+
+def legend_handles(*, vacuous: bool = False, paper: str = "paper ± SEM") -> list[Artist]:
+    """What the marks of the bar plots mean, for a legend of the whole figure."""
+    handles: list[Artist] = [
+        Patch(facecolor=OTHER, alpha=BAR_ALPHA, label="mean over seeds"),
+        Line2D([], [], marker="o", ls="", ms=4, color=OTHER, label="one seed"),
+        Line2D([], [], marker="D", ls="", ms=5, mfc="white", mec=INK, label=paper),
+    ]
+    if vacuous:
+        text = "vacuous: nothing is removed"
+        handles.insert(0, Patch(facecolor="white", edgecolor=OTHER, hatch=HATCH, label=text))
+    return handles
+
+
+def value_bars(
+    profiles: ProfileLike | Sequence[ProfileLike],
+    *,
+    paper: Published | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """The measure itself for every ablation, the full network included."""
+    several = profile_list(profiles)
+    ax = _bars(several, several[0].names, "value", paper, ax)
+    accuracy = several[0].measure == "replay_accuracy"
+    ax.set_ylabel("replay accuracy" if accuracy else "FVU", fontsize=NORMAL, color=INK)
+    if accuracy:
+        ax.set_ylim(0.0, 1.05)
+        ax.axhline(0.5, color=PALE, lw=0.8, zorder=0)
+    return ax
+
+
+def change_bars(
+    profiles: ProfileLike | Sequence[ProfileLike],
+    *,
+    paper: Published | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """What each ablation changes: ΔFVU, or the change of replay accuracy.
+
+    Parameters
+    ----------
+    profiles : AblationProfile or sequence of them
+        Several are seeds of one experiment: bars are means, each seed is a point.
+    paper : mapping, optional
+        Ablation name → published (mean, SEM or None), marked beside the bar.
+    ax : matplotlib Axes, optional
+    """
+    several = profile_list(profiles)
+    names = [name for name in several[0].names if name != "full"]
+    ax = _bars(several, names, "change", paper, ax)
+    accuracy = several[0].measure == "replay_accuracy"
+    ax.set_ylabel("Δ replay accuracy" if accuracy else "ΔFVU", fontsize=NORMAL, color=INK)
+    return ax
+
+
+def sensitivity_bars(
+    profiles: ProfileLike | Sequence[ProfileLike],
+    *,
+    paper: Published | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """S_ΔT, the change per unit of removed Schur mass; see :func:`change_bars` for the rest."""
+    several = profile_list(profiles)
+    names = [name for name in several[0].names if name != "full"]
+    ax = _bars(several, names, "sensitivity", paper, ax)
+    ax.set_ylabel("$S_{ΔT}$", fontsize=NORMAL, color=INK)
+    return ax
+
+
+def profile_list(profiles: ProfileLike | Sequence[ProfileLike]) -> list[ProfileLike]:
+    """One or several profiles as a list; ValueError unless they are alike."""
+    several = list(profiles) if isinstance(profiles, Sequence) else [profiles]
+    if not several:
+        raise ValueError("profiles must hold at least one profile, got none")
+    if any(tuple(profile.names) != tuple(several[0].names) for profile in several):
+        raise ValueError("profiles must have the same ablations in the same order")
+    if any(profile.measure != several[0].measure for profile in several):
+        raise ValueError("profiles must have the same measure")
+    return several
+
+
+def _bars(
+    profiles: Sequence[ProfileLike],
+    names: Sequence[str],
+    quantity: str,
+    paper: Published | None,
+    ax: Axes | None,
+) -> Axes:
+    """Mean bars with every seed as a point, and the published values as diamonds."""
+    ax = axes_or_new(ax, (1.4 + 0.62 * len(names), 3.0))
+    rows = [list(profiles[0].names).index(name) for name in names]
+    values = np.array([getattr(profile, quantity)[rows] for profile in profiles])
+    vacuous = np.all([profile.vacuous[rows] for profile in profiles], axis=0).tolist()
+    seeds = len(profiles)
+    spread = np.linspace(-0.16, 0.16, seeds) if seeds > 1 else np.zeros(1)
+    marks = paper or {}
+    for place, name in enumerate(names):
+        color = COLORS.get(name, OTHER)
+        mine = values[:, place]
+        if np.isfinite(mine).any():
+            ax.bar(place, np.nanmean(mine), width=0.62, zorder=2, **_fill(color, vacuous[place]))
+            ax.scatter(
+                place + spread, mine, s=15, color=color, edgecolor="white", linewidth=0.6, zorder=4
+            )
+        else:
+            ax.text(place, 0.0, "vacuous\n", ha="center", va="bottom", fontsize=SMALL, color=OTHER)
+        if name in marks:
+            mean, sem = marks[name]
+            ax.errorbar(
+                place + 0.36,
+                mean,
+                yerr=sem,
+                fmt="D",
+                ms=4.8,
+                mfc="white",
+                mec=INK,
+                mew=1.1,
+                ecolor=INK,
+                elinewidth=1.1,
+                capsize=2.0,
+                zorder=5,
+            )
+    ax.axhline(0.0, color=INK, lw=0.8, zorder=3)
+    ax.set_xticks(range(len(names)))
+    ax.set_xticklabels([label(name).replace(" ", "\n") for name in names])
+    ax.set_xlim(-0.6, len(names) - 0.3)
+    tidy(ax)
+    ax.tick_params(axis="x", length=0)
+    return ax
+
+
+def _fill(color: str, is_vacuous: bool) -> dict[str, Any]:
+    if is_vacuous:
+        return {"facecolor": "white", "edgecolor": color, "hatch": HATCH, "linewidth": 0.8}
+    return {"facecolor": color, "alpha": BAR_ALPHA, "linewidth": 0}

@@ -1,0 +1,125 @@
+"""Curves over time: accuracy per lag, and single trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from ..network import Network
+from ..schur import OrderedSchur, ordered_schur
+from ..trials import Trials
+from .bars import ProfileLike, profile_list
+from .style import COLORS, INK, NORMAL, OTHER, PALE, SMALL, axes_or_new, label, tidy
+
+
+def accuracy_per_lag(profiles: ProfileLike | Sequence[ProfileLike], ax: Axes | None = None) -> Axes:
+    """Replay accuracy at each lag after the inputs, one curve per ablation.
+
+    With several profiles (seeds of one experiment) the curve is their mean and the band runs from
+    the lowest to the highest. Steps without weight have no accuracy and are left out; so are
+    ablations that are vacuous in every profile, whose curve is the full network's.
+    """
+    several = profile_list(profiles)
+    if several[0].measure != "replay_accuracy":
+        raise ValueError(
+            "accuracy_per_lag needs profiles of measure 'replay_accuracy', got "
+            f"{several[0].measure!r}"
+        )
+    ax = axes_or_new(ax, (5.6, 3.4))
+    stack = np.stack([profile.per_step for profile in several])
+    counted = np.isfinite(stack).any(axis=(0, 1))
+    stack = stack[:, :, counted]
+    lags = 1 + np.arange(stack.shape[2])
+    vacuous: list[bool] = np.all([profile.vacuous for profile in several], axis=0).tolist()
+    for row, name in enumerate(several[0].names):
+        if vacuous[row]:
+            continue  # the full network's curve again
+        color = COLORS.get(name, OTHER)
+        on_top = "CC" in name.split("+")  # often equal to its partner without CC: dashes show both
+        ax.plot(
+            lags,
+            stack[:, row].mean(axis=0),
+            color=color,
+            lw=1.6 if on_top else 2.2,
+            linestyle=(0, (3, 2)) if on_top else "-",
+            label=label(name),
+            zorder=3 if on_top else 2,
+        )
+        if len(several) > 1:
+            low, high = stack[:, row].min(axis=0), stack[:, row].max(axis=0)
+            ax.fill_between(lags, low, high, color=color, alpha=0.13, lw=0, zorder=1)
+    ax.set_ylim(min(0.48, float(np.nanmin(stack)) - 0.02), 1.02)
+    ax.set_xlim(1, int(lags[-1]))
+    ax.axhline(0.5, color=PALE, lw=0.8, zorder=0)
+    ax.set_xlabel("lag (generated step)", fontsize=NORMAL, color=INK)
+    ax.set_ylabel("replay accuracy", fontsize=NORMAL, color=INK)
+    ax.legend(
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        fontsize=SMALL,
+        frameon=False,
+        handlelength=2.2,
+        title=f"{sum(vacuous)} ablations vacuous" if any(vacuous) else None,
+        title_fontsize=SMALL,
+    )
+    return tidy(ax)
+
+
+def trajectories(
+    network: Network,
+    trials: Trials,
+    *,
+    ablations: Sequence[str] = ("CR",),
+    alpha: float = 0.9,
+    trial: int = 0,
+    channel: int = 0,
+    schur: OrderedSchur | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """One output channel over one trial: target, full network, ablated networks.
+
+    Parameters
+    ----------
+    network : Network
+    trials : Trials
+    ablations : sequence of str
+        Names such as ``"CR"`` or ``"RR+CC"``, one curve each.
+    alpha : float
+        Where the spectrum is cut.
+    trial, channel : int
+        What to show.
+    schur : OrderedSchur, optional
+        Ordered Schur form of ``network.W_hh``, when it is already at hand.
+    ax : matplotlib Axes, optional
+    """
+    ax = axes_or_new(ax, (5.0, 2.4))
+    if schur is None:
+        schur = ordered_schur(network.W_hh.astype(np.float64))
+    inputs = trials.astype(network.dtype).inputs[trial : trial + 1]
+    steps = np.arange(trials.n_steps)
+    target = trials.targets[trial, :, channel]
+    if trials.weights is not None:
+        target = np.where(trials.weights[trial] > 0, target, np.nan)
+    ax.plot(steps, target, color=PALE, lw=4.5, label="target", solid_capstyle="round")
+    ax.plot(
+        steps, network.rollout(inputs)[0, :, channel], color=COLORS["full"], lw=1.5, label="full"
+    )
+    for name in ablations:
+        W_hh = schur.ablated(set(name.split("+")), alpha=alpha).astype(network.dtype)
+        outputs = replace(network, W_hh=W_hh, cayley=None).rollout(inputs)
+        color = COLORS.get(name, OTHER)
+        ax.plot(steps, outputs[0, :, channel], color=color, lw=1.5, label=label(name))
+    ax.set_xlim(0, trials.n_steps - 1)
+    ax.set_xlabel("step", fontsize=NORMAL, color=INK)
+    ax.set_ylabel(f"output {channel}", fontsize=NORMAL, color=INK)
+    ax.legend(
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        fontsize=SMALL,
+        frameon=False,
+        handlelength=1.6,
+    )
+    return tidy(ax)

@@ -1,0 +1,259 @@
+"""Training by exact backpropagation through time, in the compiled core.
+
+The loop is plain: fresh trials every step, one optimiser step per batch, a constant rate, the last
+iterate. ``network.cayley`` decides what the recurrent parameters are: the entries of ``W_hh``, or
+the factors of ``O(A) D O(A)^T`` that keep it normal.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core
+from ._validation import choice, generator, nonnegative, positive, positive_int
+from .network import Cayley, Network
+from .tasks import Task, Trials
+
+__all__ = ["OPTIMIZERS", "Progress", "TrainingResult", "train"]
+
+Optimizer = Literal["adam", "adamw"]
+Progress = Callable[[int, int, float], None]
+"""Called as ``progress(steps_done, steps_total, last_loss)``; what it raises ends the training."""
+
+OPTIMIZERS: tuple[Optimizer, ...] = ("adam", "adamw")
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+BATCHES_PER_SLAB = 128  # trials are made for this many batches at once: fast, and small in memory
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """What :func:`train` returns.
+
+    Attributes
+    ----------
+    network : Network
+        The network after the last step, in the dtype of the one that was given.
+    loss : ndarray, float64, (epochs * batches_per_epoch,)
+        Weighted mean squared error of each batch, before its step.
+    settings : dict
+        Every option of the run, the task, and the seconds it took.
+    """
+
+    network: Network
+    loss: NDArray[np.float64]
+    settings: dict[str, Any] = field(repr=False)
+
+
+def train(
+    network: Network,
+    task: Task,
+    *,
+    epochs: int = 30,
+    batches_per_epoch: int = 128,
+    batch_size: int = 64,
+    learning_rate: float = 1e-3,
+    optimizer: Optimizer = "adam",
+    weight_decay: float = 0.0,
+    clip: float | None = None,
+    rng: np.random.Generator | int | None,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    r"""Train a copy of `network` on fresh trials of `task`.
+
+    The loss of a batch is :math:`\sum w \,(\hat y - y)^2 / (N_y \sum w)` over trials, steps and
+    channels. Adam and AdamW are PyTorch's, with :math:`\beta = (0.9, 0.999)` and
+    :math:`\epsilon = 10^{-8}`.
+
+    Parameters
+    ----------
+    network : Network
+        Where to start. It is not changed. Its dtype is that of the arithmetic.
+    task : Task
+        Makes the trials; anything with ``n_inputs``, ``n_outputs`` and ``trials(n, rng, dtype)``.
+    epochs, batches_per_epoch, batch_size : int
+        ``epochs * batches_per_epoch`` optimiser steps on ``batch_size`` trials each.
+    learning_rate : float
+        Constant step size, positive.
+    optimizer : {"adam", "adamw"}
+        How `weight_decay` enters: added to the gradient (Adam) or to the step (AdamW).
+    weight_decay : float
+        Not negative; acts on every trained parameter.
+    clip : float, optional
+        Largest Euclidean norm of the whole gradient. None does not clip.
+    rng : numpy.random.Generator or int or None
+        Source of the trials; None draws fresh entropy, and the run cannot be repeated.
+    progress : callable, optional
+        ``progress(steps_done, steps_total, last_loss)``, called at least every 128 steps.
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is of the wrong kind or size, or `task` does not fit `network`.
+    FloatingPointError
+        The loss stopped being finite.
+    """
+    if not isinstance(network, Network):
+        raise TypeError(f"network must be a schurscope.Network, got {type(network).__name__}")
+    _check_task(network, task)
+    epochs = positive_int(epochs, "epochs")
+    batches_per_epoch = positive_int(batches_per_epoch, "batches_per_epoch")
+    batch_size = positive_int(batch_size, "batch_size")
+    learning_rate = positive(learning_rate, "learning_rate")
+    weight_decay = nonnegative(weight_decay, "weight_decay")
+    largest_norm = math.inf if clip is None else positive(clip, "clip")
+    choice(optimizer, "optimizer", OPTIMIZERS)
+    random = generator(rng)
+
+    theta = _flatten(network)
+    first_moment = np.zeros_like(theta)
+    second_moment = np.zeros_like(theta)
+    total = epochs * batches_per_epoch
+    loss = np.empty(total, dtype=np.float64)
+    started = time.perf_counter()
+    done = 0
+    for batches in _slabs(epochs, batches_per_epoch):
+        inputs, targets, weights = _slab(network, task, batches * batch_size, random)
+        _core.train(
+            theta,
+            first_moment,
+            second_moment,
+            done,
+            network.n_hidden,
+            network.n_inputs,
+            network.n_outputs,
+            -1 if network.cayley is None else len(network.cayley.pairs),
+            network.b_h is not None,
+            network.b_y is not None,
+            inputs,
+            targets,
+            weights,
+            batch_size,
+            learning_rate,
+            BETA1,
+            BETA2,
+            EPSILON,
+            weight_decay,
+            optimizer == "adamw",
+            largest_norm,
+            loss[done : done + batches],
+        )
+        _check_finite(loss[done : done + batches], theta, done, learning_rate, clip)
+        done += batches
+        if progress is not None:
+            progress(done, total, float(loss[done - 1]))
+
+    settings = {
+        "task": repr(task),
+        "epochs": epochs,
+        "batches_per_epoch": batches_per_epoch,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "optimizer": optimizer,
+        "weight_decay": weight_decay,
+        "clip": clip,
+        "dtype": network.dtype.name,
+        "level": _core.LEVEL,
+        "seconds": time.perf_counter() - started,
+    }
+    return TrainingResult(_unflatten(theta, network), loss, settings)
+
+
+def _check_task(network: Network, task: Task) -> None:
+    for attribute in ("n_inputs", "n_outputs", "trials"):
+        if not hasattr(task, attribute):
+            raise TypeError(
+                f"task must have n_inputs, n_outputs and trials(); {type(task).__name__} "
+                f"has no {attribute}"
+            )
+    for attribute in ("n_inputs", "n_outputs"):
+        wanted, given = getattr(task, attribute), getattr(network, attribute)
+        if wanted != given:
+            raise ValueError(
+                f"task and network do not fit: the task has {attribute} = {wanted}, "
+                f"the network {attribute} = {given}"
+            )
+
+
+def _slabs(epochs: int, batches_per_epoch: int) -> list[int]:
+    full, rest = divmod(batches_per_epoch, BATCHES_PER_SLAB)
+    return ([BATCHES_PER_SLAB] * full + [rest] * (rest > 0)) * epochs
+
+
+def _slab(
+    network: Network, task: Task, n_trials: int, random: np.random.Generator
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Inputs, targets and weights of `n_trials` fresh trials, in the network's dtype."""
+    trials = task.trials(n_trials, random, dtype=network.dtype)
+    if not isinstance(trials, Trials):
+        raise TypeError(f"task.trials() must return Trials, got {type(trials).__name__}")
+    given = (trials.n_trials, trials.n_inputs, trials.n_outputs)
+    wanted = (n_trials, network.n_inputs, network.n_outputs)
+    if given != wanted:
+        raise ValueError(
+            f"task.trials() must return (n_trials, n_inputs, n_outputs) = {wanted}, got {given}"
+        )
+    trials = trials.astype(network.dtype)
+    return trials.inputs, trials.targets, trials.step_weights
+
+
+def _check_finite(
+    loss: NDArray[np.float64],
+    theta: NDArray[Any],
+    done: int,
+    learning_rate: float,
+    clip: float | None,
+) -> None:
+    broken = np.flatnonzero(~np.isfinite(loss))
+    if broken.size == 0 and np.isfinite(theta).all():
+        return
+    step = done + (int(broken[0]) if broken.size else loss.size)
+    advice = "" if clip is not None else ", or clip the gradient (clip=1.0)"
+    raise FloatingPointError(
+        f"the loss stopped being finite at step {step}: lower learning_rate "
+        f"(now {learning_rate:g}){advice}"
+    )
+
+
+def _flatten(network: Network) -> NDArray[Any]:
+    """All trained parameters in one new vector: the recurrent ones, W_xh, W_hy, b_h, b_y."""
+    cayley = network.cayley
+    recurrent = [network.W_hh] if cayley is None else [cayley.U, cayley.pairs, cayley.reals]
+    parts = [*recurrent, network.W_xh, network.W_hy]
+    parts += [bias for bias in (network.b_h, network.b_y) if bias is not None]
+    return np.concatenate([part.ravel() for part in parts]).astype(network.dtype)
+
+
+def _unflatten(theta: NDArray[Any], like: Network) -> Network:
+    """The inverse of :func:`_flatten`, with the shapes of `like`."""
+    position = 0
+
+    def take(shape: tuple[int, ...]) -> NDArray[Any]:
+        nonlocal position
+        size = math.prod(shape)
+        part = theta[position : position + size].reshape(shape)
+        position += size
+        return part
+
+    cayley = None
+    if like.cayley is None:
+        W_hh = take(like.W_hh.shape)
+    else:
+        old = like.cayley
+        cayley = Cayley(take(old.U.shape), take(old.pairs.shape), take(old.reals.shape))
+        W_hh = cayley.matrix()
+    W_xh = take(like.W_xh.shape)
+    W_hy = take(like.W_hy.shape)
+    b_h = None if like.b_h is None else take(like.b_h.shape)
+    b_y = None if like.b_y is None else take(like.b_y.shape)
+    return Network(W_hh, W_xh, W_hy, b_h=b_h, b_y=b_y, cayley=cayley)

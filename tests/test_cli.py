@@ -1,0 +1,286 @@
+"""The command line: what it prints, what it leaves, how it fails, and how it is interrupted."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import schurscope
+from schurscope import Network, ablate
+from schurscope.cli import main
+from schurscope.tasks import Copy, FlipFlop
+
+# A parent that ignores Ctrl-C, such as a shell in the background, must not pass that on.
+CODE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from schurscope.cli import main
+main(prog_name="schurscope")
+"""
+COMMAND = [sys.executable, "-c", CODE]
+SMALL = ["--hidden", "12", "--epochs", "1", "--batches-per-epoch", "30"]
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def run(*arguments, **options):
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options
+    )
+
+
+def wait_until(condition, process, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A flip-flop network trained by the command line, and what it said."""
+    path = tmp_path_factory.mktemp("trained") / "flipflop.npz"
+    result = call("train", "flip-flop", *SMALL, "--set", "n_steps=12", "--seed", 3, "--out", path)
+    assert result.exit_code == 0, result.output
+    return path, result.output
+
+
+def test_help_shows_an_example_for_every_command():
+    top = call("--help").output
+    assert "schurscope reproduce --quick" in top
+    assert "schurscope train flip-flop --out flipflop.npz\n" in top
+    for command in ("train", "ablate"):
+        text = call(command, "--help").output
+        assert "Example:\n" in text
+        assert f"schurscope {command} " in text
+    assert "[default: 6; with --quick 2]" in " ".join(call("reproduce", "--help").output.split())
+
+
+def test_version_and_info():
+    assert schurscope.__version__ in call("--version").output
+    text = call("info").output
+    for part in (schurscope.__version__, np.__version__, schurscope._core.LEVEL, "threads"):
+        assert part in text
+
+
+def test_train_writes_a_network_and_its_settings(trained):
+    path, output = trained
+    network = Network.load(path)
+    assert (network.n_hidden, network.n_inputs, network.dtype) == (12, 3, np.float32)
+    settings = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    assert len(settings["loss"]) == 30
+    assert settings["seed"] == 3
+    assert "n_steps=12" in settings["task"]
+    assert str(path) in output
+    assert {item.name for item in path.parent.iterdir()} == {"flipflop.npz", "flipflop.json"}
+
+
+def test_training_again_gives_the_same_network(trained, tmp_path):
+    call(
+        "train",
+        "flip-flop",
+        *SMALL,
+        "--set",
+        "n_steps=12",
+        "--seed",
+        3,
+        "--out",
+        tmp_path / "b.npz",
+    )
+    assert np.array_equal(Network.load(tmp_path / "b.npz").W_hh, Network.load(trained[0]).W_hh)
+
+
+@pytest.mark.parametrize("recurrent", ["cayley", "normal"])
+def test_train_options_reach_the_training(tmp_path, recurrent):
+    path = tmp_path / "net.npz"
+    options = ["--recurrent", recurrent, "--dtype", "float64", "--optimizer", "adamw"]
+    options += ["--weight-decay", 0.1, "--clip", 0.5, "--learning-rate", 0.01]
+    result = call("train", "copy", *SMALL, *options, "--set", "horizon=3", "--out", path)
+    assert result.exit_code == 0, result.output
+    network = Network.load(path)
+    assert network.dtype == np.float64
+    assert (network.cayley is not None) == (recurrent == "cayley")
+    settings = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    expected = {"optimizer": "adamw", "weight_decay": 0.1, "clip": 0.5, "learning_rate": 0.01}
+    assert {name: settings[name] for name in expected} == expected
+
+
+def test_ablate_prints_the_profile_with_intervals(trained):
+    options = ["--task", "flip-flop", "--trials", 300, "--ablation", "CR", "--ablation", "RR+CC"]
+    text = call("ablate", trained[0], *options).output
+    lines = [line.split() for line in text.splitlines()]
+    rows = {line[0]: line for line in lines if line and line[0] in ("full", "CR", "RR+CC")}
+    assert set(rows) == {"full", "CR", "RR+CC"}
+    value, low, high = (float(rows["CR"][place]) for place in (1, 2, 4))
+    assert low < value < high
+    assert schurscope.schur.TIE_RULE in text
+
+
+def test_ablate_leaves_tables_and_figures(trained, tmp_path):
+    out = tmp_path / "deep" / "profile"
+    options = ["--task", "flip-flop", "--trials", 200, "--seed", 5, "--alpha", 0.7, "--out", out]
+    result = call("ablate", trained[0], *options)
+    assert result.exit_code == 0, result.output
+    stems = ("schur_matrix", "spectrum", "change", "trajectories")
+    figures = {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "pdf")}
+    assert {path.name for path in out.iterdir()} == {"profile.csv", "settings.json"} | figures
+    # The numbers are those of the library, on the evaluation stream of the seed.
+    stream = np.random.default_rng(np.random.SeedSequence(5).spawn(4)[2])
+    trials = FlipFlop().trials(200, stream, np.float32)
+    profile = ablate(Network.load(trained[0]), trials, alpha=0.7)
+    with open(out / "profile.csv", newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["name"] for row in rows] == list(profile.names)
+    assert [float(row["change"]) for row in rows] == profile.change.tolist()
+    settings = json.loads((out / "settings.json").read_text(encoding="utf-8"))
+    assert (settings["seed"], settings["alpha"], settings["n_trials"]) == (5, 0.7, 200)
+
+
+def test_ablate_measures_accuracy_on_the_copy_task(tmp_path):
+    task = Copy(2, 2, 4)
+    network = schurscope.init_network(task, 8, "normal", 1)
+    network.save(tmp_path / "net.npz")
+    parameters = ["--set", "n_symbols=2", "--set", "dimension=2", "--set", "horizon=4"]
+    options = ["--task", "copy", *parameters, "--out", tmp_path / "out"]
+    text = call("ablate", tmp_path / "net.npz", *options).output
+    assert "replay_accuracy over 2048 trials of 6 steps" in text
+    assert text.count("vacuous") == 7
+    assert (tmp_path / "out" / "accuracy_per_lag.png").exists()
+
+
+USAGE = [
+    (["train", "flipflop"], "did you mean 'flip-flop'"),
+    (["train", "sine", "--set", "n_step=5"], "NAME among n_steps, got 'n_step=5'"),
+    (["train", "sine", "--set", "n_steps=five"], "n_steps must be an integer, got 'five'"),
+    (["train", "sine", "--out", "net.txt"], "must end in .npz"),
+    (["train", "sine", "--out", "nowhere/net.npz"], "the folder nowhere does not exist"),
+    (["train", "sine", "--hidden", "many"], "'many' is not a valid integer"),
+    (["ablate", "nowhere.npz", "--task", "sine"], "nowhere.npz"),
+    (["reproduce", "copi"], "'copi' is not one of"),
+    (["reproduce", "--seeds", "0"], "0 is not in the range"),
+    (["nonsense"], "No such command 'nonsense'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), USAGE)
+def test_usage_errors_exit_with_2(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = call(*arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_errors_are_one_line_without_traceback(trained, tmp_path):
+    damaged = tmp_path / "damaged.npz"
+    damaged.write_bytes(trained[0].read_bytes()[:-300])
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for arguments, message in (
+        (["ablate", damaged, "--task", "flip-flop"], "damaged"),
+        (["ablate", trained[0], "--task", "flip-flop", "--alpha", 2], "alpha must be in (0, 1]"),
+        (["ablate", trained[0], "--task", "flip-flop", "--ablation", "RC"], "ablations must be"),
+        (
+            ["train", "sine", *SMALL, "--learning-rate", -1, "--out", tmp_path / "a.npz"],
+            "learning_rate",
+        ),
+        (["reproduce", "--quick", "--out", file], "out must be a folder, got the file"),
+        (["reproduce", "--quick", "--out", file / "inside"], "can be written to"),
+    ):
+        result = run(*arguments)
+        assert result.returncode == 1, result
+        assert "Traceback" not in result.stdout + result.stderr
+        (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error")]
+        assert message in line
+    mismatch = run("ablate", trained[0], "--task", "sine")
+    assert mismatch.returncode == 2
+    assert (
+        "has 3 inputs and 3 outputs, but SineGeneration(n_steps=50) has 1 and 1" in mismatch.stderr
+    )
+
+
+def test_the_command_says_what_to_install_when_click_is_missing():
+    code = "import sys; sys.modules['click'] = None; import schurscope.cli"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 1
+    assert 'pip install "schurscope[app]"' in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_ctrl_c_ends_a_training_at_once_and_leaves_nothing(tmp_path):
+    interrupted = []
+
+    def interrupt():
+        interrupted.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    timer = threading.Timer(1.0, interrupt)
+    timer.start()
+    out = tmp_path / "net.npz"
+    result = call("train", "copy", "--epochs", 100000, "--hidden", 72, "--out", out)
+    assert time.monotonic() - interrupted[0] < 1.5
+    assert result.exit_code == 130
+    assert result.output.splitlines()[-1] == "interrupted"
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_keeps_finished_jobs_and_a_rerun_continues(tmp_path):
+    out = tmp_path / "results"
+    command = [*COMMAND, "reproduce", "--quick", "--seeds", "12", "--jobs", "1", "--out", str(out)]
+    with open(tmp_path / "log", "w+") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        wait_until(lambda: len(list(out.glob("jobs/*.json"))) >= 2, process)
+        process.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        assert process.wait(timeout=20) == 130
+        assert time.monotonic() - start < 3
+        log.seek(0)
+        text = log.read()
+    assert "Traceback" not in text
+    assert text.splitlines()[-1].startswith("interrupted: finished networks are kept in")
+    finished = {path.stem for path in out.glob("jobs/*.json")}
+    assert 2 <= len(finished) < 60
+    # Nothing half-written: whole files under final names only, and no report.
+    for path in (path for path in out.rglob("*") if path.is_file()):
+        assert not path.name.startswith(".")
+        if path.suffix == ".json":
+            json.loads(path.read_text(encoding="utf-8"))
+        if path.suffix == ".npz":
+            Network.load(path)
+    assert not (out / "report.json").exists()
+
+    again = run("reproduce", "copy", "--quick", "--seeds", "2", "--out", out)
+    assert again.returncode == 0
+    reused = {
+        line.split(":")[0] for line in again.stdout.splitlines() if "reused, complete" in line
+    }
+    wanted = {f"copy-{kind}-seed{seed}" for kind in ("orthogonal", "cayley") for seed in (0, 1)}
+    assert reused == finished & wanted
+    assert (out / "report.json").exists()
+
+
+def test_a_closed_pipe_is_no_traceback(trained):
+    read, write = os.pipe()
+    os.close(read)
+    arguments = ["ablate", str(trained[0]), "--task", "flip-flop", "--trials", "50"]
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], stdout=write, stderr=subprocess.PIPE, text=True
+    )
+    os.close(write)
+    _, errors = process.communicate(timeout=60)
+    assert "Traceback" not in errors

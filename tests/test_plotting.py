@@ -1,0 +1,169 @@
+"""Figures show the numbers they are given, on the axes they are given."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+
+from schurscope import ablate, init_network, plotting
+from schurscope.tasks import Copy, FlipFlop
+
+TASK = FlipFlop(n_steps=8)
+COPY = Copy(n_symbols=3, dimension=2, horizon=6)
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return [init_network(TASK, 14, "default", seed) for seed in range(3)]
+
+
+@pytest.fixture(scope="module")
+def profiles(networks):
+    return [ablate(network, TASK.trials(40, 9)) for network in networks]
+
+
+@pytest.fixture(scope="module")
+def copy_profiles():
+    networks = [init_network(COPY, 14, "default", seed) for seed in range(3)]
+    return [ablate(net, COPY.trials(40, 9), measure="replay_accuracy") for net in networks]
+
+
+@pytest.fixture(scope="module")
+def vacuous_profile():
+    network = init_network(COPY, 14, "normal", 1)
+    return ablate(network, COPY.trials(40, 9), measure="replay_accuracy")
+
+
+@pytest.fixture
+def draw(networks, profiles, copy_profiles):
+    """Every public figure, as a function of ax."""
+    schur = profiles[0].schur
+    sectors = profiles[0].sectors
+    return {
+        "schur_matrix": lambda ax: plotting.schur_matrix(schur, sectors, ax=ax),
+        "spectrum": lambda ax: plotting.spectrum(schur, sectors, ax=ax),
+        "accuracy_per_lag": lambda ax: plotting.accuracy_per_lag(copy_profiles, ax=ax),
+        "value_bars": lambda ax: plotting.value_bars(profiles, ax=ax),
+        "change_bars": lambda ax: plotting.change_bars(profiles, ax=ax),
+        "sensitivity_bars": lambda ax: plotting.sensitivity_bars(profiles, ax=ax),
+        "trajectories": lambda ax: plotting.trajectories(networks[0], TASK.trials(2, 1), ax=ax),
+        "plot": lambda ax: profiles[0].plot(ax),
+    }
+
+
+NAMES = (
+    "schur_matrix",
+    "spectrum",
+    "accuracy_per_lag",
+    "value_bars",
+    "change_bars",
+    "sensitivity_bars",
+    "trajectories",
+    "plot",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_are_saved_and_leave_pyplot_alone(draw, name, tmp_path):
+    before = dict(mpl.rcParams)
+    ax = draw[name](None)
+    for suffix, signature in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
+        path = tmp_path / f"figure.{suffix}"
+        plotting.save_figure(ax.figure, path)
+        assert path.read_bytes().startswith(signature)
+    assert {path.name for path in tmp_path.iterdir()} == {"figure.png", "figure.pdf"}
+    assert plt.get_fignums() == []
+    assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_are_drawn_on_the_axes_given(draw, name):
+    figure = Figure()
+    ax = figure.add_subplot()
+    assert draw[name](ax) is ax
+    assert ax.has_data()
+
+
+def test_bars_are_means_points_are_seeds_and_diamonds_are_published(profiles):
+    ax = plotting.change_bars(profiles, paper={"CC": (0.25, 0.05)})
+    names = profiles[0].names[1:]
+    changes = np.array([profile.change[1:] for profile in profiles])
+    assert [text.get_text() for text in ax.get_xticklabels()][:3] == ["−RR", "−CR", "−CC"]
+    np.testing.assert_allclose([bar.get_height() for bar in ax.patches], changes.mean(axis=0))
+    points = np.array(
+        [dots.get_offsets()[:, 1] for dots in ax.collections if len(dots.get_offsets()) == 3]
+    )
+    np.testing.assert_allclose(np.sort(points.T, axis=0), np.sort(changes, axis=0))
+    (published,) = (item for item in ax.containers if isinstance(item, ErrorbarContainer))
+    assert published.lines[0].get_ydata().tolist() == [0.25]
+    assert [to_hex(bar.get_facecolor()) for bar in ax.patches] == [
+        plotting.COLORS[name] for name in names
+    ]
+
+
+def test_vacuous_bars_are_hatched_and_vacuous_curves_left_out(vacuous_profile):
+    bars = plotting.value_bars(vacuous_profile).patches
+    assert [bool(bar.get_hatch()) for bar in bars] == [False] + [True] * 7
+    ax = plotting.accuracy_per_lag(vacuous_profile)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["full"]
+    assert ax.get_legend().get_title().get_text() == "7 ablations vacuous"
+    texts = [text.get_text().strip() for text in plotting.sensitivity_bars(vacuous_profile).texts]
+    assert texts == ["vacuous"] * 7
+
+
+def test_curves_are_means_over_generated_steps(copy_profiles):
+    ax = plotting.accuracy_per_lag(copy_profiles)
+    expected = np.mean([profile.per_step[0, 3:] for profile in copy_profiles], axis=0)
+    full = next(line for line in ax.lines if line.get_label() == "full")
+    np.testing.assert_allclose(full.get_ydata(), expected)
+    assert full.get_xdata().tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_image_is_T_and_the_borders_are_at_the_cut(profiles):
+    schur, sectors = profiles[0].schur, profiles[0].sectors
+    ax = plotting.schur_matrix(schur, sectors)
+    np.testing.assert_array_equal(ax.images[0].get_array().filled(0), np.abs(schur.T))
+    RR = ax.patches[0]
+    assert RR.get_x() + RR.get_width() == pytest.approx(sectors.n_R - 0.5, abs=0.1)
+
+
+def test_the_spectrum_shows_every_eigenvalue_on_its_side(profiles):
+    schur, sectors = profiles[0].schur, profiles[0].sectors
+    R, C = plotting.spectrum(schur, sectors).collections
+    assert (len(R.get_offsets()), len(C.get_offsets())) == (sectors.n_R, 14 - sectors.n_R)
+    assert np.abs(R.get_offsets() @ [1, 1j]).min() >= 0.9 * schur.rho * (1 - 1e-12)
+    assert np.abs(C.get_offsets() @ [1, 1j]).max() < 0.9 * schur.rho
+
+
+def test_trajectories_are_target_full_and_ablated(networks, profiles):
+    trials = TASK.trials(3, 1)
+    ax = plotting.trajectories(networks[0], trials, ablations=("CR", "RR+CC"), trial=2, channel=1)
+    curves = {line.get_label(): line.get_ydata() for line in ax.lines}
+    assert list(curves) == ["target", "full", "−CR", "−RR −CC"]
+    np.testing.assert_array_equal(curves["target"], trials.targets[2, :, 1])
+    np.testing.assert_allclose(
+        curves["full"], networks[0].rollout(trials.inputs)[2, :, 1], rtol=1e-6
+    )
+    W_hh = profiles[0].schur.ablated({"RR", "CC"})
+    assert not np.array_equal(curves["full"], curves["−RR −CC"])
+    ablated = type(networks[0])(
+        W_hh.astype(np.float32), networks[0].W_xh, networks[0].W_hy
+    ).rollout(trials.inputs)
+    np.testing.assert_allclose(curves["−RR −CC"], ablated[2, :, 1], rtol=1e-6)
+
+
+def test_profiles_that_do_not_belong_together_are_refused(profiles, copy_profiles, networks):
+    with pytest.raises(ValueError, match="same measure"):
+        plotting.value_bars([profiles[0], copy_profiles[0]])
+    fewer = ablate(networks[0], TASK.trials(5, 0), ablations=["CR"])
+    with pytest.raises(ValueError, match="same ablations"):
+        plotting.value_bars([profiles[0], fewer])
+    with pytest.raises(ValueError, match="at least one profile"):
+        plotting.change_bars([])
+    with pytest.raises(ValueError, match="replay_accuracy"):
+        plotting.accuracy_per_lag(profiles)
