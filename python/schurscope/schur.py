@@ -249,7 +249,7 @@ class OrderedSchur:
         """
         order = _permutation(order, len(self.starts))
         exponent = _exponent(self.W)
-        T = np.asfortranarray(np.ldexp(self.T, -exponent))
+        T = np.asfortranarray(_scaled(self.T, -exponent))
         Q = self.Q.copy(order="F")
         n_swaps, refused = _core.reorder_schur(T, Q, order)
         return _assembled(self.W, Q, T, exponent, n_swaps, refused)
@@ -287,7 +287,7 @@ def ordered_schur(W: npt.ArrayLike) -> OrderedSchur:
     """
     W = _frozen(real_array(W, "W", ("N_h", "N_h")).astype(np.float64))
     exponent = _exponent(W)
-    T, Q = scipy.linalg.schur(np.ldexp(W, -exponent), output="real")
+    T, Q = scipy.linalg.schur(_scaled(W, -exponent), output="real")
     T, Q = np.array(T, order="F"), np.array(Q, order="F")
     n_swaps, refused = 0, np.empty((0, 2), dtype=np.complex128)
     for _ in range(_MAX_PASSES):
@@ -301,6 +301,12 @@ def ordered_schur(W: npt.ArrayLike) -> OrderedSchur:
     return _assembled(W, Q, T, exponent, n_swaps, refused)
 
 
+def _scaled(array: _Float64, exponent: int) -> _Float64:
+    """2**exponent times the array; infinite where that overflows."""
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ldexp(array, exponent)
+
+
 def _exponent(W: _Float64) -> int:
     """The power of two that brings the largest entry of W to [0.5, 1)."""
     return int(np.frexp(np.abs(W).max())[1])
@@ -310,11 +316,11 @@ def _assembled(
     W: _Float64, Q: _Float64, T: _Float64, exponent: int, n_swaps: int, refused: _Complex128
 ) -> OrderedSchur:
     """The form of W from the factors of 2**-exponent W."""
-    scaled = np.ldexp(W, -exponent)
-    norm = float(np.linalg.norm(scaled))
-    residual = float(np.linalg.norm(Q @ T @ Q.T - scaled)) / norm if norm > 0 else 0.0
+    W_scaled = _scaled(W, -exponent)
+    norm = float(np.linalg.norm(W_scaled))
+    residual = float(np.linalg.norm(Q @ T @ Q.T - W_scaled)) / norm if norm > 0 else 0.0
     starts = _core.block_starts(T)
-    T = np.ldexp(T, exponent)
+    T = _scaled(T, exponent)
     if not np.isfinite(T).all():
         raise ValueError(
             f"W must be small enough for its Schur form to fit float64, got entries up to "
@@ -328,7 +334,7 @@ def _assembled(
         eigenvalues=_frozen(_eigenvalues(T, starts)),
         residual=residual,
         n_swaps=n_swaps,
-        refused=_frozen(_ldexp_complex(refused, exponent)),
+        refused=_frozen(_scaled(refused.view(np.float64), exponent).view(np.complex128)),
     )
 
 
@@ -347,12 +353,6 @@ def _eigenvalues(T: _Float64, starts: _Int64) -> _Complex128:
     eigenvalues.imag[pairs] = imaginary
     eigenvalues.imag[pairs + 1] = -imaginary
     return eigenvalues
-
-
-def _ldexp_complex(values: _Complex128, exponent: int) -> _Complex128:
-    scaled = np.empty_like(values)
-    scaled.real, scaled.imag = np.ldexp(values.real, exponent), np.ldexp(values.imag, exponent)
-    return scaled
 
 
 def _coupling_names(names: Iterable[str]) -> set[str]:

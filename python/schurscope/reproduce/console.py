@@ -89,8 +89,8 @@ class JobProgress:
         seconds = record.content["seconds"]
         self._close(record.job)
         self._console.print(
-            f"{record.job.name}: trained in {seconds['train']:.1f} s, "
-            f"ablated in {seconds['ablate']:.1f} s, last loss {record.content['last_loss']:.2e}"
+            f"{record.job.name}: trained {seconds['train']:.1f} s, "
+            f"ablated {seconds['ablate']:.1f} s, loss {record.content['last_loss']:.2e}"
         )
 
     def failed(self, job: Job, error: Exception) -> None:
@@ -186,7 +186,7 @@ def _table(
         box=box.SIMPLE_HEAD,
         show_edge=False,
         show_header=show_header,
-        padding=(0, 1, 0, 0),
+        padding=0,
         pad_edge=False,
     )
     table.add_column("", width=11, no_wrap=True)

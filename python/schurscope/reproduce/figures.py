@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +32,14 @@ def save_figures(records: Sequence[JobRecord], folder: Path, *, is_quick: bool) 
     other = [group for group in groups.values() if _experiment(group).group == "neuroscience"]
     figures: dict[str, Callable[[], Figure]] = {}
     if copy:
-        figures["copy_subsets"] = lambda: _copy_subsets(copy)
-        figures["copy_accuracy_per_lag"] = lambda: _copy_lags(copy)
+        figures["copy_subsets"] = partial(_copy_subsets, copy)
+        figures["copy_accuracy_per_lag"] = partial(_copy_lags, copy)
     if other:
-        figures["neuroscience_change"] = lambda: _neuroscience(other, "change")
-        figures["neuroscience_sensitivity"] = lambda: _neuroscience(other, "sensitivity")
-        figures["neuroscience_trajectories"] = lambda: _trajectories(other, folder)
+        figures["neuroscience_change"] = partial(_neuroscience, other, "change")
+        figures["neuroscience_sensitivity"] = partial(_neuroscience, other, "sensitivity")
+        figures["neuroscience_trajectories"] = partial(_trajectories, other, folder)
     for name, group in groups.items():
-        figures[f"coordinates_{name}"] = lambda group=group: _coordinates(group[0], folder)  # type: ignore[misc]
+        figures[f"coordinates_{name}"] = partial(_coordinates, group[0], folder)
     written = []
     for name, draw in figures.items():
         written += _save(draw(), folder, f"figures/{name}", is_quick=is_quick)
