@@ -105,12 +105,15 @@ TEST_CASE("standardise: a similarity by a rotation, in standard form, at any sca
   CHECK(n_split > 1000);
 }
 
-TEST_CASE("standardise keeps the small eigenvalue of a graded block accurate") {
+TEST_CASE("standardise keeps the small eigenvalue of a graded block accurate, at any scale") {
   // [[1, 1e8], [1e-20, 1e-9]]: the product of the eigenvalues is 1e-9 - 1e-12, their sum 1 + 1e-9.
-  Pair m{1, 1e8, 1e-20, 1e-9};
-  standardise(m);
-  CHECK(m.c == 0);
-  CHECK(m.d == doctest::Approx(1e-9 - 1e-12).epsilon(1e-6));
+  for (const int exponent : {0, -600, 600}) {
+    const double c = std::ldexp(1.0, exponent);
+    Pair m{1 * c, 1e8 * c, 1e-20 * c, 1e-9 * c};
+    standardise(m);
+    CHECK(m.c == 0);
+    CHECK(m.d / c == doctest::Approx(1e-9 - 1e-12).epsilon(1e-10));
+  }
 }
 
 TEST_CASE("leading_eigenvalue of any 2x2 block") {
@@ -344,7 +347,8 @@ TEST_CASE("ablated_matrix is W - Q dT Q^T for any rectangles, reusing one scratc
       CHECK((result.W - expected).norm() <= tolerance(n) * W.norm());
       CHECK(result.removed == doctest::Approx(dT.norm()).epsilon(1e-12));
       const auto rounded = ablate<float>(W_float, schur, rectangles, gains, scratch);
-      CHECK((rounded.W.cast<double>() - expected).norm() <= 2 * std::numeric_limits<float>::epsilon() * W.norm());
+      CHECK((rounded.W.cast<double>() - expected).norm() <=
+            2 * static_cast<double>(std::numeric_limits<float>::epsilon()) * W.norm());
       CHECK(rounded.removed == result.removed);
     }
   }
