@@ -1,0 +1,73 @@
+"""Run the benchmarks: ``python -m benchmarks [NAME ...] [--quick]`` in the project's root."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from . import environment
+
+if TYPE_CHECKING:
+    from .timing import Comparison
+
+ONE_THREAD = ("rollout", "training", "tanh", "schur")
+ALL = (*ONE_THREAD, "threads", "memory", "reproduce")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(ALL)}; all if none"
+    )
+    parser.add_argument("--quick", action="store_true", help="small and noisy: does it run?")
+    options = parser.parse_args()
+    unknown = sorted(set(options.names) - set(ALL))
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}; choose from {', '.join(ALL)}")
+    names = options.names or ALL
+    environment.restart_if_needed()
+
+    begin = time.perf_counter()
+    from . import memory, threads, whole
+    from .timing import SUMMARY_HEADER, aligned, markdown
+
+    about = aligned(environment.description())
+    print(about, flush=True)
+    repeats = 3 if options.quick else 7
+    rows = []
+    with environment.one_processor():
+        for name in ONE_THREAD:
+            if name in names:
+                for comparison in _comparisons(name)(options.quick):
+                    comparison.measure(repeats=repeats, least_seconds=0 if options.quick else 1)
+                    if options.quick:
+                        comparison.wanted = ""  # small sizes are not what it is about
+                    print(comparison.details(), flush=True)
+                    rows.append(comparison.summary())
+    remarks = []
+    if "threads" in names:
+        remarks += threads.lines(options.quick, repeats)
+    if "memory" in names:
+        remarks += memory.lines(options.quick)
+    if "reproduce" in names:
+        remarks += whole.lines(options.quick)
+
+    print(f"\n{about}\n")
+    if rows:
+        print(markdown(SUMMARY_HEADER, rows), end="\n\n")
+    for remark in remarks:
+        print(f"- {remark}")
+    print(f"\n{time.perf_counter() - begin:.0f} s in all")
+
+
+def _comparisons(name: str) -> Callable[[bool], Iterator[Comparison]]:
+    from . import ordering, sweep, tanh, training
+
+    sections = {"rollout": sweep, "training": training, "tanh": tanh, "schur": ordering}
+    return sections[name].comparisons
+
+
+if __name__ == "__main__":
+    main()
