@@ -222,6 +222,15 @@ def test_the_command_says_what_to_install_when_click_is_missing():
     assert "Traceback" not in result.stderr
 
 
+@pytest.fixture
+def keyboard():
+    """Ctrl-C as at a terminal; a shell starts its background jobs with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("keyboard")
 def test_ctrl_c_ends_a_training_at_once_and_leaves_nothing(tmp_path):
     interrupted = []
 

@@ -134,6 +134,9 @@ class AblationProfile:
         resample. They tell how well these trials determine the numbers of *this* network; how much
         networks differ is for several trained networks to tell.
 
+        The mean target is that of the resample too, which makes FVU a little too large in it. With
+        few trials and an FVU near 1 the interval then covers less often than `level` says.
+
         Parameters
         ----------
         level : float
