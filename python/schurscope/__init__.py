@@ -15,6 +15,7 @@ ordered real Schur form the behaviour needs, which it can lose, and how sure tha
 from . import measures, tasks
 from ._version import __version__
 from .ablation import Ablation, ablate
+from .cell import Cell
 from .measures import fvu, replay_accuracy
 from .network import Cayley, Network, init_network
 from .profile import AblationProfile, AblationRow, Intervals
@@ -29,6 +30,7 @@ __all__ = [
     "AblationProfile",
     "AblationRow",
     "Cayley",
+    "Cell",
     "Intervals",
     "Network",
     "OrderedSchur",

@@ -252,6 +252,7 @@ def _fitting_trials(network: Network, trials: Trials) -> Trials:
                 f"trials must have {attribute} = {wanted}, because {matrix} has shape "
                 f"{getattr(network, matrix).shape}, got {given}"
             )
+    network.require_plain()
     return trials.astype(network.dtype)
 
 

@@ -1,12 +1,13 @@
 """Recurrent networks and the constructions of their recurrent matrix.
 
-h_t = tanh(W_xh x_t + W_hh h_(t-1) + b_h),   h_0 = 0,   ŷ_t = W_hy h_t + b_y
+h_t = φ(W_xh x_t + W_hh h_(t-1) + b_h),   ŷ_t = W_hy h_t + b_y,   with φ = tanh and h_0 = 0 unless
+the network's cell and initial state say otherwise.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -27,6 +28,7 @@ from ._validation import (
     shown,
 )
 from .cayley import Cayley
+from .cell import Cell
 from .tasks import Rng
 
 __all__ = ["RECURRENT", "Cayley", "Network", "init_network"]
@@ -39,7 +41,7 @@ _FORMAT = "schurscope-network-1"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Network:
-    """A recurrent network with tanh units; see the module's equation.
+    """A recurrent network: its weights, its cell and its initial state.
 
     The arrays are read-only copies of one dtype, float32 or float64, which is that of the
     network's arithmetic.
@@ -58,6 +60,11 @@ class Network:
         Bias of the outputs; None means none.
     cayley : Cayley, optional
         The parameters of which W_hh is the matrix. Training moves these, and W_hh stays normal.
+    cell : Cell
+        Activation, form, leak, output nonlinearity and noise; h = tanh(…) by default.
+    h_0 : (N_h,), optional
+        State before the first step (a current in the current form); None means 0. Trials may bring
+        their own. Training leaves it as it is.
 
     Raises
     ------
@@ -72,6 +79,8 @@ class Network:
     b_h: FloatArray | None = None
     b_y: FloatArray | None = None
     cayley: Cayley | None = None
+    cell: Cell = field(default_factory=Cell)
+    h_0: FloatArray | None = None
 
     def __post_init__(self) -> None:
         W_hh = real_array(self.W_hh, "W_hh", ("N_h", "N_h"))
@@ -88,7 +97,11 @@ class Network:
         if self.b_y is not None:
             because = f"W_hy has shape {W_hy.shape}"
             arrays["b_y"] = real_array(self.b_y, "b_y", (len(W_hy),), because=because)
+        if self.h_0 is not None:
+            arrays["h_0"] = real_array(self.h_0, "h_0", (n_hidden,), because=hidden)
         keep_read_only(self, arrays)
+        if not isinstance(self.cell, Cell):
+            raise TypeError(f"cell must be a schurscope.Cell, got {type(self.cell).__name__}")
         if self.cayley is not None:
             self._check_cayley(self.cayley)
 
@@ -192,6 +205,11 @@ class Network:
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path} does not hold a valid network: {error}") from error
 
+    def require_plain(self) -> None:
+        """NotImplementedError unless the cell is the default one and h_0 = 0."""
+        if self.cell != Cell() or self.h_0 is not None:
+            raise NotImplementedError(f"the core runs networks with {Cell()} and h_0 = 0 only")
+
     def _check_cayley(self, cayley: Cayley) -> None:
         if not isinstance(cayley, Cayley):
             raise TypeError(f"cayley must be a Cayley or None, got {type(cayley).__name__}")
@@ -218,6 +236,7 @@ class Network:
     def _run(
         self, x: FloatArray, outputs: FloatArray | None, states: FloatArray | None, n_threads: int
     ) -> None:
+        self.require_plain()
         b_h, b_y = self.biases
         threads = _core.resolve_threads(n_threads)
         _core.rollout(self.W_hh, self.W_xh, b_h, self.W_hy, b_y, x, outputs, states, threads)

@@ -105,6 +105,7 @@ def train(
     """
     if not isinstance(network, Network):
         raise TypeError(f"network must be a schurscope.Network, got {type(network).__name__}")
+    network.require_plain()
     _check_task(network, task)
     epochs = positive_int(epochs, "epochs")
     batches_per_epoch = positive_int(batches_per_epoch, "batches_per_epoch")
