@@ -64,3 +64,8 @@ class Cell:
             raise ValueError(f"leak must lie in (0, 1], got {leak:g}")
         object.__setattr__(self, "leak", leak)
         object.__setattr__(self, "noise", nonnegative(self.noise, "noise"))
+
+    @property
+    def names(self) -> tuple[str, str, float, str]:
+        """What the core takes: activation, form, leak and output."""
+        return self.activation, self.form, self.leak, self.output
