@@ -13,14 +13,8 @@ _Complex128: TypeAlias = npt.NDArray[np.complex128]
 _Cell: TypeAlias = tuple[str, str, float, str]
 
 LEVELS: tuple[str, ...]
-RUNNABLE_  # Activation, form, leak and output of `schurscope.Cell`.
-_Cell: TypeAlias = tuple[str, str, float, str]
-
-LEVELS: tuple[str, ...]
-BUILT_  # Activation, form, leak and output of `schurscope.Cell`.
-_Cell: TypeAlias = tuple[str, str, float, str]
-
-LEVELS: tuple[str, ...]
+RUNNABLE_LEVELS: tuple[str, ...]
+BUILT_LEVELS: tuple[str, ...]
 LEVEL: str
 
 def build_info() -> dict[str, str]: ...

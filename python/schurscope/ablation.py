@@ -328,7 +328,8 @@ def _sweep(
         network.start(trials.h_0, trials.n_trials),
         noise,
         summed,
-        *(array[: len(rows)] for array in sums),
+        sums[0][: len(rows)],
+        sums[1][: len(rows)],
         n_threads,
     )
 

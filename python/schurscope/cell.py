@@ -16,10 +16,12 @@ from typing import Literal
 
 from ._validation import choice, nonnegative, real_number
 
-__all__ = ["ACTIVATIONS", "FORMS", "Activation", "Cell", "Form"]
+__all__ = ["ACTIVATIONS", "FORMS", "Activation", "Cell", "CellNames", "Form"]
 
 Activation = Literal["tanh", "relu", "softplus", "sigmoid", "identity"]
 Form = Literal["rate", "current"]
+CellNames = tuple[str, str, float, str]
+"""Activation, form, leak and output, as the core takes them."""
 
 ACTIVATIONS: tuple[Activation, ...] = ("tanh", "relu", "softplus", "sigmoid", "identity")
 FORMS: tuple[Form, ...] = ("rate", "current")
@@ -66,6 +68,6 @@ class Cell:
         object.__setattr__(self, "noise", nonnegative(self.noise, "noise"))
 
     @property
-    def names(self) -> tuple[str, str, float, str]:
-        """What the core takes: activation, form, leak and output."""
+    def names(self) -> CellNames:
+        """Activation, form, leak and output."""
         return self.activation, self.form, self.leak, self.output

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ from ._validation import (
     shown,
 )
 from .cayley import Cayley
-from .cell import Cell
+from .cell import Cell, CellNames
 from .tasks import Rng
 
 __all__ = ["RECURRENT", "Cayley", "Network", "init_network"]
@@ -268,7 +268,9 @@ class Network:
         threads = _core.resolve_threads(n_threads)
         _core.rollout(*self.core_arguments(), x, start, noise, outputs, states, threads)
 
-    def core_arguments(self) -> tuple[Any, ...]:
+    def core_arguments(
+        self,
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, CellNames]:
         """The weights and the cell in the order in which the core's functions take them."""
         b_h, b_y = self.biases
         return self.W_hh, self.W_xh, b_h, self.W_hy, b_y, self.cell.names
