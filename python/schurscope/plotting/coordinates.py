@@ -110,7 +110,7 @@ def spectrum(schur: OrderedSchur, sectors: Sectors, ax: Axes | None = None) -> A
     ax.set_ylim(-reach, reach)
     ax.set_aspect("equal")
     ax.set_title(
-        f"eigenvalues,  ρ = {schur.rho:.3g},  cut at {sectors.alpha:g} {_LARGEST[schur.order]}",
+        f"ρ = {schur.rho:.3g},  cut at {sectors.alpha:g} {_LARGEST[schur.order]}",
         fontsize=NORMAL,
         color=INK,
     )
