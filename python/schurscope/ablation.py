@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._validation import choice, nonnegative_int, real_number, shown
+from ._validation import FloatDType, choice, nonnegative_int, real_number, shown
 from ._version import __version__
 from .measures import TargetStatistics, require_signs, sensitivity
 from .network import Network
@@ -131,8 +131,7 @@ def ablate(
     trials = _fitting_trials(network, trials)
     schur = _schur_of(network, schur)
     sectors = schur.sectors(alpha)
-    rows = _rows(ablations, sectors)
-    _check_rectangles(rows, network.n_hidden)
+    rows = ablation_rows(ablations, sectors)
     statistics = TargetStatistics.of(trials.targets, trials.step_weights)
     if measure == "replay_accuracy":
         require_signs(trials.targets, trials.step_weights)
@@ -140,7 +139,7 @@ def ablate(
     else:
         denominator = float(statistics.total_variance())
 
-    removed_mass = _removed_masses(schur, rows)
+    removed_mass = removed_masses(schur, rows)
     vacuous = removed_mass <= network.n_hidden * np.finfo(network.dtype).eps
     run = ~vacuous
     run[0] = True
@@ -182,7 +181,10 @@ def ablate(
         measure=measure,
         alpha=sectors.alpha,
         schur=schur,
-        settings=_settings(network, trials, schur, sectors, measure),
+        settings={
+            **settings_of(schur, sectors, measure, network.dtype, trials.n_trials),
+            "n_steps": trials.n_steps,
+        },
         statistics=statistics,
     )
 
@@ -210,8 +212,8 @@ def _coupling_names(name: str) -> tuple[str, ...]:
     return tuple(coupling for coupling in couplings if coupling in parts)
 
 
-def _rows(ablations: Iterable[str | Ablation] | None, sectors: Sectors) -> list[Ablation]:
-    """Row 0, the full network, and the asked ones."""
+def ablation_rows(ablations: Iterable[str | Ablation] | None, sectors: Sectors) -> list[Ablation]:
+    """Row 0, the full network, and the asked ones; errors as for `ablate`."""
     if isinstance(ablations, (str, Ablation)):
         raise TypeError(
             f"ablations must be an iterable of names or Ablation objects, got {shown(ablations)}; "
@@ -226,6 +228,7 @@ def _rows(ablations: Iterable[str | Ablation] | None, sectors: Sectors) -> list[
         if row.name in (other.name for other in rows):
             raise ValueError(f"ablations must have distinct names, got {row.name!r} twice")
         rows.append(row)
+    _check_rectangles(rows, sectors.n_hidden)
     return rows
 
 
@@ -267,15 +270,18 @@ def _schur_of(network: Network, schur: OrderedSchur | None) -> OrderedSchur:
     return schur
 
 
-def _removed_masses(schur: OrderedSchur, rows: Sequence[Ablation]) -> _Float64:
+def removed_masses(schur: OrderedSchur, rows: Sequence[Ablation]) -> _Float64:
     """‖ΔT‖_F / ‖T‖_F of each row; 0 for the zero matrix, of which nothing can be removed."""
     norm = float(np.linalg.norm(schur.T))
     scratch = np.empty_like(schur.W)
-    removed = np.zeros(len(rows))
-    for place, row in enumerate(rows):
-        _, rectangles, gains = _compact([row])
-        removed[place] = _core.ablated_matrix(schur.W, schur.Q, schur.T, rectangles, gains, scratch)
+    removed = np.array([ablated_matrix(schur, row, scratch) for row in rows])
     return removed / norm if norm > 0 else removed
+
+
+def ablated_matrix(schur: OrderedSchur, row: Ablation, out: _Float64) -> float:
+    """Write W̃ = Q T̃ Qᵀ of one row into `out`, (N_h, N_h), and return ‖ΔT‖_F."""
+    _, rectangles, gains = _compact([row])
+    return _core.ablated_matrix(schur.W, schur.Q, schur.T, rectangles, gains, out)
 
 
 def _compact(
@@ -323,21 +329,21 @@ def _sweep(
     return squared_error, agreement, squared_error_per_step, agreement_per_step
 
 
-def _settings(
-    network: Network, trials: Trials, schur: OrderedSchur, sectors: Sectors, measure: str
+def settings_of(
+    schur: OrderedSchur, sectors: Sectors, measure: str, dtype: FloatDType, n_trials: int
 ) -> dict[str, Any]:
+    """Where a profile's numbers come from."""
     return {
         "version": __version__,
         "level": _core.LEVEL,
-        "dtype": network.dtype.name,
+        "dtype": dtype.name,
         "tie_rule": TIE_RULE,
         "measure": measure,
         "alpha": sectors.alpha,
         "gap": sectors.gap,
         "n_R": sectors.n_R,
-        "N_h": network.n_hidden,
-        "n_trials": trials.n_trials,
-        "n_steps": trials.n_steps,
+        "N_h": schur.n_hidden,
+        "n_trials": n_trials,
         "n_swaps": schur.n_swaps,
         "n_refused": len(schur.refused),
     }
