@@ -111,18 +111,23 @@ def test_wrapped_environments_are_made_by_the_user():
 
 
 def test_what_a_seed_does_not_decide_is_refused():
-    # The length of its first block is drawn when the environment is made.
+    # This task draws the length of its first block when it is made, before it can be seeded.
     dataset = neurogym.Dataset("HierarchicalReasoning-v0", seq_len=400)
+
+    def make_with(block_sizes):
+        def make():
+            env = neurogym.make("HierarchicalReasoning-v0")
+            env.unwrapped.block_size = next(block_sizes)
+            return env
+
+        return make
+
     with pytest.raises(ValueError, match="environment whose seed decides its trials, got other"):
-        Trials.from_neurogym(dataset, 20, 0)
-    assert Trials.from_neurogym(dataset, 20, None).n_trials == 20
-
-    def make():
-        env = neurogym.make("HierarchicalReasoning-v0")
-        env.unwrapped.block_size = 10
-        return env
-
-    first, again = (Trials.from_neurogym(dataset, 20, 0, make=make) for _ in range(2))
+        Trials.from_neurogym(dataset, 20, 0, make=make_with(iter([10, 20])))
+    assert Trials.from_neurogym(dataset, 20, None, make=make_with(iter([10]))).n_trials == 20
+    first, again = (
+        Trials.from_neurogym(dataset, 20, 0, make=make_with(iter([10, 10]))) for _ in range(2)
+    )
     assert same(first, again)
 
 

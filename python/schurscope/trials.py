@@ -174,9 +174,9 @@ class Trials:
         Raises
         ------
         TypeError, ValueError
-            `dataset` is something else, its environment cannot be made anew, or its trials depend
-            on more than the seed; observations that are no vectors, or targets that are neither
-            vectors nor classes.
+            `dataset` is something else; its environment cannot be made anew, or gives other trials
+            when they are drawn a second time with the same seed; observations that are no vectors,
+            or targets that are neither vectors nor classes.
         ImportError
             neurogym is not installed.
         """
