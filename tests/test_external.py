@@ -134,6 +134,7 @@ def test_scores_that_are_not_finite_are_a_result(network, bad):
     assert not np.isfinite(profile.change[1:]).any()
     assert np.isnan(profile.interval().value[1:]).all()
     assert str(profile).count("diverged") == 7
+    assert [text.get_text() for text in profile.plot().texts] == ["diverged\n"] * 7
     all_bad = ablate_with(network.W_hh, lambda _: [np.inf, -np.inf], alpha=0.6)
     assert all_bad.diverged.all()
 

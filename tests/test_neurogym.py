@@ -147,13 +147,24 @@ def test_bad_arguments_are_named(options, error, message):
         Trials.from_neurogym(**given)
 
 
-def test_observations_must_be_vectors():
-    from gymnasium.spaces import Box
+def test_spaces_without_a_place_in_trials_are_refused():
+    from gymnasium.spaces import Box, MultiDiscrete
 
+    for name, space in (
+        ("observation_space", Box(0, 1, (3, 2))),
+        ("action_space", Box(0, 1, (3, 2))),
+        ("action_space", MultiDiscrete([3, 3])),
+    ):
+        dataset = neurogym.Dataset(DECISION, seq_len=22)
+        setattr(dataset.env.unwrapped, name, space)
+        with pytest.raises(ValueError, match="dataset must have vectors as observations, and vec"):
+            Trials.from_neurogym(dataset, 2, 0)
+
+
+def test_without_neurogym_the_error_says_what_to_install(monkeypatch):
     dataset = neurogym.Dataset(DECISION, seq_len=22)
-    shape = dataset.env.observation_space.shape
-    dataset.env.unwrapped.observation_space = Box(0, 1, (*shape, 2))
-    with pytest.raises(ValueError, match="dataset must have vectors as observations"):
+    monkeypatch.setitem(sys.modules, "neurogym", None)
+    with pytest.raises(ImportError, match=r'pip install "schurscope\[neurogym\]"'):
         Trials.from_neurogym(dataset, 2, 0)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +66,12 @@ def by_gate(module, gates):
         for gate, part in zip(gates, np.split(whole, len(gates)), strict=True):
             arrays[short, gate] = part
     return arrays
+
+
+def test_the_package_does_without_pytorch_and_neurogym():
+    code = "import sys, schurscope as ss; ss.pytorch.RecurrentWeight; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "neurogym", "gymnasium", "jax"} & set(run.stdout.split())
 
 
 @pytest.mark.parametrize("kind", ["GRU", "LSTM"])

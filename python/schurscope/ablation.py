@@ -23,7 +23,16 @@ from .profile import AblationProfile
 from .schur import TIE_RULE, OrderedSchur, Sectors, couplings, ordered_schur
 from .trials import Trials
 
-__all__ = ["MEASURES", "SUBSETS", "Ablation", "ablate"]
+__all__ = [
+    "MEASURES",
+    "SUBSETS",
+    "Ablation",
+    "ablate",
+    "ablated_matrix",
+    "ablation_rows",
+    "removed_masses",
+    "settings_of",
+]
 
 Measure = Literal["fvu", "replay_accuracy"]
 MEASURES: tuple[Measure, ...] = ("fvu", "replay_accuracy")

@@ -24,6 +24,7 @@ def neurogym_sequences(
     """Inputs and targets of a neurogym data set; see `Trials.from_neurogym`."""
     try:
         import neurogym
+        from gymnasium.spaces import Box, Discrete
     except ImportError as error:
         raise ImportError(
             'data sets of neurogym need neurogym: pip install "schurscope[neurogym]"'
@@ -34,8 +35,9 @@ def neurogym_sequences(
     n_trials = positive_int(n_trials, "n_trials")
     random = generator(seed, "seed")
     seen, asked = dataset.env.observation_space, dataset.env.action_space
-    is_class = isinstance(asked, neurogym.spaces.Discrete)
-    if len(seen.shape) != 1 or not (is_class or len(asked.shape) == 1):
+    is_class = isinstance(asked, Discrete)
+    is_vector = isinstance(asked, Box) and len(asked.shape) == 1
+    if len(seen.shape) != 1 or not (is_class or is_vector):
         raise ValueError(
             "dataset must have vectors as observations, and vectors or classes as targets, got "
             f"{seen} and {asked}"

@@ -165,7 +165,8 @@ def _bars(
                 place + spread, mine, s=15, color=color, edgecolor="white", linewidth=0.6, zorder=4
             )
         else:
-            ax.text(place, 0.0, "vacuous\n", ha="center", va="bottom", fontsize=SMALL, color=OTHER)
+            text = "vacuous\n" if vacuous[place] else "diverged\n"
+            ax.text(place, 0.0, text, ha="center", va="bottom", fontsize=SMALL, color=OTHER)
         if name in marks:
             mean, sem = marks[name]
             ax.errorbar(
