@@ -193,6 +193,14 @@ def test_anything_that_numpy_reads_is_a_matrix(network, given):
     assert np.array_equal(W, network.W_hh)
 
 
+def test_sums_are_in_double_precision(network):
+    scores = np.full(1001, 2**24, np.float32)
+    scores[0] = 1
+    profile = ablate_with(network.W_hh, lambda _: scores, ablations=["CR"])
+    assert profile.per_trial.dtype == np.float64
+    assert profile.value.tolist() == [(1000 * 2**24 + 1) / 1001] * 2
+
+
 def test_whether_trials_are_right_is_a_score(network):
     profile = ablate_with(network.W_hh, lambda W: W.sum(axis=1) > 0, measure="accuracy")
     assert profile.value[0] == (network.W_hh.sum(axis=1) > 0).mean()

@@ -94,18 +94,16 @@ def ablate_with(
     vacuous = removed_mass <= len(W) * np.finfo(dtype).eps
     vacuous[0] = False  # the full network is the reference, not an intervention
     running = np.flatnonzero(~vacuous)
-    per_trial: _Float64 = np.empty((0, 0))
-    for done, place in enumerate(running):
-        scores = _scores(
-            evaluate(_ablated(schur, rows[place], dtype)),
-            rows[place].name,
-            per_trial.shape[1] if done else None,
-        )
-        if done == 0:
-            per_trial = np.tile(scores, (len(rows), 1))  # which vacuous rows keep
-        per_trial[place] = scores
+    scores: dict[int, _Float64] = {}
+    n_trials: int | str = "trials"
+    for place in running.tolist():
+        given = evaluate(_ablated(schur, rows[place], dtype))
+        scores[place] = _scores(given, rows[place].name, n_trials)
+        n_trials = scores[place].size
         if progress is not None:
-            progress(done + 1, len(running))
+            progress(len(scores), running.size)
+    # A vacuous row repeats the full network's.
+    per_trial = np.stack([scores.get(place, scores[0]) for place in range(len(rows))])
 
     with np.errstate(over="ignore", invalid="ignore"):
         value = per_trial.mean(axis=1)
@@ -160,10 +158,9 @@ def _ablated(schur: OrderedSchur, row: Ablation, dtype: FloatDType) -> FloatArra
         return W_ablated.astype(dtype)
 
 
-def _scores(given: npt.ArrayLike, ablation: str, n_trials: int | None) -> FloatArray:
-    """What `evaluate` returned, checked."""
+def _scores(given: npt.ArrayLike, ablation: str, n_trials: int | str) -> _Float64:
+    """What `evaluate` returned, checked: (n_trials,)."""
     name = f"what evaluate returns for {ablation!r}"
-    if n_trials is None:
-        return real_array(given, name, ("trials",), allow_nonfinite=True)
-    because = f"it returned {n_trials} scores for 'full'"
-    return real_array(given, name, (n_trials,), because=because, allow_nonfinite=True)
+    because = "" if n_trials == "trials" else f"it returned {n_trials} scores for 'full'"
+    scores = real_array(given, name, (n_trials,), because=because, allow_nonfinite=True)
+    return scores.astype(np.float64)
