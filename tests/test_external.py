@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -250,6 +251,13 @@ def test_tables_figures_and_files_name_the_score(network, tmp_path, capsys):
     intervals = profile.interval()
     print_profile(profile, intervals)
     assert "reward over 12 trials, float64; n_R" in capsys.readouterr().out
+    print_profile(replace(profile, measure="x [rad]"), intervals)
+    assert capsys.readouterr().out.count("x [rad]") == 3
+    print_profile(replace(profile, measure="angle [rad]"), intervals)
+    shown = capsys.readouterr().out
+    assert shown.startswith("angle [rad] over 12 trials")
+    assert "Δscore" in shown
+    assert "…" not in shown.replace(" … ", "")  # no number cut short
     save_profile(tmp_path, profile, intervals, profile.settings)
     with open(tmp_path / "profile.csv", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))

@@ -104,8 +104,9 @@ class AblationProfile:
 
     @property
     def heading(self) -> str:
-        """The measure as tables name it: ``"FVU"``, ``"accuracy"`` or the name of the score."""
-        return {"fvu": "FVU", "replay_accuracy": "accuracy"}.get(self.measure, self.measure)
+        """The measure as tables name it: FVU, accuracy, or a score's name if that is as short."""
+        own = self.measure if len(self.measure) <= len("accuracy") else "score"
+        return {"fvu": "FVU", "replay_accuracy": "accuracy"}.get(self.measure, own)
 
     @property
     def origin(self) -> str:

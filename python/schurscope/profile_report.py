@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ._files import atomic_path
@@ -25,8 +26,8 @@ def print_profile(profile: AblationProfile, intervals: Intervals) -> None:
     settings, console = profile.settings, Console()
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("ablation", no_wrap=True)
-    value, ends = profile.heading, "95 % interval"
-    for heading in (value, ends, f"Δ{value}", ends, "removed", "S_ΔT"):
+    measure, ends = escape(profile.heading), "95 % interval"
+    for heading in (measure, ends, f"Δ{measure}", ends, "removed", "S_ΔT"):
         table.add_column(heading, justify="right", no_wrap=True)
     for place, row in enumerate(profile):
         effect = ("", "", "", "")
@@ -38,11 +39,12 @@ def print_profile(profile: AblationProfile, intervals: Intervals) -> None:
                 "vacuous" if row.vacuous else f"{row.sensitivity:.4g}",
             )
         value = "diverged" if row.diverged else f"{row.value:.4f}"
-        table.add_row(row.name, value, _ends(intervals.value[place]), *effect)
+        table.add_row(escape(row.name), value, _ends(intervals.value[place]), *effect)
     console.print(
         f"{profile.origin}; n_R {settings['n_R']} of N_h {settings['N_h']} at alpha "
         f"{profile.alpha:g}, gap {settings['gap']:.3g}",
         highlight=False,
+        markup=False,
     )
     console.print(table, highlight=False)
     console.print(
