@@ -183,6 +183,9 @@ def test_another_order_and_progress(network):
     assert profile.schur is other
     np.testing.assert_allclose(matrices[1], other.ablated({"RR"}), atol=1e-15)
     assert told == [(1, 2), (2, 2)]
+    by_real_part = ordered_schur(network.W_hh, "real part")
+    profile = ablate_with(network.W_hh, lambda _: [1.0], alpha=0.3, schur=by_real_part)
+    assert profile.settings["tie_rule"] == "real-part-1"
 
 
 @pytest.mark.parametrize("given", ["list", "tensor"])

@@ -65,7 +65,8 @@ def ablate_with(
     measure : str
         What the scores are, for tables and figures.
     schur : OrderedSchur, optional
-        Ordered Schur form of W, to save computing it again or to use another order.
+        Ordered Schur form of W, to save computing it again or to use another order, such as
+        ``ordered_schur(W, "real part")``.
     progress : callable, optional
         Called as ``progress(done, total)`` after each evaluation.
 
@@ -152,10 +153,8 @@ def _schur_of(W: FloatArray, schur: OrderedSchur | None) -> OrderedSchur:
 
 def _ablated(schur: OrderedSchur, row: Ablation, dtype: FloatDType) -> FloatArray:
     """W̃ of a row, rounded to `dtype`; infinite where a large gain goes beyond its range."""
-    W_ablated = np.empty_like(schur.W)
-    ablated_matrix(schur, row, W_ablated)
     with np.errstate(over="ignore"):
-        return W_ablated.astype(dtype)
+        return ablated_matrix(schur, row).astype(dtype)
 
 
 def _scores(given: npt.ArrayLike, ablation: str, n_trials: int | str) -> _Float64:
