@@ -198,7 +198,7 @@ class AblationProfile:
 
     def _denominator(self, counts: npt.NDArray[np.int64] | None) -> _Float64:
         if self.statistics is None:
-            return np.asarray(float(self.per_trial.shape[1]))
+            return np.asarray(1.0)  # a score has none: it is a mean over trials
         if self.measure == "fvu":
             return self.statistics.total_variance(counts)
         return self.statistics.total_weight(counts)
