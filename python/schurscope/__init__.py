@@ -12,10 +12,11 @@ ordered real Schur form the behaviour needs, which it can lose, and how sure tha
     print(profile)
 """
 
-from . import measures, tasks
+from . import measures, pytorch, tasks
 from ._version import __version__
 from .ablation import Ablation, ablate
 from .cell import Cell
+from .external import ablate_with
 from .measures import fvu, replay_accuracy
 from .network import Cayley, Network, init_network
 from .profile import AblationProfile, AblationRow, Intervals
@@ -41,10 +42,12 @@ __all__ = [
     "Trials",
     "__version__",
     "ablate",
+    "ablate_with",
     "fvu",
     "init_network",
     "measures",
     "ordered_schur",
+    "pytorch",
     "replay_accuracy",
     "task_named",
     "tasks",

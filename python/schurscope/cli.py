@@ -329,7 +329,7 @@ def ablate_command(
     print_profile(profile, intervals)
     if out is not None:
         settings = {"network": str(network), "task": repr(task), "seed": seed, **profile.settings}
-        save_profile(out, loaded, trials, profile, intervals, settings)
+        save_profile(out, profile, intervals, settings, (loaded, trials))
         click.echo(f"wrote profile.csv, settings.json and figures to {out}")
 
 
