@@ -109,10 +109,20 @@ int main() {
   for (int k = 0; k < n_trials * n_steps * n_outputs; ++k) targets.push_back(std::cos(0.9 * k));
   const std::vector<double> weights(inputs.size(), 1.0);
 
+  schurscope::TrialsView<double> trials{};
+  trials.n_trials = n_trials;
+  trials.n_steps = n_steps;
+  trials.n_inputs = n_inputs;
+  trials.n_outputs = n_outputs;
+  trials.n_hidden = n_hidden;
+  trials.inputs = inputs.data();
+  trials.targets = targets.data();
+  trials.weights = weights.data();
+
   schurscope::Interrupt interrupt;
   const std::vector<double> expected = plain_outputs(W_hh, inputs);
   std::vector<double> outputs(expected.size());
-  schurscope::rollout<double>(network, inputs.data(), n_trials, n_steps, outputs.data(), nullptr, 2, interrupt);
+  schurscope::rollout<double>(network, trials, outputs.data(), nullptr, 2, interrupt);
   for (std::size_t k = 0; k < outputs.size(); ++k) require(near(outputs[k], expected[k]), "the rollout");
 
   // The full network, and the one without the couplings from C to R: the rows of R, the columns of C.
@@ -124,22 +134,13 @@ int main() {
   const schurscope::Rectangle CR{0, n_R, n_R, n_hidden};
   const double gain = 0;
   const std::vector<schurscope::AblationView> ablations{{nullptr, nullptr, 0}, {&CR, &gain, 1}};
-  schurscope::TrialsView<double> trials{};
-  trials.inputs = inputs.data();
-  trials.targets = targets.data();
-  trials.weights = weights.data();
-  trials.n_trials = n_trials;
-  trials.n_steps = n_steps;
-  trials.n_inputs = n_inputs;
-  trials.n_outputs = n_outputs;
-  std::vector<double> error(2 * n_trials), agreement(2 * n_trials), step_error(2 * n_steps),
-      step_agreement(2 * n_steps);
+  std::vector<double> per_trial(2 * n_trials), per_step(2 * n_steps);
   schurscope::sweep<double>(network, {W_hh.data(), Q.data(), T.data(), n_hidden}, ablations, trials,
-                            {error.data(), agreement.data(), step_error.data(), step_agreement.data()}, 2, interrupt);
+                            schurscope::Measure::squared_error, {per_trial.data(), per_step.data()}, 2, interrupt);
   for (int trial = 0; trial < n_trials; ++trial) {
     const double full = squared_error(expected, targets, trial), without_CR = squared_error(ablated, targets, trial);
     require(std::abs(full - without_CR) > 1e-3, "the ablation changes nothing");
-    require(near(error[static_cast<std::size_t>(trial)], full), "the sweep's full network");
-    require(near(error[static_cast<std::size_t>(n_trials + trial)], without_CR), "the sweep's ablation");
+    require(near(per_trial[static_cast<std::size_t>(trial)], full), "the sweep's full network");
+    require(near(per_trial[static_cast<std::size_t>(n_trials + trial)], without_CR), "the sweep's ablation");
   }
 }
