@@ -13,6 +13,7 @@ ordered real Schur form the behaviour needs, which it can lose, and how sure tha
 """
 
 from . import measures, pytorch, tasks
+from ._embedding import get_cmake_dir, get_include
 from ._version import __version__
 from .ablation import Ablation, ablate
 from .cell import Cell
@@ -44,6 +45,8 @@ __all__ = [
     "ablate",
     "ablate_with",
     "fvu",
+    "get_cmake_dir",
+    "get_include",
     "init_network",
     "measures",
     "ordered_schur",
