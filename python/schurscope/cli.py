@@ -14,6 +14,7 @@ import numpy as np
 from . import __version__, _core
 from ._json import write_json
 from .ablation import MEASURES, Measure, ablate
+from .cell import ACTIVATIONS, FORMS, Activation, Cell, Form
 from .network import RECURRENT, Network, init_network
 from .tasks import Task, task_named
 from .training import OPTIMIZERS, train
@@ -157,6 +158,22 @@ def _task_parameters(command: F) -> F:
     help="Construction of W_hh.",
 )
 @click.option(
+    "--activation",
+    type=click.Choice(ACTIVATIONS),
+    default="tanh",
+    show_default=True,
+    help="Of the hidden units.",
+)
+@click.option(
+    "--form",
+    type=click.Choice(FORMS),
+    default="rate",
+    show_default=True,
+    help="Whether the state is the rate or the current that the activation is applied to.",
+)
+@click.option("--leak", default=1.0, show_default=True, help="dt / tau, in (0, 1].")
+@click.option("--noise", default=0.0, show_default=True, help="Standard deviation at each unit.")
+@click.option(
     "--seed",
     type=click.IntRange(0),
     default=0,
@@ -193,6 +210,10 @@ def train_command(
     parameters: tuple[str, ...],
     hidden: int,
     recurrent: str,
+    activation: Activation,
+    form: Form,
+    leak: float,
+    noise: float,
     seed: int,
     dtype: str,
     out: Path | None,
@@ -213,7 +234,8 @@ def train_command(
     if not out.parent.is_dir():
         raise click.BadParameter(f"the folder {out.parent} does not exist", param_hint="--out")
     streams = _streams(seed)
-    network = init_network(task, hidden, recurrent, streams["init"], dtype=dtype)
+    cell = Cell(activation, form, leak, noise=noise)
+    network = init_network(task, hidden, recurrent, streams["init"], dtype=dtype, cell=cell)
     with Progress(
         TextColumn("training"),
         BarColumn(),
