@@ -211,9 +211,8 @@ def test_whether_trials_are_right_is_a_score(network):
 
 
 def test_a_model_in_jax(network, trials):
-    import jax
-    import jax.numpy as jnp
-
+    jax = pytest.importorskip("jax")
+    jnp = jax.numpy
     inputs, targets = jnp.asarray(trials.inputs), jnp.asarray(trials.targets)
     W_xh, W_hy, b_h, b_y = (jnp.asarray(getattr(network, name)) for name in ARRAYS[1:])
 
