@@ -167,7 +167,7 @@ class FlipFlop:
         held = pulses.copy()
         for t in range(1, self.n_steps):
             held[t] += held[t - 1] * (pulses[t] == 0)
-        # The channels of a step are moved as one item of so many bytes, then widened where they lie.
+        # The channels of a step are moved as one item of so many bytes, and then widened.
         step = f"V{self.n_channels}"
         shape = (n_trials, self.n_steps, self.n_channels)
         inputs, targets = (
