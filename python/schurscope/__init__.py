@@ -16,6 +16,7 @@ from . import measures, tasks
 from ._version import __version__
 from .ablation import Ablation, ablate
 from .cell import Cell
+from .importers import ImportedNetwork, import_network, load_network
 from .measures import fvu, replay_accuracy
 from .network import Cayley, Network, init_network
 from .profile import AblationProfile, AblationRow, Intervals
@@ -31,6 +32,7 @@ __all__ = [
     "AblationRow",
     "Cayley",
     "Cell",
+    "ImportedNetwork",
     "Intervals",
     "Network",
     "OrderedSchur",
@@ -42,7 +44,9 @@ __all__ = [
     "__version__",
     "ablate",
     "fvu",
+    "import_network",
     "init_network",
+    "load_network",
     "measures",
     "ordered_schur",
     "replay_accuracy",

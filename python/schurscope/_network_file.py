@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -49,6 +50,19 @@ def write_network(path: str | os.PathLike[str], network: _Network) -> None:
     else:
         arrays |= {name: np.array(text) for name, text in texts.items()}
         save_npz(path, NETWORK_FORMAT, arrays)
+
+
+def is_network_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a file claims to be of `write_network`; False for folders."""
+    if Path(path).is_dir():
+        return False
+    with open(path, "rb") as stream:
+        head = stream.read(1024)
+    if is_safetensors(head):
+        return NETWORK_FORMAT.encode() in head
+    return zipfile.is_zipfile(path) and {"format.npy", "entries.npy"} <= set(
+        zipfile.ZipFile(path).namelist()
+    )
 
 
 def read_network(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> dict[str, Any]:
