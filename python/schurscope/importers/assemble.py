@@ -54,13 +54,11 @@ def assemble(
     _add_residual(parts, found, options.pop("residual", None), notes)
     cell = _cell(parts, options, notes)
     ignored, missed = left_over(parts)
-    if missed and not {"W_hh", "W_hy"} <= parts.keys.keys():
+    if missed and "W_hy" not in parts.keys:  # who names the readout knows what else there is
         concerns.append(f"not part of the imported network: {', '.join(missed)}")
     if narrow := {n: kind for n, kind in checkpoint.narrow.items() if n in parts.used}:
-        kinds = " and ".join(sorted(set(narrow.values())))
-        concerns.append(
-            f"{kind_list(narrow)} became float32, because nothing is computed in {kinds}"
-        )
+        told = ", ".join(f"{name} ({kind})" for name, kind in narrow.items())
+        concerns.append(f"widened to float32, the narrowest that is computed with: {told}")
     arrays = _of_one_dtype(parts.arrays, dtype, notes)
     if "h_0" in arrays and not arrays["h_0"].any():
         del arrays["h_0"]  # as good as none

@@ -108,7 +108,8 @@ def _read_torch(path: Path, max_bytes: int) -> Checkpoint:
             f"reading {path} needs PyTorch: pip install torch; a .safetensors file needs nothing"
         ) from error
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with open(path, "rb") as stream:  # by a path, torch.load would go by its suffix
+            content = torch.load(stream, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling raises whatever the file makes it raise
         if "eights only" in str(error) or "weights_only" in str(error):
             raise ValueError(
