@@ -114,9 +114,7 @@ def _read_config(found: Checkpoint, model: dict[str, Any]) -> None:
                 "the steps of the trials and clear it in the model"
             )
         if not recurrent[0].get("return_sequences", True):
-            found.notes.append(
-                "Keras gave the output of the last step only; here every step has one"
-            )
+            found.notes.append("Keras gave the last step's output only; here every step has one")
     if len(dense) == 1:
         found.cell["output"] = _activation(dense[0])
 
