@@ -27,15 +27,15 @@ TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
 
 @pytest.fixture(autouse=True)
 def usual_precision():
-    """Ends what `build` sets: a model in float64 rounds its inputs unless floatx is float64."""
+    """Ends what `build` sets: a model in float64 rounds its inputs unless the policy is float64."""
     yield
-    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
 
 
 def build(activation="tanh", output="linear", dtype="float32", use_bias=True, seed=1):
     """A SimpleRNN of 8 units and a Dense readout, biases not 0."""
     keras.utils.set_random_seed(seed)
-    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
     noise = keras.initializers.RandomNormal(stddev=0.3)
     options = {"dtype": dtype, "use_bias": use_bias, "bias_initializer": noise}
     # Contracting, so that a linear network stays small.
