@@ -168,8 +168,9 @@ results = {}
 for dtype in (np.float32, np.float64):
     outputs = np.empty((trials, steps, n_outputs), dtype)
     states = np.empty((trials, steps, n_hidden), dtype)
-    arrays = [array.astype(dtype) for array in (W_hh, *rest, inputs)]
-    _core.rollout(*arrays, outputs, states, 1)
+    *weights, x = [array.astype(dtype) for array in (W_hh, *rest, inputs)]
+    cell = ("tanh", "rate", 1.0, "identity")
+    _core.rollout(*weights, cell, x, None, None, outputs, states, 1)
     results[f"outputs_{dtype.__name__}"] = outputs
     results[f"states_{dtype.__name__}"] = states
 np.savez(sys.argv[1], **results)
@@ -246,7 +247,8 @@ def test_threads_at_work_in_the_core_are_left_out_of_the_automatic_number(monkey
     ]
     inputs = rng.standard_normal((trials, steps, 1))
     outputs = np.empty((trials, steps, 1))
-    worker = threading.Thread(target=_core.rollout, args=(*weights, inputs, outputs, None, 2))
+    rest = (("tanh", "rate", 1.0, "identity"), inputs, None, None, outputs, None, 2)
+    worker = threading.Thread(target=_core.rollout, args=(*weights, *rest))
     monkeypatch.setenv("SCHURSCOPE_NUM_THREADS", "64")
     observed = set()
     worker.start()

@@ -15,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._validation import choice, nonnegative_int, real_number, shown
+from ._validation import FloatArray, choice, nonnegative_int, real_number, shown
 from ._version import __version__
+from .cell import Cell
 from .measures import TargetStatistics, require_signs, sensitivity
 from .network import Network
 from .profile import AblationProfile
 from .schur import TIE_RULE, OrderedSchur, Sectors, couplings, ordered_schur
+from .tasks import Rng
 from .trials import Trials
 
 __all__ = ["MEASURES", "SUBSETS", "Ablation", "ablate"]
@@ -94,6 +96,7 @@ def ablate(
     measure: Measure = "fvu",
     n_threads: int = 0,
     schur: OrderedSchur | None = None,
+    rng: Rng = None,
 ) -> AblationProfile:
     """Ablate Schur couplings of a trained network and measure what that does.
 
@@ -114,6 +117,9 @@ def ablate(
     schur : OrderedSchur, optional
         Ordered Schur form of this network's ``W_hh``, to save computing it again or to use another
         admissible order.
+    rng : numpy.random.Generator, SeedSequence or int
+        Source of the noise of a cell that has some, the same noise for every ablation; as in
+        `Network.rollout`.
 
     Returns
     -------
@@ -145,26 +151,31 @@ def ablate(
     run = ~vacuous
     run[0] = True
     vacuous[0] = False  # the full network is the reference, not an intervention
-    source = np.where(run, np.cumsum(run) - 1, 0)  # a vacuous row repeats the full network's
-    running = [row for row, runs in zip(rows, run, strict=True) if runs]
-    swept = _sweep(network, schur, running, trials, _core.resolve_threads(n_threads))
-    squared_error, agreement, squared_error_per_step, agreement_per_step = (
-        sums[source] for sums in swept
+    per_trial = np.empty((len(rows), trials.n_trials))
+    per_step = np.empty((len(rows), trials.n_steps))
+    summed = "agreement" if measure == "replay_accuracy" else "squared_error"
+    noise = network.noise(rng, trials.n_trials, trials.n_steps)
+    _sweep(
+        network,
+        schur,
+        [row for row, runs in zip(rows, run, strict=True) if runs],
+        trials,
+        noise,
+        summed,
+        (per_trial, per_step),
+        _core.resolve_threads(n_threads),
     )
-    diverged: npt.NDArray[np.bool_] = np.any(~np.isfinite(squared_error), axis=1)
+    _spread(run, per_trial, per_step)
 
     step_weight = trials.step_weights.sum(axis=0, dtype=np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if measure == "replay_accuracy":
-            numerator = np.where(np.isfinite(squared_error), agreement, np.nan)
-            per_step = agreement_per_step / (trials.n_outputs * step_weight)
-            per_step[~np.isfinite(squared_error_per_step)] = np.nan
-        else:
-            numerator = squared_error
-            per_step = squared_error_per_step / step_weight * (step_weight.sum() / denominator)
-        per_step[:, step_weight == 0] = np.nan
-        value = numerator.sum(axis=1) / denominator
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        value = per_trial.sum(axis=1) / denominator
+        diverged = ~np.isfinite(value)
         change = value - value[0]
+        per_trial *= trials.n_trials / denominator
+        per_step /= step_weight
+        per_step *= step_weight.sum() / denominator
+        per_step[:, step_weight == 0] = np.nan
     change[0] = 0.0
     change[vacuous] = 0.0
     undefined = vacuous.copy()
@@ -175,7 +186,7 @@ def ablate(
         change=change,
         removed_mass=removed_mass,
         sensitivity=sensitivity(change, removed_mass, undefined),
-        per_trial=numerator * (trials.n_trials / denominator),
+        per_trial=per_trial,
         per_step=per_step,
         vacuous=vacuous,
         diverged=diverged,
@@ -252,7 +263,11 @@ def _fitting_trials(network: Network, trials: Trials) -> Trials:
                 f"trials must have {attribute} = {wanted}, because {matrix} has shape "
                 f"{getattr(network, matrix).shape}, got {given}"
             )
-    network.require_plain()
+    if trials.h_0 is not None and trials.h_0.shape[1] != network.n_hidden:
+        raise ValueError(
+            f"trials must have h_0 of shape (trials, {network.n_hidden}), because W_hh has shape "
+            f"{network.W_hh.shape}, got {trials.h_0.shape}"
+        )
     return trials.astype(network.dtype)
 
 
@@ -270,12 +285,11 @@ def _schur_of(network: Network, schur: OrderedSchur | None) -> OrderedSchur:
 def _removed_masses(schur: OrderedSchur, rows: Sequence[Ablation]) -> _Float64:
     """‖ΔT‖_F / ‖T‖_F of each row; 0 for the zero matrix, of which nothing can be removed."""
     norm = float(np.linalg.norm(schur.T))
-    scratch = np.empty_like(schur.W)
     removed = np.zeros(len(rows))
-    for place, row in enumerate(rows):
-        _, rectangles, gains = _compact([row])
-        removed[place] = _core.ablated_matrix(schur.W, schur.Q, schur.T, rectangles, gains, scratch)
-    return removed / norm if norm > 0 else removed
+    if norm > 0:
+        _core.removed_masses(schur.T, *_compact(rows), removed)
+        removed /= norm
+    return removed
 
 
 def _compact(
@@ -293,34 +307,43 @@ def _compact(
 
 
 def _sweep(
-    network: Network, schur: OrderedSchur, rows: Sequence[Ablation], trials: Trials, n_threads: int
-) -> tuple[_Float64, _Float64, _Float64, _Float64]:
-    """Squared error and agreement, each (rows, trials) and (rows, steps)."""
-    b_h, b_y = network.biases
-    squared_error, agreement = np.empty((2, len(rows), trials.n_trials))
-    squared_error_per_step, agreement_per_step = np.empty((2, len(rows), trials.n_steps))
-    offsets, rectangles, gains = _compact(rows)
+    network: Network,
+    schur: OrderedSchur,
+    rows: Sequence[Ablation],
+    trials: Trials,
+    noise: FloatArray | None,
+    summed: str,
+    sums: tuple[_Float64, _Float64],
+    n_threads: int,
+) -> None:
+    """Fill the first rows of `sums`, (…, trials) and (…, steps): one per ablation."""
     _core.sweep(
-        network.W_hh,
-        network.W_xh,
-        b_h,
-        network.W_hy,
-        b_y,
+        *network.core_arguments(),
         schur.Q,
         schur.T,
-        offsets,
-        rectangles,
-        gains,
+        *_compact(rows),
         trials.inputs,
         trials.targets,
         trials.step_weights,
-        squared_error,
-        agreement,
-        squared_error_per_step,
-        agreement_per_step,
+        network.start(trials.h_0, trials.n_trials),
+        noise,
+        summed,
+        sums[0][: len(rows)],
+        sums[1][: len(rows)],
         n_threads,
     )
-    return squared_error, agreement, squared_error_per_step, agreement_per_step
+
+
+def _spread(run: npt.NDArray[np.bool_], *sums: _Float64) -> None:
+    """Move the sums of the ablations that ran, which lie first, to their rows, in place.
+
+    A row that did not run repeats the full network's.
+    """
+    source = np.where(run, np.cumsum(run) - 1, 0)
+    for row in range(len(run) - 1, 0, -1):  # from the end: no row is read after it is written
+        if source[row] != row:
+            for array in sums:
+                array[row] = array[source[row]]
 
 
 def _settings(
@@ -330,6 +353,7 @@ def _settings(
         "version": __version__,
         "level": _core.LEVEL,
         "dtype": network.dtype.name,
+        **({} if network.cell == Cell() else {"cell": repr(network.cell)}),
         "tie_rule": TIE_RULE,
         "measure": measure,
         "alpha": sectors.alpha,

@@ -37,6 +37,8 @@ class Trials:
     targets : (trials, steps, N_y)
     weights : (trials, steps) or None
         Nonnegative weight of each step in the loss and the measures; None means ones.
+    h_0 : (trials, N_h) or None
+        State of the network before the first step of each trial; None means the network's own.
 
     Raises
     ------
@@ -50,6 +52,7 @@ class Trials:
     inputs: FloatArray
     targets: FloatArray
     weights: FloatArray | None = None
+    h_0: FloatArray | None = None
 
     def __post_init__(self) -> None:
         inputs = real_array(self.inputs, "inputs", ("trials", "steps", "N_x"))
@@ -61,6 +64,8 @@ class Trials:
         }
         if self.weights is not None:
             arrays["weights"] = step_weights(self.weights, steps, because)
+        if self.h_0 is not None:
+            arrays["h_0"] = real_array(self.h_0, "h_0", (steps[0], "N_h"), because=because)
         dtype = np.result_type(*arrays.values())
         for name, array in arrays.items():
             object.__setattr__(self, name, read_only(cast(array, dtype, name)))
@@ -109,14 +114,13 @@ class Trials:
             cast(self.inputs, wanted, "inputs"),
             cast(self.targets, wanted, "targets"),
             None if self.weights is None else cast(self.weights, wanted, "weights"),
+            None if self.h_0 is None else cast(self.h_0, wanted, "h_0"),
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an .npz file to exactly `path`: whole, or not at all."""
-        arrays = {"inputs": self.inputs, "targets": self.targets}
-        if self.weights is not None:
-            arrays["weights"] = self.weights
-        save_npz(path, _FORMAT, arrays)
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        save_npz(path, _FORMAT, {name: a for name, a in arrays.items() if a is not None})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trials:
@@ -124,27 +128,33 @@ class Trials:
 
         OSError if it cannot be read; ValueError if it is damaged or not such a file.
         """
-        arrays = load_npz(path, _FORMAT, ("inputs", "targets"), ("weights",))
+        arrays = load_npz(path, _FORMAT, _ARRAYS[:2], _ARRAYS[2:])
         try:
             return cls(**arrays)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path} does not hold valid trials: {error}") from error
 
     def __repr__(self) -> str:
-        weights = ", weights" if self.weights is not None else ""
-        return (
-            f"Trials(inputs {self.inputs.shape}, targets {self.targets.shape}{weights}, "
-            f"{self.dtype})"
-        )
+        extras = [name for name in _ARRAYS[2:] if getattr(self, name) is not None]
+        shapes = f"inputs {self.inputs.shape}, targets {self.targets.shape}"
+        return f"Trials({', '.join([shapes, *extras, str(self.dtype)])})"
 
 
-def frozen_trials(inputs: FloatArray, targets: FloatArray, weights: FloatArray | None) -> Trials:
+_ARRAYS = ("inputs", "targets", "weights", "h_0")
+
+
+def frozen_trials(
+    inputs: FloatArray,
+    targets: FloatArray,
+    weights: FloatArray | None,
+    h_0: FloatArray | None = None,
+) -> Trials:
     """Trials of arrays that the package has just made: frozen in place, not copied, not checked.
 
     At the rate at which training draws trials, checks and copies would cost more than the trials.
     """
     trials = object.__new__(Trials)
-    for name, array in (("inputs", inputs), ("targets", targets), ("weights", weights)):
+    for name, array in zip(_ARRAYS, (inputs, targets, weights, h_0), strict=True):
         if array is not None:
             array.flags.writeable = False
         object.__setattr__(trials, name, array)
