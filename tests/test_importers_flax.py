@@ -80,8 +80,7 @@ def assert_computes(network, wanted, residual=False):
     # h may double with each residual step, and its rounding error with it.
     tolerance = TOLERANCE[dtype] * (max(1, np.abs(wanted).max()) if residual else 1)
     x = inputs(dtype)
-    if network.cell == ss.Cell():  # TEMPORARY
-        np.testing.assert_allclose(network.rollout(x), wanted, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(network.rollout(x), wanted, rtol=0, atol=tolerance)
     plain = reference.cell_rollout(network, x)[0]
     np.testing.assert_allclose(plain, wanted, rtol=0, atol=tolerance)
 

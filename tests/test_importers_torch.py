@@ -65,8 +65,7 @@ def assert_computes(network, model, float_type=torch.float32):
         wanted = model(x).numpy()
     assert network.dtype == wanted.dtype
     tolerance = TOLERANCE[float_type]
-    if network.cell == ss.Cell():  # TEMPORARY
-        np.testing.assert_allclose(network.rollout(x.numpy()), wanted, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(network.rollout(x.numpy()), wanted, rtol=0, atol=tolerance)
     plain = reference.cell_rollout(network, x.numpy())[0]
     np.testing.assert_allclose(plain, wanted, rtol=0, atol=tolerance)
 
