@@ -186,12 +186,12 @@ Eigen::Map<const Eigen::MatrixXd> map(const Matrix& T) {
 void bind_schur(py::module_& m) {
   m.def("block_starts", [](const Matrix& T) { return to_array(block_starts(map(T))); }, py::arg("T").noconvert());
   m.def(
-      "modulus_order",
-      [](const Matrix& T) {
+      "block_order",
+      [](const Matrix& T, bool by_real_part, double shift) {
         const auto view = map(T);
-        return to_array(modulus_order(view, block_starts(view)));
+        return to_array(block_order(view, block_starts(view), OrderKey{by_real_part, shift}));
       },
-      py::arg("T").noconvert());
+      py::arg("T").noconvert(), py::arg("by_real_part"), py::arg("shift"));
   m.def(
       "reorder_schur",
       [](Matrix T, Matrix Q, const Array<std::int64_t>& order) {

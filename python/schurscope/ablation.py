@@ -21,7 +21,7 @@ from .cell import Cell
 from .measures import TargetStatistics, require_signs, sensitivity
 from .network import Network
 from .profile import AblationProfile
-from .schur import TIE_RULE, OrderedSchur, Sectors, couplings, ordered_schur
+from .schur import Order, OrderedSchur, Sectors, couplings, ordered_schur
 from .tasks import Rng
 from .trials import Trials
 
@@ -95,6 +95,7 @@ def ablate(
     ablations: Iterable[str | Ablation] | None = None,
     measure: Measure = "fvu",
     n_threads: int = 0,
+    order: Order | None = None,
     schur: OrderedSchur | None = None,
     rng: Rng = None,
 ) -> AblationProfile:
@@ -108,12 +109,16 @@ def ablate(
         Held-out trials, converted once to the network's dtype.
     alpha : float
         Where the spectrum is cut: R holds the eigenvalues of modulus >= alpha * rho. In (0, 1].
+        In another order, of key >= alpha times the largest key.
     ablations : iterable of str or Ablation, optional
         What to ablate; None means every subset of the couplings RR, CR (C to R) and CC. The full
         network is always row 0 and need not be named.
     measure : {"fvu", "replay_accuracy"}
     n_threads : int
         0 chooses. The numbers have the same bits for any number of threads.
+    order : {"modulus", "leaky modulus", "real part"}, optional
+        What the blocks are ordered by, see `ordered_schur`; the leaky modulus takes the leak of the
+        network's cell. None means the order of `schur`, or modulus.
     schur : OrderedSchur, optional
         Ordered Schur form of this network's ``W_hh``, to save computing it again or to use another
         admissible order.
@@ -135,7 +140,7 @@ def ablate(
     """
     choice(measure, "measure", MEASURES)
     trials = _fitting_trials(network, trials)
-    schur = _schur_of(network, schur)
+    schur = _schur_of(network, schur, order)
     sectors = schur.sectors(alpha)
     rows = _rows(ablations, sectors)
     _check_rectangles(rows, network.n_hidden)
@@ -271,14 +276,17 @@ def _fitting_trials(network: Network, trials: Trials) -> Trials:
     return trials.astype(network.dtype)
 
 
-def _schur_of(network: Network, schur: OrderedSchur | None) -> OrderedSchur:
+def _schur_of(network: Network, schur: OrderedSchur | None, order: Order | None) -> OrderedSchur:
     W_hh = network.W_hh.astype(np.float64)
     if schur is None:
-        return ordered_schur(W_hh)
+        leak = network.cell.leak if order == "leaky modulus" else 1.0
+        return ordered_schur(W_hh, order or "modulus", leak)
     if not isinstance(schur, OrderedSchur):
         raise TypeError(f"schur must be an OrderedSchur or None, got {type(schur).__name__}")
     if not np.array_equal(schur.W, W_hh):
         raise ValueError("schur must be that of network.W_hh, got the Schur form of another matrix")
+    if order is not None and order != schur.order:
+        raise ValueError(f"order must be that of schur, {schur.order!r}, got {order!r}")
     return schur
 
 
@@ -354,7 +362,7 @@ def _settings(
         "level": _core.LEVEL,
         "dtype": network.dtype.name,
         **({} if network.cell == Cell() else {"cell": repr(network.cell)}),
-        "tie_rule": TIE_RULE,
+        "tie_rule": schur.tie_rule,
         "measure": measure,
         "alpha": sectors.alpha,
         "gap": sectors.gap,
