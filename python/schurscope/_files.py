@@ -71,7 +71,18 @@ def load_npz(
         It is not an .npz archive, damaged, of another format, unpacks to more than `max_bytes`, or
         its arrays are not those expected.
     """
-    arrays, skipped = read_npz(path, max_bytes)
+    return own_entries(path, *read_npz(path, max_bytes), file_format, required, optional)
+
+
+def own_entries(
+    path: str | os.PathLike[str],
+    arrays: dict[str, Array],
+    skipped: dict[str, str],
+    file_format: str,
+    required: tuple[str, ...],
+    optional: tuple[str, ...],
+) -> dict[str, Array]:
+    """What `read_npz` gave, when it is what `save_npz` wrote; else ValueError as in `load_npz`."""
     if skipped:
         told = ", ".join(f"{name} ({why})" for name, why in skipped.items())
         raise ValueError(f"{path} is not a {file_format} file: it holds {told}")

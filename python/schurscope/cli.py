@@ -17,6 +17,7 @@ from .ablation import MEASURES, Measure, ablate
 from .network import RECURRENT, Network, init_network
 from .tasks import Task, task_named
 from .training import OPTIMIZERS, train
+from .trials import Trials
 
 try:
     import click
@@ -29,6 +30,8 @@ try:
         TimeRemainingColumn,
     )
     from rich.table import Table
+
+    from ._cli_network import import_options, imported
 except ImportError as error:
     raise SystemExit(
         f'the schurscope command needs {error.name}: pip install "schurscope[app]"'
@@ -54,10 +57,10 @@ class _Commands(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-def _named_task(_ctx: click.Context, _param: click.Parameter, name: str) -> Task:
+def _named_task(_ctx: click.Context, _param: click.Parameter, name: str | None) -> Task | None:
     """The task of that name with its default parameters; a usage error suggests the nearest."""
     try:
-        return task_named(name)
+        return None if name is None else task_named(name)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 
@@ -75,6 +78,8 @@ def main() -> None:
     Train a network of your own and take it apart:
       schurscope train flip-flop --out flipflop.npz
       schurscope ablate flipflop.npz --task flip-flop --out flipflop-ablation
+    Or one trained elsewhere, on trials of your own:
+      schurscope ablate model.pt --trials trials.npz --out report
     """  # noqa: D301 - click reads the backspace
 
 
@@ -248,22 +253,29 @@ def train_command(
 
 
 @main.command("ablate")
-@click.argument("network", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--task", callback=_named_task, required=True, help="The task whose trials judge.")
+@click.argument("network", type=click.Path(path_type=Path, exists=True))
+@click.option("--task", callback=_named_task, help="The task whose fresh trials judge.")
 @_task_parameters
+@click.option(
+    "--n-trials", type=click.IntRange(1), help="Number of the task's trials.  [default: 2048]"
+)
+@click.option(
+    "--trials",
+    "trials_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Instead of a task: an .npz with inputs, targets and perhaps weights.",
+)
+@click.option(
+    "--axes",
+    metavar="ORDER",
+    help="Of the arrays in that file: B trials, T steps, F channels.  [default: BTF]",
+)
+@import_options
 @click.option("--alpha", default=0.9, show_default=True, help="Cut of the spectrum, times rho.")
 @click.option(
     "--measure",
     type=click.Choice(MEASURES),
     help="What is measured.  [default: replay_accuracy for copy, fvu for the others]",
-)
-@click.option(
-    "--trials",
-    "n_trials",
-    type=click.IntRange(1),
-    default=2048,
-    show_default=True,
-    help="Number of fresh trials.",
 )
 @click.option(
     "--seed",
@@ -285,59 +297,98 @@ def train_command(
 @click.option("--threads", type=click.IntRange(1), help="Threads.  [default: processors]")
 def ablate_command(
     network: Path,
-    task: Task,
+    task: Task | None,
     parameters: tuple[str, ...],
+    n_trials: int | None,
+    trials_file: Path | None,
+    axes: str | None,
     alpha: float,
     measure: Measure | None,
-    n_trials: int,
     seed: int,
     ablations: tuple[str, ...],
     out: Path | None,
     threads: int | None,
+    **options: Any,
 ) -> None:
-    """Ablate the Schur couplings of a trained NETWORK (.npz) and show what that does.
+    """Ablate the Schur couplings of a trained NETWORK and show what that does.
 
+    NETWORK is a file of this package, PyTorch (.pt), safetensors, NumPy (.npz), Keras, MATLAB or
+    JSON, or a folder of neuralrnn. It is judged by fresh trials of a task, or by those in a file.
     Intervals are 95 % bootstrap intervals over trials. With --out, the folder gets profile.csv,
     settings.json and figures.
 
     \b
-    Example:
+    Examples:
       schurscope ablate flipflop.npz --task flip-flop --ablation CR --ablation CC
+      schurscope ablate model.pt --activation relu --trials trials.npz --out report
     """  # noqa: D301 - click reads the backspace
     from .profile_report import print_profile, save_profile
 
-    task = _with_parameters(task, parameters)
-    loaded = Network.load(network)
-    streams = _streams(seed)
-    if (task.n_inputs, task.n_outputs) != (loaded.n_inputs, loaded.n_outputs):
-        raise click.UsageError(
-            f"{network} has {loaded.n_inputs} inputs and {loaded.n_outputs} outputs, but "
-            f"{task!r} has {task.n_inputs} and {task.n_outputs}"
-        )
+    if (task is None) == (trials_file is None):
+        raise click.UsageError("give either --task NAME or --trials FILE")
+    if trials_file is not None and (n_trials is not None or parameters):
+        raise click.UsageError("--n-trials and --set are of --task, not of --trials FILE")
+    if task is not None and axes is not None:
+        raise click.UsageError("--axes is of --trials FILE, not of --task")
+    origin = imported(network, **options)
+    for note in origin.notes:
+        click.echo(f"note: {note}", err=True)
+    loaded, streams = origin.network, _streams(seed)
+    if task is not None:
+        task = _with_parameters(task, parameters)
+        _require_fit(network, loaded, task)
+        trials = task.trials(n_trials or 2048, streams["evaluation"], dtype=loaded.dtype)
+    else:
+        assert trials_file is not None
+        trials = Trials.load(trials_file, axes=axes or "BTF")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    trials = task.trials(n_trials, streams["evaluation"], dtype=loaded.dtype)
+    is_copy = task is not None and task.name == "copy"
     profile = ablate(
         loaded,
         trials,
         alpha=alpha,
         ablations=ablations or None,
-        measure=measure or ("replay_accuracy" if task.name == "copy" else "fvu"),
+        measure=measure or ("replay_accuracy" if is_copy else "fvu"),
         n_threads=threads or 0,
     )
     intervals = profile.interval(rng=streams["bootstrap"])
     print_profile(profile, intervals)
     if out is not None:
-        settings = {"network": str(network), "task": repr(task), "seed": seed, **profile.settings}
+        settings = {
+            "network": str(network),
+            "imported": {"format": origin.format, "mapped": origin.mapped, "notes": origin.notes},
+            "task": repr(task) if task is not None else None,
+            "trials": str(trials_file) if trials_file is not None else None,
+            "seed": seed,
+            **profile.settings,
+        }
         save_profile(out, loaded, trials, profile, intervals, settings)
         click.echo(f"wrote profile.csv, settings.json and figures to {out}")
 
 
+def _require_fit(path: Path, network: Network, task: Task) -> None:
+    if (task.n_inputs, task.n_outputs) != (network.n_inputs, network.n_outputs):
+        raise click.UsageError(
+            f"{path} has {network.n_inputs} inputs and {network.n_outputs} outputs, but "
+            f"{task!r} has {task.n_inputs} and {task.n_outputs}"
+        )
+
+
 @main.command()
-def info() -> None:
-    """Show versions, instruction-set levels and threads."""
+@click.argument("network", required=False, type=click.Path(path_type=Path, exists=True))
+@import_options
+def info(network: Path | None, **options: Any) -> None:
+    """Show versions, instruction-set levels and threads; or what is in a NETWORK.
+
+    Of a network trained elsewhere it tells which entry became which part, what was ignored and
+    what was assumed.
+    """
     import scipy
 
+    if network is not None:
+        click.echo(imported(network, **options))
+        return
     build = _core.build_info()
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in (
