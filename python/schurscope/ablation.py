@@ -18,7 +18,7 @@ from . import _core
 from ._validation import FloatArray, choice, nonnegative_int, real_number, shown
 from ._version import __version__
 from .cell import Cell
-from .measures import TargetStatistics, require_signs, sensitivity
+from .measures import require_signs, sensitivity
 from .network import Network
 from .profile import AblationProfile
 from .schur import Order, OrderedSchur, Sectors, couplings, ordered_schur
@@ -144,7 +144,7 @@ def ablate(
     sectors = schur.sectors(alpha)
     rows = _rows(ablations, sectors)
     _check_rectangles(rows, network.n_hidden)
-    statistics = TargetStatistics.of(trials.targets, trials.step_weights)
+    statistics = trials.statistics
     if measure == "replay_accuracy":
         require_signs(trials.targets, trials.step_weights)
         denominator = float(statistics.total_weight())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from ._validation import (
     shown,
     step_weights,
 )
+from .measures import TargetStatistics
 
 __all__ = ["Trials", "frozen_trials"]
 
@@ -144,6 +146,11 @@ class Trials:
         if self.weights is None:
             return np.ones(self.inputs.shape[:2], self.dtype)
         return self.weights
+
+    @cached_property
+    def statistics(self) -> TargetStatistics:
+        """What the denominators of the measures need of the targets, computed once."""
+        return TargetStatistics.of(self.targets, self.step_weights)
 
     def astype(self, dtype: npt.DTypeLike) -> Trials:
         """These trials, rounded to float32 or widened to float64; itself if it has that dtype.
