@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from . import __version__, _core
 from ._json import write_json
-from .ablation import MEASURES, Measure, ablate
-from .network import RECURRENT, Network, init_network
-from .tasks import Task, task_named
+from .network import RECURRENT, init_network
+from .tasks import Task
 from .training import OPTIMIZERS, train
-from .trials import Trials
 
 try:
     import click
@@ -31,13 +27,20 @@ try:
     )
     from rich.table import Table
 
-    from ._cli_network import import_options, imported
+    from ._cli_ablate import ablate_command
+    from ._cli_options import (
+        import_options,
+        imported,
+        named_task,
+        streams_of,
+        task_parameters,
+        with_parameters,
+    )
 except ImportError as error:
     raise SystemExit(
         f'the schurscope command needs {error.name}: pip install "schurscope[app]"'
     ) from error
 
-F = TypeVar("F", bound=Callable[..., Any])
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
@@ -55,14 +58,6 @@ class _Commands(click.Group):
             raise
         except (ValueError, TypeError, FloatingPointError, OSError, ImportError) as error:
             raise click.ClickException(str(error)) from error
-
-
-def _named_task(_ctx: click.Context, _param: click.Parameter, name: str | None) -> Task | None:
-    """The task of that name with its default parameters; a usage error suggests the nearest."""
-    try:
-        return None if name is None else task_named(name)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -140,19 +135,9 @@ def reproduce(
         raise click.ClickException(f"failed: {', '.join(outcome.failures)}")
 
 
-def _task_parameters(command: F) -> F:
-    return click.option(
-        "--set",
-        "parameters",
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="A parameter of the task, e.g. --set horizon=32; may be repeated.",
-    )(command)
-
-
 @main.command("train")
-@click.argument("task", callback=_named_task)
-@_task_parameters
+@click.argument("task", callback=named_task)
+@task_parameters
 @click.option("--hidden", default=64, show_default=True, help="Number of hidden units.")
 @click.option(
     "--recurrent",
@@ -211,13 +196,13 @@ def train_command(
     Example:
       schurscope train copy --hidden 72 --set horizon=16 --epochs 200 --out copy.npz
     """  # noqa: D301 - click reads the backspace
-    task = _with_parameters(task, parameters)
+    task = with_parameters(task, parameters)
     out = out or Path(f"{task.name}.npz")
     if out.suffix != ".npz":
         raise click.BadParameter(f"must end in .npz, got {out}", param_hint="--out")
     if not out.parent.is_dir():
         raise click.BadParameter(f"the folder {out.parent} does not exist", param_hint="--out")
-    streams = _streams(seed)
+    streams = streams_of(seed)
     network = init_network(task, hidden, recurrent, streams["init"], dtype=dtype)
     with Progress(
         TextColumn("training"),
@@ -252,127 +237,7 @@ def train_command(
     )
 
 
-@main.command("ablate")
-@click.argument("network", type=click.Path(path_type=Path, exists=True))
-@click.option("--task", callback=_named_task, help="The task whose fresh trials judge.")
-@_task_parameters
-@click.option(
-    "--n-trials", type=click.IntRange(1), help="Number of the task's trials.  [default: 2048]"
-)
-@click.option(
-    "--trials",
-    "trials_file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Instead of a task: an .npz with inputs, targets and perhaps weights.",
-)
-@click.option(
-    "--axes",
-    metavar="ORDER",
-    help="Of the arrays in that file: B trials, T steps, F channels.  [default: BTF]",
-)
-@import_options
-@click.option("--alpha", default=0.9, show_default=True, help="Cut of the spectrum, times rho.")
-@click.option(
-    "--measure",
-    type=click.Choice(MEASURES),
-    help="What is measured.  [default: replay_accuracy for copy, fvu for the others]",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Seed of the trials and the bootstrap.",
-)
-@click.option(
-    "--ablation",
-    "ablations",
-    multiple=True,
-    metavar="NAME",
-    help="E.g. CR or RR+CC; may be repeated.  [default: every subset]",
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for CSV and figures."
-)
-@click.option("--threads", type=click.IntRange(1), help="Threads.  [default: processors]")
-def ablate_command(
-    network: Path,
-    task: Task | None,
-    parameters: tuple[str, ...],
-    n_trials: int | None,
-    trials_file: Path | None,
-    axes: str | None,
-    alpha: float,
-    measure: Measure | None,
-    seed: int,
-    ablations: tuple[str, ...],
-    out: Path | None,
-    threads: int | None,
-    **options: Any,
-) -> None:
-    """Ablate the Schur couplings of a trained NETWORK and show what that does.
-
-    NETWORK is a file of this package, PyTorch (.pt), safetensors, NumPy (.npz), Keras, MATLAB or
-    JSON, or a folder of neuralrnn. It is judged by fresh trials of a task, or by those in a file.
-    Intervals are 95 % bootstrap intervals over trials. With --out, the folder gets profile.csv,
-    settings.json and figures.
-
-    \b
-    Examples:
-      schurscope ablate flipflop.npz --task flip-flop --ablation CR --ablation CC
-      schurscope ablate model.pt --activation relu --trials trials.npz --out report
-    """  # noqa: D301 - click reads the backspace
-    from .profile_report import print_profile, save_profile
-
-    if (task is None) == (trials_file is None):
-        raise click.UsageError("give either --task NAME or --trials FILE")
-    if trials_file is not None and (n_trials is not None or parameters):
-        raise click.UsageError("--n-trials and --set are of --task, not of --trials FILE")
-    if task is not None and axes is not None:
-        raise click.UsageError("--axes is of --trials FILE, not of --task")
-    origin = imported(network, **options)
-    for note in origin.notes:
-        click.echo(f"note: {note}", err=True)
-    loaded, streams = origin.network, _streams(seed)
-    if task is not None:
-        task = _with_parameters(task, parameters)
-        _require_fit(network, loaded, task)
-        trials = task.trials(n_trials or 2048, streams["evaluation"], dtype=loaded.dtype)
-    else:
-        assert trials_file is not None
-        trials = Trials.load(trials_file, axes=axes or "BTF")
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-    is_copy = task is not None and task.name == "copy"
-    profile = ablate(
-        loaded,
-        trials,
-        alpha=alpha,
-        ablations=ablations or None,
-        measure=measure or ("replay_accuracy" if is_copy else "fvu"),
-        n_threads=threads or 0,
-    )
-    intervals = profile.interval(rng=streams["bootstrap"])
-    print_profile(profile, intervals)
-    if out is not None:
-        settings = {
-            "network": str(network),
-            "imported": {"format": origin.format, "mapped": origin.mapped, "notes": origin.notes},
-            "task": repr(task) if task is not None else None,
-            "trials": str(trials_file) if trials_file is not None else None,
-            "seed": seed,
-            **profile.settings,
-        }
-        save_profile(out, loaded, trials, profile, intervals, settings)
-        click.echo(f"wrote profile.csv, settings.json and figures to {out}")
-
-
-def _require_fit(path: Path, network: Network, task: Task) -> None:
-    if (task.n_inputs, task.n_outputs) != (network.n_inputs, network.n_outputs):
-        raise click.UsageError(
-            f"{path} has {network.n_inputs} inputs and {network.n_outputs} outputs, but "
-            f"{task!r} has {task.n_inputs} and {task.n_outputs}"
-        )
+main.add_command(ablate_command)
 
 
 @main.command()
@@ -406,32 +271,3 @@ def info(network: Path | None, **options: Any) -> None:
     ):
         table.add_row(name, value)
     Console().print(table, highlight=False)
-
-
-def _streams(seed: int) -> dict[str, np.random.Generator]:
-    """Separate generators, so that no trial serves both training and evaluation."""
-    names = ("init", "training", "evaluation", "bootstrap")
-    children = np.random.SeedSequence(seed).spawn(len(names))
-    return {name: np.random.default_rng(child) for name, child in zip(names, children, strict=True)}
-
-
-def _with_parameters(task: Task, parameters: tuple[str, ...]) -> Task:
-    """The task with NAME=VALUE parameters set; usage errors name what it has."""
-    if not is_dataclass(task) or isinstance(task, type):
-        raise TypeError(f"{type(task).__name__} has no parameters to set")
-    known = {item.name: getattr(task, item.name) for item in fields(task)}
-    changes: dict[str, int | float] = {}
-    for given in parameters:
-        name, sign, text = given.partition("=")
-        if not sign or name not in known:
-            raise click.UsageError(
-                f"--set takes NAME=VALUE with NAME among {', '.join(known)}, got {given!r}"
-            )
-        kind = type(known[name])
-        try:
-            changes[name] = kind(text)
-        except ValueError:
-            raise click.UsageError(
-                f"--set {name} must be {'an integer' if kind is int else 'a number'}, got {text!r}"
-            ) from None
-    return replace(task, **changes)
