@@ -9,6 +9,7 @@ import sys
 import time
 from functools import partial
 
+import h5py
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -16,8 +17,6 @@ import scipy.io
 
 import schurscope as ss
 from schurscope.importers import FORMATS, import_network
-
-h5py = pytest.importorskip("h5py")
 
 NAMES = ("W_hh", "W_xh", "W_hy", "b_h", "b_y", "h_0")
 

@@ -7,11 +7,12 @@ import pytest
 
 import reference
 import schurscope as ss
+from frameworks import framework
 from schurscope.importers import import_network
 
-jax = pytest.importorskip("jax")
-linen = pytest.importorskip("flax.linen")
-nnx = pytest.importorskip("flax.nnx")
+jax = framework("jax")
+linen = framework("flax.linen")
+nnx = framework("flax.nnx")
 jnp = jax.numpy
 
 TOLERANCE = {"float32": 1e-6, "float64": 1e-12}

@@ -6,15 +6,16 @@ import json
 import os
 import zipfile
 
+import h5py
 import numpy as np
 import pytest
 
 import schurscope as ss
+from frameworks import framework
 from schurscope.importers import import_network
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
-keras = pytest.importorskip("keras")
-h5py = pytest.importorskip("h5py")
+keras = framework("keras")
 
 # Keras reads PyTorch's tensors in a way of which NumPy disapproves.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")

@@ -8,12 +8,14 @@ them, and their equations, as their code has them, are the oracle.
 from __future__ import annotations
 
 import json
+from importlib import import_module
 
 import numpy as np
 import pytest
 import torch
 
 import schurscope as ss
+from frameworks import framework
 from schurscope.importers import import_network
 
 N_H, N_X, N_Y = 10, 3, 2
@@ -36,13 +38,11 @@ def assert_computes(network, inputs, wanted):
 @pytest.fixture(scope="module")
 def neuralrnn():
     """The package; its optional plotting and environments complain when imported."""
-    return pytest.importorskip("neuralrnn")
+    return framework("neuralrnn")
 
 
 def saved(tmp_path, family, name, **options):
     """A model of neuralrnn with random biases and h0, saved, and the folder."""
-    from importlib import import_module
-
     torch.manual_seed(4)
     models = import_module(f"neuralrnn.models.{family}.modeling_{family}")
     configs = import_module(f"neuralrnn.models.{family}.configuration_{family}")
