@@ -125,6 +125,17 @@ def read_npz(
     return arrays, skipped
 
 
+def zip_names(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> list[str]:
+    """The names in a zip archive; ValueError if it is damaged or would unpack to too much."""
+    with open(path, "rb") as stream:
+        try:
+            with zipfile.ZipFile(stream) as archive:
+                check_zip(archive, max_bytes)
+                return archive.namelist()
+        except Exception as error:  # as in read_npz
+            raise ValueError(f"{path} is damaged or not a zip archive: {error}") from error
+
+
 def check_zip(archive: zipfile.ZipFile, max_bytes: int) -> None:
     """ValueError if the archive's directory declares more than it may unpack to."""
     size = os.fstat(archive.fp.fileno()).st_size if archive.fp else 0

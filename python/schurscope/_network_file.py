@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from ._files import MAX_BYTES, Array, load_npz, save_npz
+from ._files import MAX_BYTES, Array, load_npz, save_npz, zip_names
 from ._safetensors import is_safetensors, read_safetensors, write_safetensors
 from .cayley import Cayley
 from .cell import Cell
@@ -52,7 +51,7 @@ def write_network(path: str | os.PathLike[str], network: _Network) -> None:
         save_npz(path, NETWORK_FORMAT, arrays)
 
 
-def is_network_file(path: str | os.PathLike[str]) -> bool:
+def is_network_file(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> bool:
     """Whether a file claims to be of `write_network`; False for folders."""
     if Path(path).is_dir():
         return False
@@ -60,9 +59,8 @@ def is_network_file(path: str | os.PathLike[str]) -> bool:
         head = stream.read(1024)
     if is_safetensors(head):
         return NETWORK_FORMAT.encode() in head
-    return zipfile.is_zipfile(path) and {"format.npy", "entries.npy"} <= set(
-        zipfile.ZipFile(path).namelist()
-    )
+    is_zip = head.startswith(b"PK\x03\x04")
+    return is_zip and {"format.npy", "entries.npy"} <= set(zip_names(path, max_bytes))
 
 
 def read_network(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> dict[str, Any]:

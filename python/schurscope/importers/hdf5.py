@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import IO, Any
 
-from .._files import Array, check_size, check_zip
+from .._files import Array, check_size
 from .checkpoint import Checkpoint
 
 __all__ = ["HDF5_MAGIC", "read_hdf5", "read_keras"]
@@ -26,7 +26,7 @@ def read_hdf5(path: Path, max_bytes: int) -> Checkpoint:
         # MATLAB stores columns first, which HDF5 shows as the transposed array.
         found.arrays = {name: array.T for name, array in found.arrays.items()}
     if "model_config" in attributes:
-        _read_config(found, json.loads(attributes["model_config"]))
+        _read_config(found, attributes["model_config"])
     return found
 
 
@@ -34,12 +34,11 @@ def read_keras(path: Path, max_bytes: int) -> Checkpoint:
     """The arrays and activations of a .keras file: a zip of config.json and model.weights.h5."""
     try:
         with zipfile.ZipFile(path) as archive:
-            check_zip(archive, max_bytes)
             weights, config = archive.read("model.weights.h5"), archive.read("config.json")
-        found, _ = _read(io.BytesIO(weights), str(path), max_bytes)
-        _read_config(found, json.loads(config))
-    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
+    except Exception as error:  # as in read_npz
         raise ValueError(f"{path} is damaged: {error}") from error
+    found, _ = _read(io.BytesIO(weights), str(path), max_bytes)
+    _read_config(found, config)
     return found
 
 
@@ -54,12 +53,12 @@ def _read(stream: IO[bytes], origin: str, max_bytes: int) -> tuple[Checkpoint, d
     try:
         with h5py.File(stream, "r") as file:
             datasets: dict[str, Any] = {}
-            # Visits what is in this file; links to others are not followed.
-            file.visititems(
-                lambda name, item: (
-                    datasets.update({name: item}) if isinstance(item, h5py.Dataset) else None
-                )
-            )
+
+            def keep(name: str, item: Any) -> None:
+                if isinstance(item, h5py.Dataset):
+                    datasets[str(name)] = item  # a name that is no text is given as bytes
+
+            file.visititems(keep)  # what is in this file; links to others are not followed
             check_size(sum(int(item.nbytes) for item in datasets.values()), size, max_bytes)
             for name, item in datasets.items():
                 if item.external or item.is_virtual:
@@ -69,7 +68,7 @@ def _read(stream: IO[bytes], origin: str, max_bytes: int) -> tuple[Checkpoint, d
                 elif item.shape is not None:
                     found.add(name, item[()] if item.ndim else item[()].reshape(()))
             attributes = {key: value for key, value in file.attrs.items() if isinstance(value, str)}
-    except (OSError, RuntimeError, KeyError) as error:
+    except Exception as error:  # HDF5's library has many ways to fail
         raise ValueError(f"{origin} is damaged: {error}") from error
     found.arrays = _with_names(found.arrays)
     return found, attributes
@@ -87,25 +86,18 @@ def _with_names(arrays: dict[str, Array]) -> dict[str, Array]:
         order = ["kernel", "bias"]
         if second is not None and second.ndim == 2:
             order = ["kernel", "recurrent_kernel", "bias"]
-        is_parameter = is_numbered and not layer.startswith("optimizer") and int(place) < len(order)
-        named[f"{layer}/{order[int(place)]}" if is_parameter else name] = array
+        index = int(place) if is_numbered and place.isdecimal() else len(order)
+        is_parameter = index < len(order) and not layer.startswith("optimizer")
+        named[f"{layer}/{order[index]}" if is_parameter else name] = array
     return named
 
 
-def _read_config(found: Checkpoint, model: dict[str, Any]) -> None:
+def _read_config(found: Checkpoint, text: str | bytes) -> None:
     """Activations of the recurrent and the dense layer; notes on all that acts besides them."""
-    recurrent, dense = [], []
-    for layer in model.get("config", {}).get("layers", []):
-        kind, config = layer["class_name"], layer["config"]
-        while kind in ("RNN", "TimeDistributed"):
-            inner = config["cell" if kind == "RNN" else "layer"]
-            kind, config = inner["class_name"], {**config, **inner["config"]}
-        if kind in ("SimpleRNN", "SimpleRNNCell"):
-            recurrent.append(config)
-        elif kind == "Dense":
-            dense.append(config)
-        elif kind not in ("InputLayer", "Dropout"):
-            found.warnings.append(f"the layer {config.get('name')!r} ({kind}) is not imported")
+    try:
+        recurrent, dense = _layers(found, json.loads(text)["config"]["layers"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{found.origin} has a damaged configuration: {error!r}") from error
     if len(recurrent) == 1:
         found.cell["activation"] = _activation(recurrent[0])
         if recurrent[0].get("go_backwards"):
@@ -117,6 +109,26 @@ def _read_config(found: Checkpoint, model: dict[str, Any]) -> None:
             found.notes.append("Keras gave the last step's output only; here every step has one")
     if len(dense) == 1:
         found.cell["output"] = _activation(dense[0])
+
+
+def _layers(
+    found: Checkpoint, layers: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Configurations of the recurrent and of the dense layers, wrappers undone."""
+    recurrent: list[dict[str, Any]] = []
+    dense: list[dict[str, Any]] = []
+    for layer in layers:
+        kind, config = layer["class_name"], layer["config"]
+        while kind in ("RNN", "TimeDistributed"):
+            inner = config["cell" if kind == "RNN" else "layer"]
+            kind, config = inner["class_name"], {**config, **inner["config"]}
+        if kind in ("SimpleRNN", "SimpleRNNCell"):
+            recurrent.append(config)
+        elif kind == "Dense":
+            dense.append(config)
+        elif kind not in ("InputLayer", "Dropout"):
+            found.warnings.append(f"the layer {config.get('name')!r} ({kind}) is not imported")
+    return recurrent, dense
 
 
 def _activation(config: dict[str, Any]) -> Any:

@@ -170,7 +170,7 @@ def _import(
     if residual is not None:
         options["residual"] = residual
     if isinstance(source, (str, os.PathLike)):
-        if format in (None, "schurscope") and is_network_file(source):
+        if format in (None, "schurscope") and is_network_file(source, max_bytes):
             return _own(source, {**options, **(keys or {})}, dtype, max_bytes), []
         checkpoint = read_checkpoint(source, max_bytes)
     else:

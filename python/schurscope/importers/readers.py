@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from .._files import MAX_BYTES, check_size, check_zip, read_npz
+from .._files import MAX_BYTES, check_size, read_npz, zip_names
 from .._safetensors import is_safetensors, read_safetensors
 from .checkpoint import Checkpoint, from_tree
 from .hdf5 import HDF5_MAGIC, read_hdf5, read_keras
+from .mat5 import MAT5_MAGIC, read_mat5
 
 __all__ = ["from_object", "read_checkpoint"]
 
@@ -54,8 +52,8 @@ def _reader_for(head: bytes, path: Path) -> Callable[[Path, int], Checkpoint]:
         return _read_zip
     if HDF5_MAGIC in (head[:8], head[512:520]):  # MATLAB puts 512 bytes of its own in front
         return read_hdf5
-    if head.startswith(b"MATLAB 5.0 MAT-file"):
-        return _read_mat
+    if head.startswith(MAT5_MAGIC):
+        return read_mat5
     if head.startswith(_LEGACY_TORCH):
         return _read_torch
     if is_safetensors(head):
@@ -77,12 +75,7 @@ def _reader_for(head: bytes, path: Path) -> Callable[[Path, int], Checkpoint]:
 
 
 def _read_zip(path: Path, max_bytes: int) -> Checkpoint:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            check_zip(archive, max_bytes)
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+    names = zip_names(path, max_bytes)
     if "model.weights.h5" in names:
         return read_keras(path, max_bytes)
     if any(name.endswith("/constants.pkl") for name in names):
@@ -139,30 +132,6 @@ def _read_safetensors(path: Path, _max_bytes: int) -> Checkpoint:
     arrays, _, found.narrow = read_safetensors(path)
     for name, array in arrays.items():
         found.add(name, array)
-    return found
-
-
-def _read_mat(path: Path, max_bytes: int) -> Checkpoint:
-    import scipy.io
-
-    found = Checkpoint(str(path))
-    try:
-        variables = scipy.io.whosmat(path)
-        numbers = [
-            name
-            for name, _, kind in variables
-            if kind in ("double", "single", "logical") or kind.startswith(("int", "uint"))
-        ]
-        declared = sum(8 * int(np.prod(shape, dtype=float)) for _, shape, _ in variables)
-        check_size(declared, path.stat().st_size, max_bytes)
-        arrays = scipy.io.loadmat(path, variable_names=numbers) if numbers else {}
-    except Exception as error:  # the reader raises a dozen types on bad bytes
-        raise ValueError(f"{path} is damaged: {error}") from error
-    for name, _, kind in variables:
-        if name in numbers:
-            found.add(name, arrays[name])
-        else:
-            found.skipped[name] = f"a MATLAB {kind}, not an array of numbers"
     return found
 
 
