@@ -109,6 +109,14 @@ def test_entries_are_named_and_summed(arrays, dtype):
     assert found.mapped["b_h"] == "in.b + c"
 
 
+def test_names_in_use_elsewhere_are_plain_arrays(arrays):
+    own = {"W_rec": arrays["W_hh"], "W_in": arrays["W_xh"], "W_out": arrays["W_hy"]}
+    found = import_network({"net": {**own, "b_rec": arrays["b_h"]}})
+    assert found.format == "arrays"
+    assert found.network.cell == ss.Cell()
+    np.testing.assert_array_equal(found.network.W_hh, arrays["W_hh"])
+
+
 def test_mixed_dtypes_become_the_widest(arrays):
     found = import_network({**arrays, "W_hh": np.eye(4, dtype=np.float64)})
     assert found.network.dtype == np.float64
@@ -209,6 +217,7 @@ def test_pickled_entries_are_never_loaded(tmp_path, arrays):
         (b"\x93NUMPY\x01\x00", "holds a single array"),
         (b"\x80\x04K\x01.", "is a pickle"),
         (b'{"W_hh": [[1, 2], [3', "is damaged or not JSON"),
+        (b'{"a":' * 100_000, "is damaged: it is nested too deeply"),
         (b"PK\x03\x04 and so on", "is damaged"),
         (b"\x89HDF\r\n\x1a\n and so on", "is damaged"),
         ((2**40).to_bytes(8, "little") + b"{}", f"its header claims {2**40} bytes"),

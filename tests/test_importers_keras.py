@@ -155,6 +155,17 @@ def test_layers_that_are_not_imported_are_told(tmp_path):
     assert any("last step's output only" in note for note in import_network(path).notes)
 
 
+def test_layers_that_differ_are_told(tmp_path):
+    inputs = keras.Input((None, 3))
+    states = keras.layers.SimpleRNN(8, return_sequences=True)(inputs)
+    heads = [keras.layers.Dense(n, name)(states) for n, name in ((2, "softmax"), (1, "linear"))]
+    keras.Model(inputs, heads).save(tmp_path / "model.keras")
+    keys = {"W_hy": "layers/dense_1/kernel"}
+    with pytest.warns(UserWarning, match=r"differ in their activation \('linear', 'softmax'\)"):
+        network = ss.load_network(tmp_path / "model.keras", keys=keys)
+    assert network.n_outputs == 1
+
+
 def test_bombs_and_damage_are_refused(tmp_path):
     path = tmp_path / "bomb.weights.h5"
     with h5py.File(path, "w") as file:

@@ -19,7 +19,9 @@ ARRAYS = hnp.arrays(NUMBERS, hnp.array_shapes(min_dims=1, max_dims=4, min_side=0
 
 
 @given(
-    arrays=st.dictionaries(st.from_regex(r"[a-zA-Z][a-zA-Z0-9_]{0,20}", fullmatch=True), ARRAYS, max_size=3),
+    arrays=st.dictionaries(
+        st.from_regex(r"[a-zA-Z][a-zA-Z0-9_]{0,20}", fullmatch=True), ARRAYS, max_size=3
+    ),
     compress=st.booleans(),
     column=st.booleans(),
 )

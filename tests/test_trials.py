@@ -181,6 +181,14 @@ def test_axes_need_arrays_that_have_them(trials):
         Trials.from_arrays(trials.inputs, trials.targets[..., 0], axes="TBF")
 
 
+def test_other_orders_are_checked_as_strictly(trials):
+    masked = np.ma.masked_less(trials.inputs, 0)
+    with pytest.raises(TypeError, match="inputs must not be a masked array"):
+        Trials.from_arrays(masked, trials.targets)
+    with pytest.raises(TypeError, match="targets must be float32 or float64, got dtype complex"):
+        Trials.from_arrays(trials.inputs, trials.targets * 1j)
+
+
 def smooth(n_trials, n_steps, n_channels, rng):
     return np.cumsum(0.1 * rng.standard_normal((n_trials, n_steps, n_channels)), axis=1)
 

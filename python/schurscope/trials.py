@@ -61,7 +61,7 @@ class Trials:
         inputs = real_array(self.inputs, "inputs", ("trials", "steps", "N_x"))
         steps = inputs.shape[:2]
         because = f"inputs has shape {inputs.shape}"
-        _refuse_swapped_axes(inputs, np.asarray(self.targets))
+        _refuse_swapped_axes(inputs, _any(self.targets, "targets"))
         arrays = {
             "inputs": inputs,
             "targets": real_array(self.targets, "targets", (*steps, "N_y"), because=because),
@@ -112,7 +112,7 @@ class Trials:
             _moved(inputs, "inputs", order),
             _moved(targets, "targets", order),
             None if weights is None else _moved(weights, "weights", without_channels),
-            None if h_0 is None else np.asarray(h_0),
+            None if h_0 is None else _any(h_0, "h_0"),
         )
 
     @property
@@ -224,14 +224,19 @@ def _plain_entries(path: str | os.PathLike[str], arrays: dict[str, Array]) -> di
     return found
 
 
-def _moved(array: npt.ArrayLike, name: str, order: list[int]) -> Array:
-    given = np.asarray(array)
+def _any(array: npt.ArrayLike, name: str) -> FloatArray:
+    """Real numbers of any shape, to be checked further."""
+    return real_array(array, name, None, allow_empty=True, allow_nonfinite=True)
+
+
+def _moved(array: npt.ArrayLike, name: str, order: list[int]) -> FloatArray:
+    given = _any(array, name)
     if given.ndim != len(order):
         raise ValueError(f"{name} must have {len(order)} axes, got shape {given.shape}")
     return given.transpose(order)
 
 
-def _refuse_swapped_axes(inputs: FloatArray, targets: Array) -> None:
+def _refuse_swapped_axes(inputs: FloatArray, targets: FloatArray) -> None:
     """ValueError if one array has trials first and the other steps."""
     if targets.ndim != 3 or inputs.shape[0] == inputs.shape[1]:
         return

@@ -98,17 +98,26 @@ def _read_config(found: Checkpoint, text: str | bytes) -> None:
         recurrent, dense = _layers(found, json.loads(text)["config"]["layers"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{found.origin} has a damaged configuration: {error!r}") from error
-    if len(recurrent) == 1:
-        found.cell["activation"] = _activation(recurrent[0])
-        if recurrent[0].get("go_backwards"):
-            raise ValueError(
-                f"{found.origin} has a recurrent layer that runs backwards (go_backwards); reverse "
-                "the steps of the trials and clear it in the model"
-            )
-        if not recurrent[0].get("return_sequences", True):
-            found.notes.append("Keras gave the last step's output only; here every step has one")
-    if len(dense) == 1:
-        found.cell["output"] = _activation(dense[0])
+    _state(found, "activation", recurrent)
+    _state(found, "output", dense)
+    if any(config.get("go_backwards") for config in recurrent):
+        raise ValueError(
+            f"{found.origin} has a recurrent layer that runs backwards (go_backwards); reverse the "
+            "steps of the trials and clear it in the model"
+        )
+    if not all(config.get("return_sequences", True) for config in recurrent):
+        found.notes.append("Keras gave the last step's output only; here every step has one")
+
+
+def _state(found: Checkpoint, name: str, layers: list[dict[str, Any]]) -> None:
+    """Keep the activation that the layers have in common."""
+    activations = {layer.get("activation", "linear") for layer in layers}
+    if len(activations) == 1:
+        (activation,) = activations
+        found.cell[name] = "identity" if activation == "linear" else activation
+    elif activations:
+        told = ", ".join(sorted(map(repr, activations)))
+        found.warnings.append(f"the layers differ in their activation ({told}); give {name}=")
 
 
 def _layers(
@@ -129,8 +138,3 @@ def _layers(
         elif kind not in ("InputLayer", "Dropout"):
             found.warnings.append(f"the layer {config.get('name')!r} ({kind}) is not imported")
     return recurrent, dense
-
-
-def _activation(config: dict[str, Any]) -> Any:
-    name = config.get("activation", "linear")
-    return "identity" if name == "linear" else name

@@ -27,6 +27,7 @@ class Layout:
     W_hy: str = ""
     b_y: str = ""
     h_0: str = ""
+    needs: str = ""  # an entry that tells it from another layout
 
 
 LAYOUTS = (
@@ -36,14 +37,15 @@ LAYOUTS = (
     Layout("keras", "recurrent_kernel", "kernel", ("bias",)),
     Layout("flax", "h.kernel", "i.kernel", ("i.bias", "h.bias")),
     Layout("flax", "dense_h.kernel", "dense_i.kernel", ("dense_i.bias", "dense_h.bias")),
-    Layout("psychrnn", "W_rec", "W_in", ("b_rec",), "W_out", "b_out", "init_state"),
+    Layout("psychrnn", "W_rec", "W_in", ("b_rec",), "W_out", "b_out", "init_state", "init_state"),
+    Layout("arrays", "W_rec", "W_in", ("b_rec",), "W_out", "b_out", "h_0"),
     Layout("arrays", "W_hh", "W_xh", ("b_h",), "W_hy", "b_y", "h_0"),
 )
 
 _PSYCHRNN_MASKS = re.compile(r"Dale_|(input|rec|output)_connectivity$")
 """Already applied to the weights that PsychRNN saves."""
 
-_OPTIMIZER = re.compile(r"optimi[sz]er|(^|[._/])(exp_avg|momentum)", re.IGNORECASE)
+_OPTIMIZER = re.compile(r"optimi[sz]er|(^|[./])(exp_avg|momentum_buffer)", re.IGNORECASE)
 
 
 def _ends(name: str, end: str) -> bool:
@@ -61,10 +63,8 @@ def find_layout(parts: Parts, format: str | None) -> tuple[Layout, str] | None:
     candidates = {
         name: layout
         for name in ([named] if isinstance(named, str) else arrays)
-        for layout in LAYOUTS
-        if _ends(name, layout.W_hh) and format in (None, layout.format)
+        if name in arrays and (layout := _layout_of(parts, name, format)) is not None
     }
-    candidates = {name: layout for name, layout in candidates.items() if name in arrays}
     for name in candidates:
         gates(parts, name)
     if not isinstance(named, str):
@@ -74,6 +74,16 @@ def find_layout(parts: Parts, format: str | None) -> tuple[Layout, str] | None:
     ((name, layout),) = candidates.items()
     # Joined by slashes in HDF5 and by dots elsewhere, with one length.
     return layout, name[: len(name) - len(layout.W_hh)]
+
+
+def _layout_of(parts: Parts, name: str, format: str | None) -> Layout | None:
+    """The first layout whose recurrent matrix is called so."""
+    for layout in LAYOUTS:
+        if _ends(name, layout.W_hh) and format in (None, layout.format):
+            prefix = name[: len(name) - len(layout.W_hh)]
+            if not layout.needs or parts.has(prefix + layout.needs):
+                return layout
+    return None
 
 
 def _refuse_more_than_one_cell(parts: Parts, names: list[str]) -> None:

@@ -41,8 +41,10 @@ def read_checkpoint(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) ->
     reader = _reader_for(head, path)
     try:
         return reader(path, max_bytes)
-    except (OSError, ValueError, ImportError) as error:
-        if str(path) in str(error) or isinstance(error, ImportError):
+    except RecursionError as error:
+        raise ValueError(f"{path} is damaged: it is nested too deeply") from error
+    except ValueError as error:
+        if str(path) in str(error):
             raise
         raise ValueError(f"{path}: {error}") from error
 
