@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import mpmath
 import numpy as np
@@ -200,9 +201,8 @@ def test_gradients_agree_with_central_differences(rng, activation, form, leak):
 )
 def test_networks_of_any_cell_learn(cell):
     task = ss.tasks.FlipFlop(n_channels=1, n_steps=10, pulse_probability=0.3)
-    plain = ss.init_network(task, 24, rng=0)
     start = np.full(24, 0.1, np.float32)
-    network = ss.Network(plain.W_hh, plain.W_xh, plain.W_hy, b_h=start * 0, cell=cell, h_0=start)
+    network = replace(ss.init_network(task, 24, rng=0, cell=cell), b_h=start * 0, h_0=start)
 
     def trained():
         return ss.train(network, task, epochs=4, learning_rate=3e-3, rng=1)

@@ -113,6 +113,11 @@ def test_weights_alone_do_not_say_the_activation(tmp_path):
     assert "assumed activation='tanh'" in str(import_network(tmp_path / "model.weights.h5"))
 
 
+@keras.saving.register_keras_serializable()
+def own_activation(x):
+    return keras.ops.tanh(2 * x)
+
+
 def save(layers, path):
     keras.Sequential([keras.Input((None, 3)), *layers]).save(path)
 
@@ -135,6 +140,7 @@ def save(layers, path):
             r"several matrices that could be its readout: .*dense/kernel \(8, 4\), .*dense_1/kern",
         ),
         (lambda layer: [layer.SimpleRNN(8)], "has no readout"),
+        (lambda layer: [layer.SimpleRNN(8, own_activation), layer.Dense(2)], "own_activation"),
         (lambda layer: [layer.SimpleRNN(8, "gelu"), layer.Dense(2)], "the activation 'gelu'"),
         (lambda layer: [layer.SimpleRNN(8, go_backwards=True), layer.Dense(2)], "runs backwards"),
         (lambda layer: [layer.Dense(2)], "has no W_hh and no W_xh"),

@@ -125,7 +125,18 @@ def test_neuralrnn_models_that_do_not_fit(tmp_path):
         ss.load_network(folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "gated_rnn"}))
-    with pytest.raises(ValueError, match=r"is a gated_rnn; of neuralrnn's models, ctrnn, .* fit"):
+    with pytest.raises(ValueError, match=r"is a gated_rnn; of neuralrnn's models, .* fit"):
+        ss.load_network(folder)
+
+
+@pytest.mark.usefixtures("neuralrnn")
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"model_type": "ctrnn"}'])
+def test_neuralrnn_configurations_that_are_damaged(tmp_path, content):
+    _, folder = saved(tmp_path, "ctrnn", "CTRNN")
+    (folder / "config.json").write_text(content)
+    with pytest.raises(
+        ValueError, match=r"/model.*(damaged|neuralrnn model|Expecting|whose alpha)"
+    ):
         ss.load_network(folder)
 
 

@@ -143,12 +143,6 @@ def test_a_damaged_variant_is_an_error_and_not_passed_over(package_copy):
     assert message.startswith(f"the core for the instruction-set level {BEST!r} is installed but")
 
 
-def test_the_import_of_the_package_leaves_the_extras_alone():
-    code = "import sys, schurscope; print(*(m for m in sys.argv[1:] if m in sys.modules))"
-    extras = ("matplotlib", "pandas", "torch", "click", "rich")
-    assert output_of(code, *extras) == ""
-
-
 # --- How the levels agree -------------------------------------------------------------------------
 
 ROLLOUT = """

@@ -4,6 +4,13 @@
 // vector is and how many of them a register tile may hold.
 #pragma once
 
+#if !defined(__GNUC__)
+#error "schurscope needs the vector extensions of GCC or Clang"
+#endif
+#if defined(__FAST_MATH__) || __FINITE_MATH_ONLY__
+#error "schurscope needs NaN, and sums in the order they are written: compile without -ffast-math"
+#endif
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

@@ -138,7 +138,7 @@ def ablate_command(
             "seed": seed,
             **profile.settings,
         }
-        save_profile(out, loaded, trials, profile, intervals, settings)
+        save_profile(out, profile, intervals, settings, (loaded, trials))
         click.echo(f"wrote profile.csv, settings.json and figures to {out}")
 
 

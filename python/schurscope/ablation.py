@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._validation import FloatArray, choice, nonnegative_int, real_number, shown
+from ._validation import FloatArray, FloatDType, choice, nonnegative_int, real_number, shown
 from ._version import __version__
 from .cell import Cell
 from .measures import require_signs, sensitivity
@@ -25,7 +25,16 @@ from .schur import Order, OrderedSchur, Sectors, couplings, ordered_schur
 from .tasks import Rng
 from .trials import Trials
 
-__all__ = ["MEASURES", "SUBSETS", "Ablation", "ablate"]
+__all__ = [
+    "MEASURES",
+    "SUBSETS",
+    "Ablation",
+    "ablate",
+    "ablated_matrix",
+    "ablation_rows",
+    "removed_masses",
+    "settings_of",
+]
 
 Measure = Literal["fvu", "replay_accuracy"]
 MEASURES: tuple[Measure, ...] = ("fvu", "replay_accuracy")
@@ -142,8 +151,7 @@ def ablate(
     trials = _fitting_trials(network, trials)
     schur = _schur_of(network, schur, order)
     sectors = schur.sectors(alpha)
-    rows = _rows(ablations, sectors)
-    _check_rectangles(rows, network.n_hidden)
+    rows = ablation_rows(ablations, sectors)
     statistics = trials.statistics
     if measure == "replay_accuracy":
         require_signs(trials.targets, trials.step_weights)
@@ -151,7 +159,7 @@ def ablate(
     else:
         denominator = float(statistics.total_variance())
 
-    removed_mass = _removed_masses(schur, rows)
+    removed_mass = removed_masses(schur, rows)
     vacuous = removed_mass <= network.n_hidden * np.finfo(network.dtype).eps
     run = ~vacuous
     run[0] = True
@@ -198,7 +206,11 @@ def ablate(
         measure=measure,
         alpha=sectors.alpha,
         schur=schur,
-        settings=_settings(network, trials, schur, sectors, measure),
+        settings={
+            **settings_of(schur, sectors, measure, network.dtype, trials.n_trials),
+            "n_steps": trials.n_steps,
+            **({} if network.cell == Cell() else {"cell": repr(network.cell)}),
+        },
         statistics=statistics,
     )
 
@@ -226,8 +238,8 @@ def _coupling_names(name: str) -> tuple[str, ...]:
     return tuple(coupling for coupling in couplings if coupling in parts)
 
 
-def _rows(ablations: Iterable[str | Ablation] | None, sectors: Sectors) -> list[Ablation]:
-    """Row 0, the full network, and the asked ones."""
+def ablation_rows(ablations: Iterable[str | Ablation] | None, sectors: Sectors) -> list[Ablation]:
+    """Row 0, the full network, and the asked ones; errors as for `ablate`."""
     if isinstance(ablations, (str, Ablation)):
         raise TypeError(
             f"ablations must be an iterable of names or Ablation objects, got {shown(ablations)}; "
@@ -242,6 +254,7 @@ def _rows(ablations: Iterable[str | Ablation] | None, sectors: Sectors) -> list[
         if row.name in (other.name for other in rows):
             raise ValueError(f"ablations must have distinct names, got {row.name!r} twice")
         rows.append(row)
+    _check_rectangles(rows, sectors.n_hidden)
     return rows
 
 
@@ -290,7 +303,7 @@ def _schur_of(network: Network, schur: OrderedSchur | None, order: Order | None)
     return schur
 
 
-def _removed_masses(schur: OrderedSchur, rows: Sequence[Ablation]) -> _Float64:
+def removed_masses(schur: OrderedSchur, rows: Sequence[Ablation]) -> _Float64:
     """‖ΔT‖_F / ‖T‖_F of each row; 0 for the zero matrix, of which nothing can be removed."""
     norm = float(np.linalg.norm(schur.T))
     removed = np.zeros(len(rows))
@@ -298,6 +311,14 @@ def _removed_masses(schur: OrderedSchur, rows: Sequence[Ablation]) -> _Float64:
         _core.removed_masses(schur.T, *_compact(rows), removed)
         removed /= norm
     return removed
+
+
+def ablated_matrix(schur: OrderedSchur, row: Ablation) -> _Float64:
+    """W̃ = Q T̃ Qᵀ of one row: (N_h, N_h)."""
+    _, rectangles, gains = _compact([row])
+    W_ablated = np.empty_like(schur.W)
+    _core.ablated_matrix(schur.W, schur.Q, schur.T, rectangles, gains, W_ablated)
+    return W_ablated
 
 
 def _compact(
@@ -354,22 +375,21 @@ def _spread(run: npt.NDArray[np.bool_], *sums: _Float64) -> None:
                 array[row] = array[source[row]]
 
 
-def _settings(
-    network: Network, trials: Trials, schur: OrderedSchur, sectors: Sectors, measure: str
+def settings_of(
+    schur: OrderedSchur, sectors: Sectors, measure: str, dtype: FloatDType, n_trials: int
 ) -> dict[str, Any]:
+    """Where a profile's numbers come from."""
     return {
         "version": __version__,
         "level": _core.LEVEL,
-        "dtype": network.dtype.name,
-        **({} if network.cell == Cell() else {"cell": repr(network.cell)}),
+        "dtype": dtype.name,
         "tie_rule": schur.tie_rule,
         "measure": measure,
         "alpha": sectors.alpha,
         "gap": sectors.gap,
         "n_R": sectors.n_R,
-        "N_h": network.n_hidden,
-        "n_trials": trials.n_trials,
-        "n_steps": trials.n_steps,
+        "N_h": schur.n_hidden,
+        "n_trials": n_trials,
         "n_swaps": schur.n_swaps,
         "n_refused": len(schur.refused),
     }

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import __version__, _core
 from ._json import write_json
+from .cell import ACTIVATIONS, FORMS, Activation, Cell, Form
 from .network import RECURRENT, init_network
 from .tasks import Task
 from .training import OPTIMIZERS, train
@@ -147,6 +148,22 @@ def reproduce(
     help="Construction of W_hh.",
 )
 @click.option(
+    "--activation",
+    type=click.Choice(ACTIVATIONS),
+    default="tanh",
+    show_default=True,
+    help="Of the hidden units.",
+)
+@click.option(
+    "--form",
+    type=click.Choice(FORMS),
+    default="rate",
+    show_default=True,
+    help="Whether the state is the rate or the current that the activation is applied to.",
+)
+@click.option("--leak", default=1.0, show_default=True, help="dt / tau, in (0, 1].")
+@click.option("--noise", default=0.0, show_default=True, help="Standard deviation at each unit.")
+@click.option(
     "--seed",
     type=click.IntRange(0),
     default=0,
@@ -183,6 +200,10 @@ def train_command(
     parameters: tuple[str, ...],
     hidden: int,
     recurrent: str,
+    activation: Activation,
+    form: Form,
+    leak: float,
+    noise: float,
     seed: int,
     dtype: str,
     out: Path | None,
@@ -203,7 +224,8 @@ def train_command(
     if not out.parent.is_dir():
         raise click.BadParameter(f"the folder {out.parent} does not exist", param_hint="--out")
     streams = streams_of(seed)
-    network = init_network(task, hidden, recurrent, streams["init"], dtype=dtype)
+    cell = Cell(activation, form, leak, noise=noise)
+    network = init_network(task, hidden, recurrent, streams["init"], dtype=dtype, cell=cell)
     with Progress(
         TextColumn("training"),
         BarColumn(),

@@ -332,6 +332,7 @@ def init_network(
     rng: Rng = None,
     *,
     dtype: npt.DTypeLike = np.float32,
+    cell: Cell | None = None,
 ) -> Network:
     """A fresh network without biases for `task`, its recurrent matrix built in one of four ways.
 
@@ -360,6 +361,8 @@ def init_network(
         Source of the draws; None is fresh entropy, which cannot be repeated.
     dtype : float32 or float64
         Dtype of the network.
+    cell : Cell, optional
+        Of the network; None means h = tanh(…).
 
     Raises
     ------
@@ -390,7 +393,8 @@ def init_network(
         W_hh = cayley.matrix()
     W_xh = random.uniform(-bound, bound, (n_hidden, n_inputs))
     W_hy = random.uniform(-bound, bound, (n_outputs, n_hidden))
-    return Network(W_hh.astype(wanted), W_xh.astype(wanted), W_hy.astype(wanted), cayley=cayley)
+    weights = (W_hh.astype(wanted), W_xh.astype(wanted), W_hy.astype(wanted))
+    return Network(*weights, cayley=cayley, cell=Cell() if cell is None else cell)
 
 
 def _orthogonal(n_hidden: int, random: np.random.Generator) -> npt.NDArray[np.float64]:

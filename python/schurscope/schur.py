@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
+import scipy  # loads scipy.linalg, slow to load, when it is first used
 
 from . import _core
 from ._validation import choice, fraction, real_array, real_number, shown

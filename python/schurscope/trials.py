@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,11 @@ from ._validation import (
     step_weights,
 )
 from .measures import TargetStatistics
+
+if TYPE_CHECKING:
+    from neurogym import Dataset
+
+    from .tasks import Rng
 
 __all__ = ["Trials", "frozen_trials"]
 
@@ -198,6 +205,53 @@ class Trials:
             return cls.from_arrays(**arrays, axes=axes)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path} does not hold valid trials: {error}") from error
+
+    @classmethod
+    def from_neurogym(
+        cls,
+        dataset: Dataset,
+        n_trials: int,
+        seed: Rng,
+        *,
+        make: Callable[[], Any] | None = None,
+    ) -> Trials:
+        """Sequences of a neurogym data set, repeatable.
+
+        Each has ``dataset.seq_len`` steps and begins with a trial of the task, which others follow
+        until the sequence is full. A ``neurogym.Dataset`` draws and keeps trials before it can be
+        seeded; so its environment is made anew from its id and arguments, and what was done to it
+        or drawn from it before makes no difference. The data set itself is left alone.
+
+        Targets that are classes, such as the actions of a decision, become one-hot vectors: N_y is
+        their number, and ``targets.argmax(2)`` gives the classes back. They suit a network trained
+        with the mean squared error, of which FVU tells the part that is left. The outputs of one
+        trained with cross entropy are logits, whose size means nothing: score their argmax with
+        `ablate_with`. The weights are None. Most steps of most tasks ask only for fixation (class
+        0); ``Trials(t.inputs, t.targets, t.targets[..., 0] == 0)`` counts the others.
+
+        Parameters
+        ----------
+        dataset : neurogym.Dataset
+        n_trials : int
+            Number of sequences. Fewer with the same seed are the first of more.
+        seed : numpy.random.Generator, SeedSequence, int or None
+            Decides every trial; None is fresh entropy, which cannot be repeated.
+        make : callable, optional
+            Makes the data set's environment, ready to be seeded, where
+            ``neurogym.make(id, **arguments)`` does not: with wrappers, or never registered.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `dataset` is something else; its environment cannot be made anew, or gives other trials
+            when they are drawn a second time with the same seed; observations that are no vectors,
+            or targets that are neither vectors nor classes.
+        ImportError
+            neurogym is not installed.
+        """
+        from .neurogym import neurogym_sequences
+
+        return cls(*neurogym_sequences(dataset, n_trials, seed, make))
 
     def __repr__(self) -> str:
         extras = [name for name in _ARRAYS[2:] if getattr(self, name) is not None]

@@ -111,7 +111,8 @@ def _read_config(found: Checkpoint, text: str | bytes) -> None:
 
 def _state(found: Checkpoint, name: str, layers: list[dict[str, Any]]) -> None:
     """Keep the activation that the layers have in common."""
-    activations = {layer.get("activation", "linear") for layer in layers}
+    # A function of the user's own is a dictionary there.
+    activations = {str(layer.get("activation", "linear")) for layer in layers}
     if len(activations) == 1:
         (activation,) = activations
         found.cell[name] = "identity" if activation == "linear" else activation

@@ -34,11 +34,7 @@ def read_checkpoint(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) ->
         The package that reads its format is not installed.
     """
     path = Path(path)
-    if path.is_dir():
-        return _read_folder(path, max_bytes)
-    with open(path, "rb") as stream:
-        head = stream.read(1024)
-    reader = _reader_for(head, path)
+    reader = _read_folder if path.is_dir() else _reader_of(path)
     try:
         return reader(path, max_bytes)
     except RecursionError as error:
@@ -49,7 +45,9 @@ def read_checkpoint(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) ->
         raise ValueError(f"{path}: {error}") from error
 
 
-def _reader_for(head: bytes, path: Path) -> Callable[[Path, int], Checkpoint]:
+def _reader_of(path: Path) -> Callable[[Path, int], Checkpoint]:
+    with open(path, "rb") as stream:
+        head = stream.read(1024)
     if head.startswith(b"PK\x03\x04"):
         return _read_zip
     if HDF5_MAGIC in (head[:8], head[512:520]):  # MATLAB puts 512 bytes of its own in front
@@ -106,12 +104,12 @@ def _read_torch(path: Path, max_bytes: int) -> Checkpoint:
         with open(path, "rb") as stream:  # by a path, torch.load would go by its suffix
             content = torch.load(stream, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling raises whatever the file makes it raise
-        if "eights only" in str(error) or "weights_only" in str(error):
+        if "Unsupported" in str(error):  # global, class or operand
             raise ValueError(
                 f"{path} holds pickled objects besides tensors, such as a whole module, which are "
                 "never loaded because they can run any code; save model.state_dict() instead"
             ) from error
-        raise ValueError(f"{path} is damaged: {error}") from error
+        raise ValueError(f"{path} is damaged: {type(error).__name__} while reading it") from error
     if not isinstance(content, Mapping):
         raise ValueError(f"{path} must hold a state dict, got {type(content).__name__}")
     # Before anything is copied: a tensor may claim any shape of a storage of a few bytes.

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.linalg import block_diag
 
+from .._validation import real_number
 from .layouts import Layout, put_layout
 from .parts import Parts, components
 
@@ -132,8 +132,9 @@ def _put_neuralrnn(parts: Parts, prefix: str) -> None:
         parts.assumed["activation"] = "relu"
         parts.unstated["leak"] = "alpha"
         return
-    leak = float(config["alpha"])
-    parts.stated |= {"activation": config["activation"], "form": "rate", "output": "identity"}
+    leak = _alpha(parts, config)
+    activation = str(config.get("activation")).lower()
+    parts.stated |= {"activation": activation, "form": "rate", "output": "identity"}
     parts.stated["leak"] = leak if mode == "pre_activation" else 1.0
     if mode == "post_blend" and leak != 1:
         _fold_leak(parts, leak)
@@ -141,6 +142,13 @@ def _put_neuralrnn(parts: Parts, prefix: str) -> None:
         parts.checkpoint.notes.append(
             f"the noise of training, sigma_rec = {config['sigma_rec']}, is left out as in eval()"
         )
+
+
+def _alpha(parts: Parts, config: dict[str, Any]) -> float:
+    try:
+        return real_number(config.get("alpha"), "alpha")
+    except (TypeError, ValueError) as error:
+        parts.fail(f"has a config.json whose {error}")
 
 
 def _apply_dale_and_masks(parts: Parts, prefix: str) -> None:
@@ -180,14 +188,17 @@ def _fold_leak(parts: Parts, leak: float) -> None:
 
 
 def _put_neuralrnn_lowrank(parts: Parts, config: dict[str, Any]) -> None:
-    activation, output = config["activation"], config["output_activation"]
-    if config["nonlinearity_mode"] != "rate" or activation != output:
+    activation, output, mode = (
+        str(config.get(name)).lower()
+        for name in ("activation", "output_activation", "nonlinearity_mode")
+    )
+    if mode != "rate" or activation != output:
         parts.fail(
-            f"has nonlinearity_mode {config['nonlinearity_mode']!r}, activation {activation!r} and "
+            f"has nonlinearity_mode {mode!r}, activation {activation!r} and "
             f"output_activation {output!r}; the mode 'rate' with two equal ones fits"
         )
-    _put_lowrank_weights(parts, "", config["scale_by_hidden_size"])
-    leak = float(config["alpha"])
+    _put_lowrank_weights(parts, "", bool(config.get("scale_by_hidden_size", True)))
+    leak = _alpha(parts, config)
     parts.stated |= {"activation": activation, "form": "current", "leak": leak}
 
 
@@ -205,11 +216,12 @@ def _put_nnrnn(parts: Parts, prefix: str) -> None:
         np.array([parts.entry(f"{prefix}{name}_{i}").item() for i in range(n_blocks)], P.dtype)
         for name in ("theta", "alpha")
     )
-    rotations = [
-        a * np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]], P.dtype)
-        for a, t in zip(alpha, theta, strict=True)
-    ]
-    rec = P @ (np.triu(upper, 1) + block_diag(*rotations).astype(P.dtype)) @ P.T
+    blocks = np.zeros_like(P)
+    even = np.arange(0, len(P), 2)
+    blocks[even, even] = blocks[even + 1, even + 1] = alpha * np.cos(theta)
+    blocks[even + 1, even] = alpha * np.sin(theta)
+    blocks[even, even + 1] = -blocks[even + 1, even]
+    rec = P @ (np.triu(upper, 1) + blocks) @ P.T
     parts.put_computed("W_hh", rec.T, f"({prefix}P (UppT ∘ M + α D(θ)) Pᵀ)ᵀ")
     parts.put("W_xh", prefix + "U.weight")
     parts.put("b_h", prefix + "U.bias")
