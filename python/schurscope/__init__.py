@@ -18,6 +18,7 @@ from ._version import __version__
 from .ablation import Ablation, ablate
 from .cell import Cell
 from .external import ablate_with
+from .importers import ImportedNetwork, import_network, load_network
 from .measures import fvu, replay_accuracy
 from .network import Cayley, Network, init_network
 from .profile import AblationProfile, AblationRow, Intervals
@@ -33,6 +34,7 @@ __all__ = [
     "AblationRow",
     "Cayley",
     "Cell",
+    "ImportedNetwork",
     "Intervals",
     "Network",
     "OrderedSchur",
@@ -47,7 +49,9 @@ __all__ = [
     "fvu",
     "get_cmake_dir",
     "get_include",
+    "import_network",
     "init_network",
+    "load_network",
     "measures",
     "ordered_schur",
     "pytorch",

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._files import load_npz, save_npz
+from ._files import MAX_BYTES
+from ._network_file import read_network, write_network
 from ._validation import (
     FloatArray,
     FloatDType,
@@ -35,8 +36,6 @@ __all__ = ["RECURRENT", "Cayley", "Network", "init_network"]
 
 RECURRENT = ("default", "orthogonal", "normal", "cayley")
 """The constructions of the recurrent matrix that `init_network` knows."""
-
-_FORMAT = "schurscope-network-1"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -203,15 +202,19 @@ class Network:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write an .npz file to exactly `path`: whole, or not at all."""
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
-        if self.cayley is not None:
-            arrays |= {f"cayley_{name}": getattr(self.cayley, name) for name in _CAYLEY_ARRAYS}
-        save_npz(path, _FORMAT, {name: a for name, a in arrays.items() if a is not None})
+        """Write the network to exactly `path`: whole, or not at all.
+
+        Its weights, biases, cell, h_0 and Cayley parameters, bit for bit: a .safetensors file if
+        the name ends so, else an .npz archive.
+        """
+        write_network(path, self)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Network:
+    def load(cls, path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Network:
         """Read a file of `save`, bit for bit. Nothing in it is ever unpickled.
+
+        For networks trained elsewhere there is `schurscope.load_network`. A compressed file that
+        would unpack to more than `max_bytes` is refused.
 
         Raises
         ------
@@ -220,13 +223,9 @@ class Network:
         ValueError
             It is damaged, not a network's file, or does not hold a valid network.
         """
-        cayley_names = tuple(f"cayley_{name}" for name in _CAYLEY_ARRAYS)
-        arrays = load_npz(path, _FORMAT, _ARRAYS[:3], _ARRAYS[3:] + cayley_names)
-        parameters = [arrays.pop(name) for name in cayley_names if name in arrays]
-        if 0 < len(parameters) < len(cayley_names):
-            raise ValueError(f"{path} must hold all of {', '.join(cayley_names)}, or none")
+        parts = read_network(path, max_bytes)
         try:
-            return cls(**arrays, cayley=Cayley(*parameters) if parameters else None)
+            return cls(**parts)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path} does not hold a valid network: {error}") from error
 
@@ -316,10 +315,6 @@ class Network:
         extras += [repr(self.cell)] * (self.cell != Cell())
         sizes = f"N_h={self.n_hidden}, N_x={self.n_inputs}, N_y={self.n_outputs}"
         return f"Network({', '.join([sizes, *extras, str(self.dtype)])})"
-
-
-_ARRAYS = ("W_hh", "W_xh", "W_hy", "b_h", "b_y")
-_CAYLEY_ARRAYS = ("U", "pairs", "reals")
 
 
 class _Channels(Protocol):

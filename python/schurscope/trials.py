@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ._files import load_npz, save_npz
+from ._files import MAX_BYTES, Array, own_entries, read_npz, save_npz
 from ._validation import (
     FloatArray,
     FloatDType,
@@ -19,6 +19,7 @@ from ._validation import (
     float_dtype,
     read_only,
     real_array,
+    shown,
     step_weights,
 )
 from .measures import TargetStatistics
@@ -67,6 +68,7 @@ class Trials:
         inputs = real_array(self.inputs, "inputs", ("trials", "steps", "N_x"))
         steps = inputs.shape[:2]
         because = f"inputs has shape {inputs.shape}"
+        _refuse_swapped_axes(inputs, _any(self.targets, "targets"))
         arrays = {
             "inputs": inputs,
             "targets": real_array(self.targets, "targets", (*steps, "N_y"), because=because),
@@ -78,6 +80,47 @@ class Trials:
         dtype = np.result_type(*arrays.values())
         for name, array in arrays.items():
             object.__setattr__(self, name, read_only(cast(array, dtype, name)))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        inputs: npt.ArrayLike,
+        targets: npt.ArrayLike,
+        weights: npt.ArrayLike | None = None,
+        h_0: npt.ArrayLike | None = None,
+        *,
+        axes: str = "BTF",
+    ) -> Trials:
+        """Trials of arrays whose axes are in another order.
+
+        Parameters
+        ----------
+        inputs, targets : array of three axes
+        weights : array of two axes, optional
+            In the same order, without channels.
+        h_0 : (trials, N_h), optional
+        axes : str
+            The order of the axes: B trials (batch), T steps (time), F channels (features).
+            ``"TBF"`` is PyTorch's default, ``"FTB"`` that of trainRNNbrain.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `Trials`; `axes` that are not the three letters in some order.
+        """
+        if sorted(str(axes)) != ["B", "F", "T"]:
+            raise ValueError(
+                "axes must be the letters B (trials), T (steps) and F (channels) in the order of "
+                f'the arrays, such as "BTF" or "TBF", got {shown(axes)}'
+            )
+        order = [axes.index(letter) for letter in "BTF"]
+        without_channels = [0, 1] if axes.index("B") < axes.index("T") else [1, 0]
+        return cls(
+            _moved(inputs, "inputs", order),
+            _moved(targets, "targets", order),
+            None if weights is None else _moved(weights, "weights", without_channels),
+            None if h_0 is None else _any(h_0, "h_0"),
+        )
 
     @property
     def n_trials(self) -> int:
@@ -137,14 +180,29 @@ class Trials:
         save_npz(path, _FORMAT, {name: a for name, a in arrays.items() if a is not None})
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Trials:
-        """Read a file of `save`, bit for bit. Nothing in it is ever unpickled.
+    def load(
+        cls, path: str | os.PathLike[str], *, axes: str = "BTF", max_bytes: int = MAX_BYTES
+    ) -> Trials:
+        """Read a file of `save`, bit for bit, or an .npz of your own. Nothing is ever unpickled.
 
-        OSError if it cannot be read; ValueError if it is damaged or not such a file.
+        Your own has the entries inputs and targets, or x and y, and perhaps weights and h_0, with
+        their axes in the order `axes`; see `from_arrays`. A compressed file that would unpack to
+        more than `max_bytes` is refused.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read.
+        ValueError
+            It is damaged or does not hold trials.
         """
-        arrays = load_npz(path, _FORMAT, _ARRAYS[:2], _ARRAYS[2:])
+        arrays, skipped = read_npz(path, max_bytes)
+        if "format" in arrays or "format" in skipped:
+            arrays = own_entries(path, arrays, skipped, _FORMAT, _ARRAYS[:2], _ARRAYS[2:])
+        else:
+            arrays = _plain_entries(path, arrays)
         try:
-            return cls(**arrays)
+            return cls.from_arrays(**arrays, axes=axes)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path} does not hold valid trials: {error}") from error
 
@@ -202,6 +260,53 @@ class Trials:
 
 
 _ARRAYS = ("inputs", "targets", "weights", "h_0")
+_SHORT = {"inputs": "x", "targets": "y"}
+
+
+def _plain_entries(path: str | os.PathLike[str], arrays: dict[str, Array]) -> dict[str, Array]:
+    """The entries of an archive that `Trials.save` did not write."""
+    found = {name: arrays[name] for name in _ARRAYS if name in arrays}
+    for name, short in _SHORT.items():
+        if name in arrays and short in arrays:
+            raise ValueError(f"{path} must have {name} or {short}, got both")
+        if short in arrays:
+            found[name] = arrays[short]
+        if name not in found:
+            raise ValueError(
+                f"{path} must hold {name} (or {short}), got {', '.join(arrays) or 'no arrays'}"
+            )
+    return found
+
+
+def _any(array: npt.ArrayLike, name: str) -> FloatArray:
+    """Real numbers of any shape, to be checked further."""
+    return real_array(array, name, None, allow_empty=True, allow_nonfinite=True)
+
+
+def _moved(array: npt.ArrayLike, name: str, order: list[int]) -> FloatArray:
+    given = _any(array, name)
+    if given.ndim != len(order):
+        raise ValueError(f"{name} must have {len(order)} axes, got shape {given.shape}")
+    return given.transpose(order)
+
+
+def _refuse_swapped_axes(inputs: FloatArray, targets: FloatArray) -> None:
+    """ValueError if one array has trials first and the other steps."""
+    if targets.ndim != 3 or inputs.shape[0] == inputs.shape[1]:
+        return
+    if targets.shape[:2] != inputs.shape[1::-1]:
+        return
+    # From step to step most signals change less than from trial to trial.
+    change = [np.abs(np.diff(inputs.astype(float), axis=axis)).mean() for axis in (0, 1)]
+    time = int(change[1] < change[0])
+    name = "inputs" if time == 0 else "targets"
+    raise ValueError(
+        "inputs and targets must both be (trials, steps, channels), got inputs "
+        f"{inputs.shape} and targets {targets.shape}, whose first two axes are swapped. Axis "
+        f"{time} of inputs looks like time, since values change less along it: swap the axes of "
+        f"{name} with numpy.swapaxes({name}, 0, 1). Where both have time first, there is "
+        'Trials.from_arrays(inputs, targets, axes="TBF")'
+    )
 
 
 def frozen_trials(
