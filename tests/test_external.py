@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import reference
+from frameworks import framework
 from schurscope import Ablation, Trials, ablate, ablate_with, init_network, ordered_schur, plotting
 from schurscope.ablation import SUBSETS
 from schurscope.profile_report import print_profile, save_profile
@@ -211,7 +212,7 @@ def test_whether_trials_are_right_is_a_score(network):
 
 
 def test_a_model_in_jax(network, trials):
-    jax = pytest.importorskip("jax")
+    jax = framework("jax")
     jnp = jax.numpy
     inputs, targets = jnp.asarray(trials.inputs), jnp.asarray(trials.targets)
     W_xh, W_hy, b_h, b_y = (jnp.asarray(getattr(network, name)) for name in ARRAYS[1:])

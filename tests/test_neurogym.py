@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from frameworks import framework
 from schurscope import Trials
 
-neurogym = pytest.importorskip("neurogym")
+neurogym = framework("neurogym")
 
 README = Path(__file__).parents[1] / "README.md"
 
