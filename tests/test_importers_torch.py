@@ -207,6 +207,19 @@ def test_transposed_tensors_are_read_as_they_look(tmp_path, model):
     assert_computes(ss.load_network(state), model)
 
 
+def test_parametrised_weights_are_computed(tmp_path, model):
+    torch.nn.utils.parametrizations.orthogonal(model.rnn, "weight_hh_l0")
+    found = import_network(model)
+    assert_computes(found.network, model)
+    np.testing.assert_allclose(found.network.W_hh @ found.network.W_hh.T, np.eye(8), atol=1e-5)
+    original = "rnn.parametrizations.weight_hh_l0.original"
+    assert found.ignored[original] == "what rnn.weight_hh_l0 is computed from"
+    assert found.mapped["W_hh"] == "rnn.weight_hh_l0"
+    torch.save(model.state_dict(), tmp_path / "model.pt")
+    with pytest.raises(ValueError, match="weights are parametrised: give the module itself"):
+        ss.load_network(tmp_path / "model.pt")
+
+
 def test_left_out_parameters_are_told(model):
     model.norm = nn.LayerNorm(8)
     with pytest.warns(UserWarning, match=r"not part of .*: norm\.weight, norm\.bias"):

@@ -36,10 +36,12 @@ def collect(parts: Parts, format: str | None) -> str:
     if found is None and format not in (None, "arrays"):
         parts.fail(f"is not in the format {format!r}; it holds {listed(parts.checkpoint.arrays)}")
     if missing := [part for part in ("W_hh", "W_xh") if part not in parts.arrays]:
+        hint = "Name the entries with keys={'W_hh': …, 'W_xh': …, 'W_hy': …}"
+        if any("parametrizations." in name for name in parts.checkpoint.arrays):
+            hint = "Its weights are parametrised: give the module itself, which computes them"
         parts.fail(
             f"has no {' and no '.join(missing)} that is known by its name; it holds "
-            f"{listed(parts.checkpoint.arrays)}. Name the entries with "
-            "keys={'W_hh': …, 'W_xh': …, 'W_hy': …}"
+            f"{listed(parts.checkpoint.arrays)}. {hint}"
         )
     find_readout(parts)
     return found or "arrays"

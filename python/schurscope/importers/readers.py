@@ -172,6 +172,7 @@ def from_object(source: object) -> Checkpoint:
     torch, nnx = sys.modules.get("torch"), sys.modules.get("flax.nnx")
     if torch is not None and isinstance(source, torch.nn.Module):
         found = from_tree(source.state_dict(), f"the {type(source).__name__} module")
+        _compute_parametrized(found, source)
         kinds = (torch.nn.RNN, torch.nn.RNNCell)
         _state(
             found, "activation", {m.nonlinearity for m in source.modules() if isinstance(m, kinds)}
@@ -191,6 +192,19 @@ def from_object(source: object) -> Checkpoint:
         "source must be a path, a PyTorch or Flax (nnx) module, or a dictionary of arrays, got "
         f"{type(source).__name__}"
     )
+
+
+def _compute_parametrized(found: Checkpoint, model: Any) -> None:
+    """Replace what torch.nn.utils.parametrize computes weights from, by the weights."""
+    for prefix, module in model.named_modules(remove_duplicate=False):
+        path = f"{prefix}." if prefix else ""
+        for name in getattr(module, "parametrizations", {}):
+            for entry in [
+                e for e in found.arrays if e.startswith(f"{path}parametrizations.{name}.")
+            ]:
+                del found.arrays[entry]
+                found.skipped[entry] = f"what {path}{name} is computed from"
+            found.add(path + name, getattr(module, name))
 
 
 def _state(found: Checkpoint, name: str, values: set[Any]) -> None:
