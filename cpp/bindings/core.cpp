@@ -379,8 +379,12 @@ void bind_training(py::module_& m) {
                 "theta and gradient must have the size of the layout");
         require(trials.n_inputs == n_inputs && trials.n_outputs == n_outputs, "the trials do not fit the network");
         T* const to = gradient.mutable_data();
-        const py::gil_scoped_release released;
-        return Objective<T>(layout, cell_of<T>(cell), trials.n_steps).loss_gradient(theta.data(), trials, to);
+        double loss = 0;
+        run([&](Interrupt& interrupt) {
+          Objective<T> objective(layout, cell_of<T>(cell), trials.n_steps);
+          loss = objective.loss_gradient(theta.data(), trials, to, interrupt);
+        });
+        return loss;
       },
       py::arg("theta").noconvert(), py::arg("n_hidden"), py::arg("n_inputs"), py::arg("n_outputs"), py::arg("n_pairs"),
       py::arg("has_b_h"), py::arg("has_b_y"), py::arg("cell"), py::arg("inputs").noconvert(),

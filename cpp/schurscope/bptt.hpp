@@ -55,7 +55,8 @@ class Backpropagation {
 
   /// Mean squared error over channels and weighted steps, Σ w (ŷ - y)² / (n_outputs Σ w), and its gradient.
   /// Without any weight both are 0.
-  double loss_gradient(const NetworkView<T>& network, const TrialsView<T>& trials, const GradientView<T>& gradient) {
+  double loss_gradient(const NetworkView<T>& network, const TrialsView<T>& trials, const GradientView<T>& gradient,
+                       Interrupt& interrupt) {
     pack_recurrent(network, recurrent_);
     pack_readout(network, readout_);
     backward_.reset(network.n_hidden, network.n_hidden + network.n_outputs);
@@ -75,8 +76,8 @@ class Backpropagation {
       panel_.load(trials, p);
       detail::with_constant(panel_.vectors(), [&](auto v) {
         constexpr int V = decltype(v)::value;
-        loss += forward<V>(network, static_cast<T>(scale));
-        backward<V>(network);
+        loss += forward<V>(network, static_cast<T>(scale), interrupt);
+        backward<V>(network, interrupt);
       });
     }
     write_gradient(network, gradient);
@@ -86,13 +87,14 @@ class Backpropagation {
  private:
   /// Fills states_[t] = [r_{t-1}; 1; x_t] for t = 0 … n_steps and errors_[t] = e_t; returns Σ w (ŷ - y)².
   template <int V>
-  double forward(const NetworkView<T>& network, T scale) {
+  double forward(const NetworkView<T>& network, T scale, Interrupt& interrupt) {
     constexpr Index width = V * lanes<T>;
     const Index n_hidden = network.n_hidden, n_outputs = network.n_outputs;
     const bool plain = network.cell.plain();
     double loss = 0;
     start(network.cell, n_hidden * width, panel_.h_0(), current_.data(), states_.data());
     for (Index t = 0; t < n_steps_; ++t) {
+      if (t % 16 == 0) interrupt.check();
       T* const state = states_.data() + t * depth_ * width;
       T* const next = state + depth_ * width;
       set_inputs(network, panel_.inputs(t), width, state);
@@ -108,7 +110,7 @@ class Backpropagation {
   }
 
   template <int V>
-  void backward(const NetworkView<T>& network) {
+  void backward(const NetworkView<T>& network, Interrupt& interrupt) {
     constexpr Index width = V * lanes<T>;
     const Index n_hidden = network.n_hidden, n_outputs = network.n_outputs, readout_depth = network.readout_depth();
     const bool plain = network.cell.plain();
@@ -116,6 +118,7 @@ class Backpropagation {
     carried_.clear();
     transpose<V>(states_.data() + n_steps_ * depth_ * width, readout_columns_, next_transposed_.data());
     for (Index t = n_steps_ - 1; t >= 0; --t) {
+      if (t % 16 == 0) interrupt.check();
       const T* const state = states_.data() + t * depth_ * width;
       const T* const next = state + depth_ * width;
       T* const error = delta_.data() + n_hidden * width;

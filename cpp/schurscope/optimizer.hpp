@@ -40,7 +40,7 @@ class Objective {
     backpropagation_.resize(network(nullptr), n_steps);
   }
 
-  double loss_gradient(const T* theta, const TrialsView<T>& trials, T* gradient) {
+  double loss_gradient(const T* theta, const TrialsView<T>& trials, T* gradient, Interrupt& interrupt) {
     const Index n = layout_.n_hidden;
     if (cayley_) {
       const Eigen::MatrixXd& W = cayley_->matrix(theta, theta + layout_.pairs(), theta + layout_.reals());
@@ -49,7 +49,7 @@ class Objective {
     const GradientView<T> target{cayley_ ? W_hh_gradient_.data() : gradient, gradient + layout_.W_xh(),
                                  gradient + layout_.W_hy(), layout_.has_b_h ? gradient + layout_.b_h() : nullptr,
                                  layout_.has_b_y ? gradient + layout_.b_y() : nullptr};
-    const double loss = backpropagation_.loss_gradient(network(theta), trials, target);
+    const double loss = backpropagation_.loss_gradient(network(theta), trials, target, interrupt);
     if (cayley_) {
       cayley_->pull_back(W_hh_gradient_.data(), gradient, gradient + layout_.pairs(), gradient + layout_.reals());
     }
@@ -134,10 +134,9 @@ void train(const ParameterLayout& layout, const Cell<T>& cell, const AdamOptions
   AlignedBuffer<T> gradient(static_cast<std::size_t>(layout.size()));
   for (Index batch = 0; batch < trials.n_trials / batch_size; ++batch) {
     const TrialsView<T> part = trials.slice(batch * batch_size, batch_size);
-    loss[batch] = objective.loss_gradient(theta, part, gradient.data());
+    loss[batch] = objective.loss_gradient(theta, part, gradient.data(), interrupt);
     clip_gradient(options.clip, layout.size(), gradient.data());
     adam_step(options, steps_done + batch + 1, layout.size(), gradient.data(), theta, first_moment, second_moment);
-    interrupt.check();
   }
 }
 

@@ -148,19 +148,20 @@ inline Vec<T> absolute(Vec<T> x) {
 /// num / den within 0.6 ULP, for quotients and denominators far from overflow and underflow. NaN stays NaN.
 ///
 /// With 512-bit vectors the divider is slower than an approximate reciprocal (for double sharpened by one step of
-/// Newton's) and a step that corrects the quotient by its own residual.
+/// Newton's) and a step that corrects the quotient by its own residual. The residual must not be rounded twice: the fused
+/// operations are named, not left to the compiler.
 template <class T>
 inline Vec<T> quotient(Vec<T> num, Vec<T> den) {
 #if defined(__AVX512F__)
-  Vec<T> reciprocal;
   if constexpr (std::is_same_v<T, float>) {
-    reciprocal = _mm512_rcp14_ps(den);
+    const __m512 reciprocal = _mm512_rcp14_ps(den), q = num * reciprocal;
+    return _mm512_fmadd_ps(_mm512_fnmadd_ps(q, den, num), reciprocal, q);
   } else {
-    reciprocal = _mm512_rcp14_pd(den);
-    reciprocal += reciprocal * (T(1) - den * reciprocal);
+    const __m512d rough = _mm512_rcp14_pd(den);
+    const __m512d reciprocal = _mm512_fmadd_pd(rough, _mm512_fnmadd_pd(den, rough, broadcast(T(1))), rough);
+    const __m512d q = num * reciprocal;
+    return _mm512_fmadd_pd(_mm512_fnmadd_pd(q, den, num), reciprocal, q);
   }
-  const Vec<T> q = num * reciprocal;
-  return q + (num - q * den) * reciprocal;
 #else
   return num / den;
 #endif

@@ -190,15 +190,16 @@ TEST_CASE("gradients agree with central differences, dense and Cayley") {
       std::mt19937_64 random(3);
       Values<double> theta = normal<double>(random, layout.size(), 0.2), gradient(theta.size()), unused(theta.size());
       Objective<double> objective(layout, {}, shape.n_steps);
-      objective.loss_gradient(theta.data(), c.trials(), gradient.data());
+      Interrupt interrupt;
+      objective.loss_gradient(theta.data(), c.trials(), gradient.data(), interrupt);
       double worst = 0;
       for (int i = 0; i < 40; ++i) {
         const std::size_t at = std::uniform_int_distribution<std::size_t>(0, theta.size() - 1)(random);
         const double centre = theta[at], h = 1e-5;
         theta[at] = centre + h;
-        const double above = objective.loss_gradient(theta.data(), c.trials(), unused.data());
+        const double above = objective.loss_gradient(theta.data(), c.trials(), unused.data(), interrupt);
         theta[at] = centre - h;
-        const double below = objective.loss_gradient(theta.data(), c.trials(), unused.data());
+        const double below = objective.loss_gradient(theta.data(), c.trials(), unused.data(), interrupt);
         theta[at] = centre;
         worst = std::max(worst, std::abs((above - below) / (2 * h) - gradient[at]));
       }
