@@ -1,4 +1,4 @@
-"""The command line: ``schurscope reproduce | train | ablate | info``."""
+"""The command line: ``schurscope reproduce | train | ablate | sweep | info``."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ except ImportError as error:
     raise SystemExit(
         f'the schurscope command needs {error.name}: pip install "schurscope[app]"'
     ) from error
+
+from .sweep.command import sweep_command
 
 F = TypeVar("F", bound=Callable[..., Any])
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
@@ -355,6 +357,9 @@ def info() -> None:
     ):
         table.add_row(name, value)
     Console().print(table, highlight=False)
+
+
+main.add_command(sweep_command)
 
 
 def _streams(seed: int) -> dict[str, np.random.Generator]:

@@ -1,0 +1,127 @@
+"""Worker processes as a `concurrent.futures.Executor` that outlives the death of its workers."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
+
+__all__ = ["ProcessPool"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_ONE_THREAD = (
+    "SCHURSCOPE_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+class ProcessPool(Executor):
+    """`n_workers` processes of one thread each, every one a pool of its own.
+
+    The standard pool breaks as a whole when a worker dies, and does not tell whose work killed it.
+    Here a death fails the futures of that worker alone, with BrokenProcessPool, and the next
+    submission starts another. Ctrl-C and SIGTERM do not reach the workers: whoever submits decides.
+    """
+
+    def __init__(self, n_workers: int) -> None:
+        self._lanes = [_Lane() for _ in range(n_workers)]
+        for lane in self._lanes:  # which start side by side
+            lane.wait_until_ready()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have the worker with the least to do call ``fn(*args, **kwargs)``."""
+        lane = min(self._lanes, key=_Lane.load)
+        return lane.submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Let the workers end when they are done."""
+        for lane in self._lanes:
+            lane.executor.shutdown(wait, cancel_futures=cancel_futures)
+
+    def kill(self) -> None:
+        """End the workers at once, whatever they do."""
+        for lane in self._lanes:
+            lane.process.kill()
+        self.shutdown(cancel_futures=True)
+
+
+class _Lane:
+    """A pool of one worker, made anew when the worker has died."""
+
+    def __init__(self) -> None:
+        self._futures: list[Future[Any]] = []
+        self._start()
+
+    def _start(self) -> None:
+        # Not "fork": the core's threads and the BLAS's would not survive it.
+        context = multiprocessing.get_context("spawn")
+        self.executor = ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent)
+        before = set(multiprocessing.active_children())
+        with _surroundings():
+            self._ready = self.executor.submit(os.getpid)
+        (self.process,) = set(multiprocessing.active_children()) - before
+
+    def wait_until_ready(self) -> None:
+        """RuntimeError if the worker cannot even start, for which no job is to blame."""
+        try:
+            self._ready.result()
+        except BrokenExecutor as error:
+            raise RuntimeError(
+                "a worker process died while it started; a script that uses worker processes "
+                'must do its work under if __name__ == "__main__":'
+            ) from error
+
+    def load(self) -> int:
+        """How many calls are not done."""
+        return sum(not future.done() for future in self._futures)
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        self._futures = [future for future in self._futures if not future.done()]
+        try:
+            future = self.executor.submit(fn, *args, **kwargs)
+        except BrokenExecutor:  # the worker has died
+            self.executor.shutdown()
+            self._start()
+            self.wait_until_ready()
+            future = self.executor.submit(fn, *args, **kwargs)
+        self._futures.append(future)
+        return future
+
+
+def _end_with_parent() -> None:
+    """Let this worker end when its parent is killed; it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _surroundings() -> Iterator[None]:
+    """What a process that is started in this block inherits: one thread, no Ctrl-C, no SIGTERM."""
+    saved = {name: os.environ.get(name) for name in _ONE_THREAD}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+        yield
+    finally:
+        for name, value in saved.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
