@@ -94,9 +94,14 @@ def _command(pid) -> bytes:
         return b""
 
 
+def records(root) -> list[Path]:
+    """Files of finished jobs, seen from outside."""
+    return [path for path in Path(root).glob("jobs/*/[!.]*.npz") if "network" not in path.name]
+
+
 def done(root) -> int:
-    """Number of finished jobs, seen from outside."""
-    return len([path for path in Path(root).glob("jobs/*/*.npz") if "network" not in path.name])
+    """Number of finished jobs."""
+    return len(records(root))
 
 
 def times_indexed(root) -> Counter:

@@ -186,9 +186,8 @@ def test_a_key_changes_with_all_that_decides_numbers_and_with_nothing_else():
 
 
 def test_a_larger_sweep_has_the_smaller_ones_jobs_and_streams():
-    larger = replace(
-        SMALL, tasks=[SineGeneration(5), *SMALL.tasks], widths=[6, 8, 10], seeds=[9, 1, 0]
-    )
+    short = SweepTask(SineGeneration(5), label="short")
+    larger = replace(SMALL, tasks=[short, *SMALL.tasks], widths=[6, 8, 10], seeds=[9, 1, 0])
     streams = {job.key: job.spawn_key for job in plan(larger)}
     assert {job.key: job.spawn_key for job in plan(SMALL)}.items() <= streams.items()
 

@@ -61,8 +61,17 @@ class DaskExecutor(Executor):
         self._inner = client.get_executor(pure=False)
 
     def capacity(self) -> int:
-        """How many calls keep all workers busy: their threads now, and at least one."""
-        return max(1, sum(int(threads) for threads in self._client.nthreads().values()))
+        """How many calls keep all workers busy: their threads now, and at least one.
+
+        ConnectionError if the scheduler is gone.
+        """
+        try:
+            # A client that has lost its scheduler looks for it for long, and its calls with it.
+            if self._client.status == "running":
+                return max(1, sum(int(threads) for threads in self._client.nthreads().values()))
+        except OSError:
+            pass
+        raise ConnectionError(LOST)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have some worker call ``fn(*args, **kwargs)``."""

@@ -66,6 +66,7 @@ class Setting:
     def configuration(self) -> dict[str, Any]:
         """All that decides numbers, as plain values: the label does not."""
         plain = {name: value for name, value in vars(self).items() if name in _DECISIVE}
+        plain |= {"alphas": list(self.alphas), "ablations": list(self.ablations)}
         tasks = {"task": repr(self.task), "evaluation": repr(self.evaluation)}
         versions = {"format": FORMAT, "version": __version__, "tie_rule": TIE_RULE}
         return {**plain, **tasks, **versions}

@@ -16,6 +16,8 @@ __all__ = ["ProcessPool"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
+STARTS = 3  # of a worker, before its death is not chance
+
 _ONE_THREAD = (
     "SCHURSCOPE_NUM_THREADS",
     "OMP_NUM_THREADS",
@@ -72,26 +74,34 @@ class _Lane:
         (self.process,) = set(multiprocessing.active_children()) - before
 
     def wait_until_ready(self) -> None:
-        """RuntimeError if the worker cannot even start, for which no job is to blame."""
-        try:
-            self._ready.result()
-        except BrokenExecutor as error:
-            raise RuntimeError(
-                "a worker process died while it started; a script that uses worker processes "
-                'must do its work under if __name__ == "__main__":'
-            ) from error
+        """RuntimeError if no worker can even start, for which no job is to blame."""
+        for attempt in range(1, STARTS + 1):
+            try:
+                self._ready.result()
+                return
+            except BrokenExecutor as error:
+                if attempt == STARTS:
+                    raise RuntimeError(
+                        f"a worker process died while it started, {STARTS} times; a script that "
+                        'uses worker processes must do its work under if __name__ == "__main__":'
+                    ) from error
+            self._restart()
+
+    def _restart(self) -> None:
+        self.executor.shutdown()
+        self._start()
 
     def load(self) -> int:
         """How many calls are not done."""
         return sum(not future.done() for future in self._futures)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have the worker call ``fn(*args, **kwargs)``, a new one if it has died."""
         self._futures = [future for future in self._futures if not future.done()]
         try:
             future = self.executor.submit(fn, *args, **kwargs)
-        except BrokenExecutor:  # the worker has died
-            self.executor.shutdown()
-            self._start()
+        except BrokenExecutor:
+            self._restart()
             self.wait_until_ready()
             future = self.executor.submit(fn, *args, **kwargs)
         self._futures.append(future)

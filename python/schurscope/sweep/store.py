@@ -246,7 +246,7 @@ class Store:
             except FileNotFoundError:
                 continue  # merged meanwhile: list them again
         entries: dict[str, Entry] = {}
-        for line in b"".join(logs).splitlines():
+        for line in b"\n".join(logs).split(b"\n"):  # a log may end in the middle of a line
             try:
                 entry = Entry.of_line(line)
             except (ValueError, TypeError):
