@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .._files import atomic_path
 from .._validation import shown
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["Collection", "collect", "save_table"]
+__all__ = ["Collection", "collect", "save_table", "spectra"]
 
 STATES = ("done", "failed", "running", "missing")
 FLOATS = ("value", "change", "removed_mass", "sensitivity")
@@ -115,6 +116,25 @@ def save_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
             table.to_parquet(temporary, index=False)
         except ImportError as error:
             raise ImportError('Parquet needs pyarrow: pip install "schurscope[sweep]"') from error
+
+
+def spectra(
+    collection: Collection, store: Store, most: int = 50
+) -> dict[tuple[str, str], dict[int, list[npt.NDArray[np.float64]]]]:
+    """Moduli of the eigenvalues of trained networks: (task, construction) → N_h → list of (N_h,).
+
+    Of each kind and width the first `most` networks that reach their gate, or all if none does;
+    their records are read. Errors as in `load_result`.
+    """
+    found: dict[tuple[str, str], dict[int, list[npt.NDArray[np.float64]]]] = {}
+    done = collection.jobs[collection.jobs["state"] == "done"]
+    groups: Any = done.groupby(["task", "recurrent", "N_h"], observed=True, sort=False)
+    for (task, recurrent, width), kind in groups:
+        passed = kind[kind["passed"]]
+        chosen = (passed if len(passed) else kind)["key"][:most]
+        moduli = [store.read_record(key)[0]["moduli"] for key in chosen]
+        found.setdefault((str(task), str(recurrent)), {})[int(width)] = moduli
+    return found
 
 
 def _state(key: str, entries: dict[str, Entry], failed: set[str], running: set[str]) -> str:

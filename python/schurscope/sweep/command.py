@@ -14,11 +14,12 @@ import click
 
 from .._files import atomic_path
 from .cluster import dask_executor
-from .collect import Collection, collect, save_table
+from .collect import Collection, collect, save_table, spectra
 from .config import Sweep
 from .plan import plan
 from .progress import Progress, duration
 from .run import run
+from .statistics import against_width, effects, paired_differences, summarize
 from .store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -234,15 +235,23 @@ def collect_command(sweep: Sweep, store: Path, verify: bool, out: Path, jobs: Pa
     help="Folder of the figures and the tables of their statistics.",
 )
 def plot_command(sweep: Sweep, store: Path, out: Path) -> None:
-    """Draw effects over seeds and widths, and n_R, spectra and sensitivities against width."""
+    """Draw effects over seeds and widths, and n_R, spectra and sensitivities against width.
+
+    Beside the figures, tables of the statistics: means with intervals, tests of every effect and
+    of every difference between two ablations (with Holm's correction), slopes against width.
+    """
     from ..plotting.sweeps import save_sweep_figures
 
     found = collect(sweep, store)
     if found.rows.empty:
         raise click.ClickException(f"{store} holds no finished job of this sweep yet")
     out.mkdir(parents=True, exist_ok=True)
-    for name in save_sweep_figures(found, Store(store), out):
+    for name in save_sweep_figures(found.rows, spectra(found, Store(store)), out):
         click.echo(f"wrote {out / name}")
+    for table in (summarize, effects, paired_differences, against_width):
+        path = out / f"{table.__name__}.csv"
+        save_table(table(found.rows), path)
+        click.echo(f"wrote {path}")
     _tell_what_lacks(found)
 
 
