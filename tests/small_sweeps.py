@@ -55,12 +55,13 @@ MAIN = [sys.executable, "-c", "from schurscope.cli import main; main()", "sweep"
 
 
 def start(*arguments) -> subprocess.Popen:
-    """The command line in a process of its own, which does not ignore Ctrl-C."""
+    """The command line as from a terminal: a process group of its own that Ctrl-C reaches."""
     return subprocess.Popen(
         [*MAIN, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 

@@ -33,6 +33,8 @@ from small_sweeps import (
     wait_until,
 )
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
@@ -51,9 +53,13 @@ def config(tmp_path):
 
 
 def finish(process, seconds=120):
-    """Output of a process that ends."""
-    output, _ = process.communicate(timeout=seconds)
-    return output
+    """Output of a process that ends, or is ended."""
+    try:
+        return process.communicate(timeout=seconds)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
 
 
 def test_a_killed_worker_costs_nothing_but_time(tmp_path, expected):
@@ -153,16 +159,26 @@ def times(root):
     return {path: path.stat().st_mtime_ns for path in records(root)}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_ends_its_jobs_and_leaves_the_rest(tmp_path, config, expected, number):
+@pytest.mark.parametrize(
+    ("where", "number"),
+    [
+        (["--workers", 2], signal.SIGINT),
+        (["--workers", 2], signal.SIGTERM),
+        (["--dask", "local", "--workers", 2], signal.SIGINT),
+    ],
+)
+def test_an_interrupted_run_ends_its_jobs_and_leaves_the_rest(
+    tmp_path, config, expected, where, number
+):
     root = tmp_path / "store"
-    process = start("run", config, "--store", root, "--workers", 2)
+    process = start("run", config, "--store", root, *where)
     wait_until(lambda: root.exists() and done(root) >= 2)
-    process.send_signal(number)
+    os.killpg(process.pid, number)  # workers and all, as a terminal does
     output = finish(process)
     assert process.returncode == 130
     assert "interrupted" in output
-    for folder in ("claims", "runners"):
+    assert "Traceback" not in output
+    for folder in ("claims", "runners", "deaths"):
         assert os.listdir(root / folder) == []
     assert not list(root.glob("jobs/*/.*"))
     assert Store(root).index().keys() == Store(root).contents(verify=True).entries.keys()
@@ -170,6 +186,25 @@ def test_an_interrupted_run_ends_its_jobs_and_leaves_the_rest(tmp_path, config, 
     with ThreadPoolExecutor(1) as executor:
         run(SLOW, root, executor=executor, n_workers=1)
     assert_complete(SLOW, root, expected)
+
+
+def test_a_second_signal_ends_jobs_at_once(tmp_path):
+    config, root = tmp_path / "sweep.toml", tmp_path / "store"
+    config.write_text(CONFIG.replace("epochs = 600", "epochs = 1000000"))
+    process = start("run", config, "--store", root, "--workers", 2)
+    wait_until(lambda: (root / "claims").exists() and len(os.listdir(root / "claims")) == 2)
+    workers = children(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    assert "jobs done" in process.stdout.readline()
+    assert "stopping when what runs has ended" in process.stdout.readline()
+    os.killpg(process.pid, signal.SIGINT)
+    output = finish(process, 20)
+    assert process.returncode == 130
+    assert "interrupted" in output
+    assert not any(map(is_running, workers))
+    for folder in ("claims", "runners", "deaths", "failures"):
+        assert os.listdir(root / folder) == []
+    assert done(root) == 0
 
 
 def test_two_parents_share_a_store_and_do_no_job_twice(tmp_path, config, expected):

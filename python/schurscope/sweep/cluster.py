@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+from .pool import worker_surroundings
 from .todo import WorkerDied
 
 __all__ = ["DaskExecutor", "dask_executor"]
@@ -36,20 +37,17 @@ def dask_executor(address: str, n_workers: int = 0) -> Iterator[DaskExecutor]:
     except ImportError as error:
         raise ImportError('Dask needs dask.distributed: pip install "schurscope[dask]"') from error
 
-    if address == "local":
-        with (
-            LocalCluster(
-                n_workers=n_workers or None,
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address=None,
-            ) as cluster,
-            Client(cluster) as client,
-        ):
-            yield DaskExecutor(client)
-    else:
-        with Client(address, timeout=PATIENCE) as client:
-            yield DaskExecutor(client)
+    with ExitStack() as stack:
+        if address == "local":
+            with worker_surroundings():
+                cluster = LocalCluster(
+                    n_workers=n_workers or None,
+                    threads_per_worker=1,
+                    processes=True,
+                    dashboard_address=None,
+                )
+            address = stack.enter_context(cluster).scheduler_address
+        yield DaskExecutor(stack.enter_context(Client(address, timeout=PATIENCE)))
 
 
 class DaskExecutor(Executor):

@@ -9,9 +9,11 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from multiprocessing.process import BaseProcess
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["ProcessPool"]
+__all__ = ["ProcessPool", "worker_surroundings"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,7 +55,8 @@ class ProcessPool(Executor):
     def kill(self) -> None:
         """End the workers at once, whatever they do."""
         for lane in self._lanes:
-            lane.process.kill()
+            if lane.process is not None:
+                lane.process.kill()
         self.shutdown(cancel_futures=True)
 
 
@@ -61,6 +64,7 @@ class _Lane:
     """A pool of one worker, made anew when the worker has died."""
 
     def __init__(self) -> None:
+        self.process: BaseProcess | None = None
         self._futures: list[Future[Any]] = []
         self._start()
 
@@ -68,16 +72,16 @@ class _Lane:
         # Not "fork": the core's threads and the BLAS's would not survive it.
         context = multiprocessing.get_context("spawn")
         self.executor = ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent)
-        before = set(multiprocessing.active_children())
-        with _surroundings():
+        with worker_surroundings():
             self._ready = self.executor.submit(os.getpid)
-        (self.process,) = set(multiprocessing.active_children()) - before
 
     def wait_until_ready(self) -> None:
         """RuntimeError if no worker can even start, for which no job is to blame."""
         for attempt in range(1, STARTS + 1):
             try:
-                self._ready.result()
+                pid = self._ready.result()
+                mine = [child for child in multiprocessing.active_children() if child.pid == pid]
+                self.process = mine[0] if mine else None
                 return
             except BrokenExecutor as error:
                 if attempt == STARTS:
@@ -121,8 +125,12 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _surroundings() -> Iterator[None]:
-    """What a process that is started in this block inherits: one thread, no Ctrl-C, no SIGTERM."""
+def worker_surroundings() -> Iterator[None]:
+    """What a worker that is started in this block inherits: one thread, no Ctrl-C, no SIGTERM.
+
+    Threads that are started in it inherit the latter as well, and so do their workers.
+    """
+    resource_tracker.ensure_running()  # which, started later, would let the signals through again
     saved = {name: os.environ.get(name) for name in _ONE_THREAD}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:

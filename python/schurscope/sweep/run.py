@@ -91,30 +91,30 @@ def run(
     jobs = plan(sweep, found.level)
     if part is not None:
         jobs = shard(jobs, *part)
-    pool: ProcessPool | None = None
     runner = Runner(found.root)
-    try:
-        todo = Todo(found, runner, jobs, progress)
-        todo.prepare(retry_failed=retry_failed, verify=verify)
-        if executor is None and todo.is_left():
-            executor = pool = ProcessPool(workers)
-        with _Signals() as signals:
+    pool: ProcessPool | None = None
+    with _Signals() as signals:
 
-            def is_over() -> bool:
-                return signals.count > 0 or time.monotonic() - started > limit
+        def is_over() -> bool:
+            return signals.count > 0 or time.monotonic() - started > limit
 
+        try:
+            todo = Todo(found, runner, jobs, progress)
+            todo.prepare(retry_failed=retry_failed, verify=verify)
+            if executor is None and todo.is_left():
+                executor = pool = ProcessPool(workers)
             if executor is not None:
                 _work_off(todo, executor, capacity or (lambda: workers), is_over)
-        if signals.count:
-            raise KeyboardInterrupt
-    except BaseException:
+        except BaseException:
+            if pool is not None:
+                pool.kill()
+            raise
+        finally:
+            runner.close()
         if pool is not None:
-            pool.kill()
-        raise
-    finally:
-        runner.close()
-    if pool is not None:
-        pool.shutdown()
+            pool.shutdown()
+    if signals.count:
+        raise KeyboardInterrupt
     return todo.outcome(time.monotonic() - started)
 
 
@@ -124,6 +124,7 @@ def _work_off(
     """Keep the executor busy until nothing is left, or it is over and what runs has ended."""
     pending: dict[Future[list[Entry | None]], list[Job]] = {}
     problem: Exception | None = None
+    is_told = False
     while True:
         slots = capacity()
         while problem is None and not is_over() and len(pending) < slots:
@@ -131,6 +132,9 @@ def _work_off(
             if not batch:
                 break
             pending[executor.submit(run_batch, batch, todo.store.root)] = batch
+        if is_over() and pending and not is_told:
+            is_told = True
+            todo.say("stopping when what runs has ended; another signal ends it at once")
         todo.report(pending, slots)
         if not pending and (problem or is_over() or not todo.is_left()):
             break

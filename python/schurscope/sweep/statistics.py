@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["against_width", "effects", "holm", "paired_differences", "summarize"]
 
 GROUP = ["task", "recurrent", "N_h", "alpha", "ablation"]
+RESAMPLES_AT_ONCE = 256  # of the bootstrap, so that memory stays small for any number of networks
 QUANTITIES = ("value", "change", "removed_mass", "sensitivity", "n_R", "gap", "baseline", "loss")
 
 _Float64 = npt.NDArray[np.float64]
@@ -246,7 +247,10 @@ def _bootstrap(
 ) -> tuple[float, float]:
     if len(sample) < 2:
         return np.nan, np.nan
-    means = sample[random.integers(len(sample), size=(n_resamples, len(sample)))].mean(axis=1)
+    means = np.empty(n_resamples)
+    for start in range(0, n_resamples, RESAMPLES_AT_ONCE):
+        block = means[start : start + RESAMPLES_AT_ONCE]
+        block[:] = sample[random.integers(len(sample), size=(len(block), len(sample)))].mean(axis=1)
     low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
     return float(low), float(high)
 

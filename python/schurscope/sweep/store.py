@@ -18,6 +18,7 @@ import base64
 import json
 import os
 import secrets
+import sys
 import time
 import zlib
 from collections.abc import Iterable, Mapping
@@ -71,7 +72,7 @@ class Entry(NamedTuple):
 
     def line(self) -> bytes:
         """The line of a log: checksum, JSON, end."""
-        content = self._replace(rows=_packed(self.rows), cuts=_packed(self.cuts))  # type: ignore[arg-type]
+        content = [*self[:-2], _packed(self.rows), _packed(self.cuts)]
         text = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
         return b"%08x %s\n" % (zlib.crc32(text), text)
 
@@ -82,6 +83,7 @@ class Entry(NamedTuple):
         if int(line[:8], 16) != zlib.crc32(text):
             raise ValueError("wrong checksum")
         key, sizes, finished, seconds, host, loss, rows, cuts = json.loads(text)
+        host = sys.intern(host)
         return cls(
             key,
             (sizes[0], sizes[1]),
@@ -241,24 +243,28 @@ class Store:
         """Key → entry of every job that the logs name; damaged lines are as if they were not."""
         while True:
             try:
-                logs = [path.read_bytes() for path in sorted((self.root / "index").glob("*.log"))]
-                break
+                return self._read_logs()
             except FileNotFoundError:
                 continue  # merged meanwhile: list them again
+
+    def _read_logs(self) -> dict[str, Entry]:
         entries: dict[str, Entry] = {}
-        for line in b"\n".join(logs).split(b"\n"):  # a log may end in the middle of a line
-            try:
-                entry = Entry.of_line(line)
-            except (ValueError, TypeError):
-                continue
-            if entry.key not in entries or entry.finished >= entries[entry.key].finished:
-                entries[entry.key] = entry
+        for path in sorted((self.root / "index").glob("*.log")):
+            with open(path, "rb") as stream:
+                for line in stream:
+                    try:
+                        entry = Entry.of_line(line.rstrip(b"\n"))
+                    except (ValueError, TypeError):
+                        continue
+                    known = entries.get(entry.key)
+                    if known is None or entry.finished >= known.finished:
+                        entries[entry.key] = entry
         return entries
 
     def _files(self) -> dict[str, tuple[int, int]]:
         """Key → sizes of record and network, -1 for one that is not there."""
         sizes: dict[str, list[int]] = {}
-        for folder in (self.root / "jobs").iterdir():
+        for folder in filter(Path.is_dir, (self.root / "jobs").iterdir()):
             with os.scandir(folder) as items:
                 for item in items:
                     if item.name.startswith("."):

@@ -131,7 +131,7 @@ class Todo:
             self._cost_left -= job.cost
             if entry is None:
                 self._failed += 1
-                self._say(f"{job}: failed, {self.store.failure(job.key)['error']}")
+                self.say(f"{job}: failed, {self.store.failure(job.key)['error']}")
             else:
                 self._recent_seconds = 0.9 * self._recent_seconds + entry.seconds
                 self._recent_cost = 0.9 * self._recent_cost + job.cost
@@ -164,6 +164,11 @@ class Todo:
         running = sum(len(batch) for batch in pending.values())
         self._progress.show(self._done, len(self._jobs), running, self._failed, left, last=last)
 
+    def say(self, text: str) -> None:
+        """Show a line of its own."""
+        if self._progress is not None:
+            self._progress.say(text)
+
     def outcome(self, seconds: float) -> Outcome:
         """What was done so far."""
         return Outcome(
@@ -183,7 +188,7 @@ class Todo:
                 self.store.entry(job.key)
             except (OSError, ValueError):
                 self.store.discard(job.key)
-                self._say(f"{job}: done again, {self._damaged[job.key]}")
+                self.say(f"{job}: done again, {self._damaged[job.key]}")
                 return False
         return self.store.has(job.key) or self.store.has_failed(job.key)
 
@@ -193,7 +198,3 @@ class Todo:
     def _pass_by(self, job: Job) -> None:
         self._elsewhere += 1
         self._cost_left -= job.cost
-
-    def _say(self, text: str) -> None:
-        if self._progress is not None:
-            self._progress.say(text)
