@@ -105,6 +105,7 @@ def run(
                 executor = pool = ProcessPool(workers)
             if executor is not None:
                 _work_off(todo, executor, capacity or (lambda: workers), is_over)
+            todo.close()
         except BaseException:
             if pool is not None:
                 pool.kill()

@@ -76,6 +76,10 @@ class Entry(NamedTuple):
         text = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
         return b"%08x %s\n" % (zlib.crc32(text), text)
 
+    def is_same(self, other: Entry | None) -> bool:
+        """Whether the other says the same, to the bit."""
+        return other is not None and self.line() == other.line()
+
     @classmethod
     def of_line(cls, line: bytes) -> Entry:
         """The entry of a line; ValueError if the line is damaged."""
@@ -230,7 +234,7 @@ class Store:
             except (OSError, ValueError, KeyError) as error:
                 damaged[key] = str(error)
                 continue
-            if entry is None or entry.line() != found.line():
+            if not found.is_same(entry):
                 unindexed.append(key)
         return Contents(entries, tuple(unindexed), damaged)
 

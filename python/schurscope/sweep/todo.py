@@ -44,7 +44,7 @@ class Outcome:
     failed : int
         Those that cannot be done.
     elsewhere : int
-        Those that another runner has claimed or finished meanwhile.
+        Those that another runner had claimed.
     seconds : float
         That the run took.
     compute : float
@@ -72,6 +72,7 @@ class Todo:
         self._jobs = jobs
         self._progress = progress
         self._damaged: dict[str, str] = {}
+        self._found: list[str] = []  # done by others meanwhile
         self._waiting: deque[Job] = deque()
         self._alone: deque[Job] = deque()  # claimed; their batch lost its worker
         self._cost_left = 0.0
@@ -83,7 +84,7 @@ class Todo:
         """Look at what the store has, mend its index, and queue the rest."""
         contents = self.store.contents(verify=verify)
         self._damaged = contents.damaged
-        self._log.append([contents.entries[key] for key in contents.unindexed])
+        self._mend(contents.unindexed)
         self.store.tidy(contents.entries)
         if retry_failed:
             self.store.forget_failures(job.key for job in self._jobs)
@@ -112,14 +113,15 @@ class Todo:
         while self._waiting and len(batch) < most and seconds < BATCH_SECONDS:
             job = self._waiting.popleft()
             if not self.runner.claim(job.key):
-                self._pass_by(job)
+                self._elsewhere += 1
             elif self._is_settled(job):
                 self.runner.release(job.key)
-                self._pass_by(job)
             else:
                 batch.append(job)
                 # Before the first result nothing is known about speed: one job.
                 seconds += job.cost * self._rate() if self._recent_cost else math.inf
+                continue
+            self._cost_left -= job.cost
         return batch
 
     def finish(self, batch: Sequence[Job], entries: Sequence[Entry | None]) -> None:
@@ -181,6 +183,10 @@ class Todo:
             compute=self._compute,
         )
 
+    def close(self) -> None:
+        """Index what was found done by workers of runners that did not live to do so."""
+        self._mend(self._found)
+
     def _is_settled(self, job: Job) -> bool:
         """Whether another runner did a job, or failed at it, before this one claimed it."""
         if job.key in self._damaged:
@@ -190,11 +196,24 @@ class Todo:
                 self.store.discard(job.key)
                 self.say(f"{job}: done again, {self._damaged[job.key]}")
                 return False
-        return self.store.has(job.key) or self.store.has_failed(job.key)
+        if self.store.has(job.key):
+            self._done += 1
+            self._found.append(job.key)
+            return True
+        if self.store.has_failed(job.key):
+            self._failed += 1
+            return True
+        return False
+
+    def _mend(self, keys: Sequence[str]) -> None:
+        """Index these jobs if they are not; while they are claimed, no one else does."""
+        claimed = [key for key in keys if self.runner.claim(key)]
+        if claimed:
+            indexed = self.store.index()
+            found = [self.store.entry(key) for key in claimed]
+            self._log.append(entry for entry in found if not entry.is_same(indexed.get(entry.key)))
+        for key in claimed:
+            self.runner.release(key)
 
     def _rate(self) -> float:
         return self._recent_seconds / self._recent_cost
-
-    def _pass_by(self, job: Job) -> None:
-        self._elsewhere += 1
-        self._cost_left -= job.cost
