@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from schurscope import Sweep, SweepTask
-from schurscope.sweep import Store, collect, plan
+from schurscope.sweep import Store, collect, plan, run
 from schurscope.tasks import ContextIntegration, Copy, FlipFlop, SineGeneration
 
 TRAINING = {"epochs": 1, "batches_per_epoch": 20, "batch_size": 8, "learning_rate": 5e-3}
@@ -52,6 +53,12 @@ n_steps = 8
 """The same as SLOW, as a file."""
 
 MAIN = [sys.executable, "-c", "from schurscope.cli import main; main()", "sweep"]
+
+
+def run_here(sweep, root, **options):
+    """Run in this process, one job at a time."""
+    with ThreadPoolExecutor(1) as executor:
+        return run(sweep, root, executor=executor, n_workers=1, **options)
 
 
 def start(*arguments) -> subprocess.Popen:

@@ -8,20 +8,18 @@ import signal
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from schurscope.sweep import Store, collect, dask_executor, run
-from small_sweeps import SLOW, SMALL, assert_complete, done, wait_until
+from small_sweeps import SLOW, SMALL, assert_complete, done, run_here, wait_until
 
 # Dask's own loose ends are not the package's.
 pytestmark = pytest.mark.filterwarnings("default")
 
 
 def rows_of(sweep, root):
-    with ThreadPoolExecutor(1) as executor:
-        run(sweep, root, executor=executor, n_workers=1)
+    run_here(sweep, root)
     return collect(sweep, root).rows
 
 
@@ -103,8 +101,7 @@ def test_a_killed_scheduler_ends_the_run_with_a_message_and_loses_nothing(
     killer.join()
     assert 2 <= done(root) < 12
     assert Store(root).failed() == set()
-    with ThreadPoolExecutor(1) as executor:
-        assert run(SLOW, root, executor=executor, n_workers=1).done == 12
+    assert run_here(SLOW, root).done == 12
     assert_complete(SLOW, root, expected)
 
 

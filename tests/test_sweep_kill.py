@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from small_sweeps import (
     done,
     is_running,
     records,
+    run_here,
     start,
     wait_until,
 )
@@ -40,8 +40,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes
 def expected(tmp_path_factory):
     """The rows of the slow sweep when nothing happens to it."""
     root = tmp_path_factory.mktemp("slow") / "store"
-    with ThreadPoolExecutor(1) as executor:
-        run(SLOW, root, executor=executor, n_workers=1)
+    run_here(SLOW, root)
     return collect(SLOW, root).rows
 
 
@@ -114,9 +113,8 @@ def test_a_job_that_kills_its_worker_three_times_has_failed_and_no_other(tmp_pat
     assert Store(root).failed() == {victim}
     assert Store(root).index().keys() == {other}
     assert "worker died 3 times" in Store(root).failure(victim)["error"]
-    with ThreadPoolExecutor(1) as executor:
-        assert run(sweep, root, executor=executor, n_workers=1).ran == 0
-        assert run(sweep, root, executor=executor, n_workers=1, retry_failed=True).ran == 1
+    assert run_here(sweep, root).ran == 0
+    assert run_here(sweep, root, retry_failed=True).ran == 1
     assert collect(sweep, root).counts()["done"] == 2
     for folder in ("failures", "deaths", "claims"):
         assert os.listdir(root / folder) == []
@@ -147,8 +145,7 @@ def test_a_killed_parent_takes_its_workers_along_and_the_sweep_goes_on(tmp_path,
     assert re.fullmatch(r"\d+ of 12 jobs done, 0 running, 0 failed, \d+ missing\n", output.stdout)
     for leftover in root.glob("jobs/*/.*"):
         leftover.unlink()  # half-written temporary files, which go by themselves after a day
-    with ThreadPoolExecutor(1) as executor:
-        outcome = run(SLOW, root, executor=executor, n_workers=1)
+    outcome = run_here(SLOW, root)
     assert 0 < outcome.ran < 12
     assert kept.items() <= times(root).items()
     assert_complete(SLOW, root, expected)
@@ -183,8 +180,7 @@ def test_an_interrupted_run_ends_its_jobs_and_leaves_the_rest(
     assert not list(root.glob("jobs/*/.*"))
     assert Store(root).index().keys() == Store(root).contents(verify=True).entries.keys()
     assert 2 <= done(root) < 12
-    with ThreadPoolExecutor(1) as executor:
-        run(SLOW, root, executor=executor, n_workers=1)
+    run_here(SLOW, root)
     assert_complete(SLOW, root, expected)
 
 
@@ -238,14 +234,13 @@ def small_disk(tmp_path):
 def test_a_full_disk_stops_the_sweep_and_fails_no_job(small_disk, expected):
     disk, resize = small_disk
     root = disk / "store"
-    with ThreadPoolExecutor(1) as executor:
-        with pytest.raises(StoreError, match=r"cannot be written to.*No space left"):
-            run(SLOW, root, executor=executor, n_workers=1)
-        assert 0 < done(root) < 12
-        assert Store(root).failed() == set()
-        assert not list(root.glob("jobs/*/.*"))
-        resize("16m")
-        assert run(SLOW, root, executor=executor, n_workers=1).done == 12
+    with pytest.raises(StoreError, match=r"cannot be written to.*No space left"):
+        run_here(SLOW, root)
+    assert 0 < done(root) < 12
+    assert Store(root).failed() == set()
+    assert not list(root.glob("jobs/*/.*"))
+    resize("16m")
+    assert run_here(SLOW, root).done == 12
     assert_complete(SLOW, root, expected)
 
 

@@ -85,9 +85,10 @@ All nodes of a sweep train on one instruction-set level, since another rounds di
 nodes set ``SCHURSCOPE_SIMD`` to a level that all of them have, for the first run as well.
 """
 
+from .checks import SweepError
 from .cluster import DaskExecutor, dask_executor
 from .collect import Collection, collect, save_table
-from .config import GATES, Sweep, SweepError, SweepTask
+from .config import GATES, Sweep, SweepTask
 from .plan import Job, plan, shard
 from .progress import Progress
 from .run import run

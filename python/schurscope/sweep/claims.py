@@ -57,6 +57,10 @@ class Runner:
             except FileExistsError:
                 if is_alive(link):
                     return False
+            except PermissionError as error:  # what Linux says where there are none
+                raise OSError(
+                    f"{self._root} must be on a file system with hard links: {error}"
+                ) from error
             else:
                 self._claims[key] = links
                 return True

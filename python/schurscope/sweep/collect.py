@@ -15,8 +15,9 @@ import numpy.typing as npt
 from .._files import atomic_path
 from .._validation import shown
 from .config import Sweep, SweepTask
+from .index import Entry
 from .plan import Job, plan
-from .store import Entry, Store
+from .store import Store
 
 if TYPE_CHECKING:
     import pandas as pd

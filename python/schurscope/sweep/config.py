@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
-from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Any
 
 from .._validation import (
     choice,
     float_dtype,
     fraction,
-    nonnegative,
     nonnegative_int,
-    positive,
     positive_int,
     real_number,
     shown,
@@ -27,48 +22,16 @@ from .._validation import (
 from ..ablation import MEASURES, SUBSETS, Measure
 from ..network import RECURRENT
 from ..tasks import TASKS, Task, task_named
-from ..training import OPTIMIZERS
+from .checks import TRAINING_DEFAULTS, SweepError, at, distinct, listed, training_options
+from .tomlfile import line_of, toml_reader
 
-__all__ = ["GATES", "Sweep", "SweepError", "SweepTask"]
+__all__ = ["GATES", "Sweep", "SweepTask"]
 
 GATES: Mapping[str, float] = MappingProxyType({"fvu": 0.1, "replay_accuracy": 0.9})
 """What the full network must reach to count as trained: at most this FVU, at least this accuracy.
 
 A choice of this package; the paper's networks reach an FVU of 0.01 and an accuracy of 1.
 """
-
-_Check = Callable[[object, str], Any]
-
-_TRAINING: Mapping[str, _Check] = {
-    "epochs": positive_int,
-    "batches_per_epoch": positive_int,
-    "batch_size": positive_int,
-    "learning_rate": positive,
-    "optimizer": lambda value, name: choice(value, name, OPTIMIZERS),
-    "weight_decay": nonnegative,
-    "clip": positive,
-}
-"""The options of `schurscope.train` that a sweep may set, and what each must be."""
-
-_TRAINING_DEFAULTS: Mapping[str, Any] = MappingProxyType(
-    {
-        "epochs": 30,
-        "batches_per_epoch": 128,
-        "batch_size": 64,
-        "learning_rate": 1e-3,
-        "optimizer": "adam",
-        "weight_decay": 0.0,
-        "clip": None,
-    }
-)
-
-
-class SweepError(ValueError):
-    """A sweep that cannot be; `where` are the keys that lead to the offender in a TOML file."""
-
-    def __init__(self, where: tuple[str | int, ...], message: str) -> None:
-        super().__init__(message)
-        self.where = where
 
 
 @dataclass(frozen=True)
@@ -123,13 +86,13 @@ class SweepTask:
         if self.measure is None:
             measure = "replay_accuracy" if self.task.name == "copy" else "fvu"
             object.__setattr__(self, "measure", measure)
-        with _at("measure"):
+        with at("measure"):
             choice(self.measure, "measure", MEASURES)
-        with _at("gate"):
+        with at("gate"):
             gate = GATES[str(self.measure)] if self.gate is None else self.gate
             object.__setattr__(self, "gate", real_number(gate, "gate"))
-        with _at("training"):
-            object.__setattr__(self, "training", _training(self.training))
+        with at("training"):
+            object.__setattr__(self, "training", training_options(self.training))
         label: object = self.task.name if self.label is None else self.label
         if not (isinstance(label, str) and label.isprintable() and label):
             raise SweepError(("label",), f"label must be printable text, got {shown(label)}")
@@ -188,7 +151,7 @@ class Sweep:
     entropy: int = 0
 
     def __post_init__(self) -> None:
-        tasks = _listed(self.tasks, "tasks", lambda task, _: _sweep_task(task))
+        tasks = listed(self.tasks, "tasks", lambda task, _: _sweep_task(task))
         labels = [task.label for task in tasks]
         for place, label in enumerate(labels):
             if label in labels[:place]:
@@ -198,17 +161,17 @@ class Sweep:
                 )
         seeds: object = self.seeds
         if isinstance(seeds, int):
-            with _at("seeds"):
+            with at("seeds"):
                 seeds = range(positive_int(seeds, "seeds"))
-        ablations = _distinct(self.ablations, "ablations", lambda x, n: choice(x, n, SUBSETS))
+        ablations = distinct(self.ablations, "ablations", lambda x, n: choice(x, n, SUBSETS))
         checked: dict[str, Any] = {
             "tasks": tasks,
-            "widths": _distinct(self.widths, "widths", positive_int),
-            "constructions": _distinct(
+            "widths": distinct(self.widths, "widths", positive_int),
+            "constructions": distinct(
                 self.constructions, "constructions", lambda x, n: choice(x, n, RECURRENT)
             ),
-            "seeds": _distinct(seeds, "seeds", nonnegative_int),
-            "alphas": _distinct(self.alphas, "alphas", fraction),
+            "seeds": distinct(seeds, "seeds", nonnegative_int),
+            "alphas": distinct(self.alphas, "alphas", fraction),
             "ablations": ("full", *(name for name in ablations if name != "full")),
         }
         odd = [width for width in checked["widths"] if width % 2]
@@ -216,13 +179,13 @@ class Sweep:
             raise SweepError(
                 ("widths",), f'widths must be even for the construction "normal", got {odd[0]}'
             )
-        with _at("training"):
-            checked["training"] = _training(self.training)
-        with _at("evaluation_trials"):
+        with at("training"):
+            checked["training"] = training_options(self.training)
+        with at("evaluation_trials"):
             positive_int(self.evaluation_trials, "evaluation_trials")
-        with _at("dtype"):
+        with at("dtype"):
             checked["dtype"] = float_dtype(self.dtype).name
-        with _at("entropy"):
+        with at("entropy"):
             nonnegative_int(self.entropy, "entropy")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -239,13 +202,13 @@ class Sweep:
             It is not TOML or not a sweep; the message names the line.
         """
         text = Path(path).read_text(encoding="utf-8")
-        toml = _toml()
+        toml = toml_reader()
         try:
             return cls.from_table(toml.loads(text))
         except toml.TOMLDecodeError as error:
             raise ValueError(f"{path} is not a TOML file: {error}") from error
         except SweepError as error:
-            line = _line(text, error.where)
+            line = line_of(text, error.where)
             place = f", line {line}" if line else ""
             raise ValueError(f"{path}{place}: {error}") from error
 
@@ -254,65 +217,23 @@ class Sweep:
         """The sweep of a table such as a TOML file holds; SweepError if it is none."""
         _check_keys(table, cls, "a sweep")
         options = dict(table)
-        with _at("tasks"):
+        with at("tasks"):
             entries = options["tasks"]
             if not isinstance(entries, list):
                 raise TypeError(f"tasks must be tables [[tasks]], got {shown(entries)}")
         options["tasks"] = []
         for place, entry in enumerate(entries):
-            with _at("tasks", place):
+            with at("tasks", place):
                 options["tasks"].append(_task_from_table(entry))
         return cls(**options)
 
     def training_of(self, task: SweepTask) -> dict[str, Any]:
         """Every option that the networks of a task are trained with."""
-        return {**_TRAINING_DEFAULTS, **self.training, **task.training}
-
-
-@contextmanager
-def _at(*where: str | int) -> Iterator[None]:
-    """Turns errors of the block into SweepErrors that know where they are."""
-    try:
-        yield
-    except SweepError as error:
-        raise SweepError((*where, *error.where), str(error)) from error.__cause__
-    except (TypeError, ValueError) as error:
-        raise SweepError(where, str(error)) from error
-
-
-def _listed(values: object, name: str, check: _Check) -> tuple[Any, ...]:
-    """The checked values, at least one."""
-    with _at(name):
-        if isinstance(values, (str, Mapping)) or not isinstance(values, Iterable):
-            raise TypeError(f"{name} must be a list, got {shown(values)}")
-        checked = tuple(check(value, name) for value in values)
-        if not checked:
-            raise ValueError(f"{name} must hold at least one entry, got none")
-    return checked
-
-
-def _distinct(values: object, name: str, check: _Check) -> tuple[Any, ...]:
-    """The checked values, at least one and none twice."""
-    checked = _listed(values, name, check)
-    for place, value in enumerate(checked):
-        if value in checked[:place]:
-            raise SweepError((name,), f"{name} must be distinct, got {shown(value)} twice")
-    return checked
+        return {**TRAINING_DEFAULTS, **self.training, **task.training}
 
 
 def _sweep_task(task: object) -> SweepTask:
     return task if isinstance(task, SweepTask) else SweepTask(task)  # type: ignore[arg-type]
-
-
-def _training(options: object) -> Mapping[str, Any]:
-    if not isinstance(options, Mapping):
-        raise TypeError(f"training must be a table of options, got {shown(options)}")
-    checked = {}
-    for name, value in options.items():
-        with _at(name):
-            choice(name, "an option of training", _TRAINING)
-            checked[name] = _TRAINING[name](value, name)
-    return checked
 
 
 def _task_from_table(table: object) -> SweepTask:
@@ -322,13 +243,13 @@ def _task_from_table(table: object) -> SweepTask:
     options = dict(table)
     if "task" not in options:
         raise ValueError('a task needs its name, such as task = "flip-flop"')
-    with _at("task"):
+    with at("task"):
         plain = task_named(options.pop("task"))
     own = {item.name for item in fields(SweepTask)} - {"task"}
     parameters = {name: options.pop(name) for name in list(options) if name not in own}
     task = _with_parameters(plain, parameters, own)
     if "evaluation" in options:
-        with _at("evaluation"):
+        with at("evaluation"):
             changes = options["evaluation"]
             if not isinstance(changes, Mapping):
                 raise TypeError(
@@ -343,7 +264,7 @@ def _with_parameters(task: Task, parameters: Mapping[str, Any], own: set[str]) -
     assert not isinstance(task, type)
     known = {item.name for item in fields(task)} | own
     for name, value in parameters.items():
-        with _at(name):
+        with at(name):
             choice(name, f"a key of the task {task.name}", sorted(known))
             task = replace(task, **{name: value})
     return task
@@ -364,37 +285,3 @@ def _check_keys(table: Mapping[str, Any], kind: type, what: str) -> None:
 
 def _kinds() -> list[type]:
     return [kind for kind in TASKS.values() if isinstance(kind, type)]
-
-
-def _toml() -> ModuleType:
-    """Python's own reader of TOML, or the package that it came from."""
-    try:
-        return import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    except ImportError as error:
-        raise ImportError('TOML files need tomli: pip install "schurscope[sweep]"') from error
-
-
-def _line(text: str, where: tuple[str | int, ...]) -> int:
-    """The line of a TOML text on which the value at `where` begins; 0 if there is none.
-
-    It is the first line after the longest head of the text that is TOML and lacks the value; so
-    the one TOML reader decides, also about arrays over several lines.
-    """
-    if not where:
-        return 0
-    lines = text.splitlines(keepends=True)
-    toml = _toml()
-    before = 0
-    for count in range(1, len(lines) + 1):
-        try:
-            value: Any = toml.loads("".join(lines[:count]))
-        except toml.TOMLDecodeError:
-            continue
-        try:
-            for key in where:
-                value = value[key]
-        except (KeyError, IndexError, TypeError):
-            before = count
-        else:
-            return before + 1
-    return 0

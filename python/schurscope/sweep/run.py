@@ -16,10 +16,11 @@ from .. import _core
 from .._validation import nonnegative_int, positive
 from .claims import Runner
 from .config import Sweep
+from .index import Entry
 from .plan import Job, plan, shard
 from .pool import ProcessPool
 from .progress import Progress
-from .store import Entry, Store
+from .store import Store
 from .todo import Outcome, Todo
 from .work import run_batch
 

@@ -14,90 +14,38 @@ lines; what a killed writer left out of it is found from the job's own file, whi
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import secrets
-import sys
 import time
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from .._files import atomic_path, load_npz
+from .._files import load_npz
 from .._json import write_json
 from .._validation import shown
 from .._version import __version__
 from ..network import Network
-from .claims import Runner, is_alive, live_claims
+from .claims import is_alive, live_claims
+from .index import Entry, merge_logs, read_logs
 from .plan import FORMAT, Job
 
-__all__ = ["Contents", "Entry", "Store", "StoreError"]
+__all__ = ["Contents", "Store", "StoreError"]
 
 RECORD_FORMAT = "schurscope-sweep-job-1"
 ARRAYS = ("rows", "cuts", "loss", "moduli", "per_trial", "per_step")
 STATISTICS = ("weight", "mean", "sums", "squares")
-MERGE_AT = 32  # logs of ended runners, so that reading opens few files
 OLD = 86400.0  # seconds after which a temporary file belongs to no living process
 
 _FOLDERS = ("jobs", "index", "failures", "deaths", "runners", "claims")
 _SUFFIX, _NETWORK_SUFFIX = ".npz", "-network.npz"
-_Float64 = npt.NDArray[np.float64]
 
 
 class StoreError(OSError):
     """The store or the place of work is unfit; no job is to blame, and none is marked as failed."""
-
-
-class Entry(NamedTuple):
-    """What the index knows of a finished job.
-
-    `rows` holds value, change, removed mass, sensitivity, vacuous and diverged for every cut and
-    ablation, (alphas, ablations, 6); `cuts` holds n_R and the gap of every cut, (alphas, 2).
-    """
-
-    key: str
-    sizes: tuple[int, int]
-    finished: float
-    seconds: float
-    host: str
-    loss: float
-    rows: _Float64
-    cuts: _Float64
-
-    def line(self) -> bytes:
-        """The line of a log: checksum, JSON, end."""
-        content = [*self[:-2], _packed(self.rows), _packed(self.cuts)]
-        text = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
-        return b"%08x %s\n" % (zlib.crc32(text), text)
-
-    def is_same(self, other: Entry | None) -> bool:
-        """Whether the other says the same, to the bit."""
-        return other is not None and self.line() == other.line()
-
-    @classmethod
-    def of_line(cls, line: bytes) -> Entry:
-        """The entry of a line; ValueError if the line is damaged."""
-        text = line[9:]
-        if int(line[:8], 16) != zlib.crc32(text):
-            raise ValueError("wrong checksum")
-        key, sizes, finished, seconds, host, loss, rows, cuts = json.loads(text)
-        host = sys.intern(host)
-        return cls(
-            key,
-            (sizes[0], sizes[1]),
-            finished,
-            seconds,
-            host,
-            loss,
-            _unpacked(rows),
-            _unpacked(cuts),
-        )
 
 
 @dataclass(frozen=True)
@@ -245,25 +193,7 @@ class Store:
 
     def index(self) -> dict[str, Entry]:
         """Key → entry of every job that the logs name; damaged lines are as if they were not."""
-        while True:
-            try:
-                return self._read_logs()
-            except FileNotFoundError:
-                continue  # merged meanwhile: list them again
-
-    def _read_logs(self) -> dict[str, Entry]:
-        entries: dict[str, Entry] = {}
-        for path in sorted((self.root / "index").glob("*.log")):
-            with open(path, "rb") as stream:
-                for line in stream:
-                    try:
-                        entry = Entry.of_line(line.rstrip(b"\n"))
-                    except (ValueError, TypeError):
-                        continue
-                    known = entries.get(entry.key)
-                    if known is None or entry.finished >= known.finished:
-                        entries[entry.key] = entry
-        return entries
+        return read_logs(self.root / "index")
 
     def _files(self) -> dict[str, tuple[int, int]]:
         """Key → sizes of record and network, -1 for one that is not there."""
@@ -338,59 +268,4 @@ class Store:
         for temporary in self.root.glob("jobs/*/.*"):
             if time.time() - temporary.stat().st_mtime > OLD:
                 temporary.unlink(missing_ok=True)
-        self._merge_logs()
-
-    def _merge_logs(self) -> None:
-        """Join the logs of ended runners; a reader at any moment finds every line at least once."""
-        folder = self.root / "index"
-        ended = [log for log in folder.glob("*.log") if not self._is_open(log)]
-        if len(ended) < MERGE_AT:
-            return
-        lines: dict[bytes, None] = {}
-        merged = []
-        for log in ended:
-            try:
-                lines |= dict.fromkeys(log.read_bytes().splitlines())
-            except FileNotFoundError:
-                continue  # merged by another process meanwhile
-            merged.append(log)
-        with atomic_path(folder / f"merged-{secrets.token_hex(6)}.log") as temporary:
-            temporary.write_bytes(b"".join(line + b"\n" for line in lines))
-        for log in merged:
-            log.unlink(missing_ok=True)
-
-    def _is_open(self, log: Path) -> bool:
-        runner = self.root / "runners" / log.stem
-        return runner.exists() and is_alive(runner)
-
-
-class Log:
-    """The one writer of a runner's log."""
-
-    def __init__(self, store: Store, runner: Runner) -> None:
-        self._path = store.root / "index" / f"{runner.id}.log"
-
-    def append(self, entries: Iterable[Entry]) -> None:
-        """Add lines; when that fails, as on a full disk, the log keeps what it had."""
-        lines = b"".join(entry.line() for entry in entries)
-        if not lines:
-            return
-        with open(self._path, "ab", buffering=0) as stream:
-            end = stream.tell()
-            try:
-                if stream.write(lines) != len(lines):
-                    raise OSError(f"{self._path} could not be written: the disk is full")
-            except OSError:
-                stream.truncate(end)
-                raise
-
-
-def _packed(array: _Float64) -> list[Any]:
-    """Exactly these float64 numbers, NaN and infinity included, in little space."""
-    content = base64.b64encode(np.ascontiguousarray(array, "<f8").tobytes()).decode()
-    return [*array.shape, content]
-
-
-def _unpacked(packed: list[Any]) -> _Float64:
-    *shape, content = packed
-    return np.frombuffer(base64.b64decode(content), "<f8").reshape(shape)
+        merge_logs(self.root)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .claims import Runner
+from .index import Entry, Log
 from .plan import Job, longest_first
 from .progress import Progress
-from .store import Entry, Log, Store
+from .store import Store
 
 __all__ = ["Outcome", "Todo", "WorkerDied"]
 
@@ -68,7 +69,7 @@ class Todo:
     ) -> None:
         self.store = store
         self.runner = runner
-        self._log = Log(store, runner)
+        self._log = Log(store.root, runner)
         self._jobs = jobs
         self._progress = progress
         self._damaged: dict[str, str] = {}

@@ -30,8 +30,9 @@ from ..network import Network, init_network
 from ..profile import AblationProfile
 from ..schur import ordered_schur
 from ..training import train
+from .index import Entry
 from .plan import Job
-from .store import RECORD_FORMAT, STATISTICS, Entry, Store, StoreError
+from .store import RECORD_FORMAT, STATISTICS, Store, StoreError
 
 __all__ = ["JobResult", "load_result", "run_batch"]
 
