@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -52,7 +51,12 @@ n_steps = 8
 """
 """The same as SLOW, as a file."""
 
-MAIN = [sys.executable, "-c", "from schurscope.cli import main; main()", "sweep"]
+# A parent that ignores Ctrl-C, such as a shell in the background, must not pass that on.
+CODE = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from schurscope.cli import main; main()"
+)
+MAIN = [sys.executable, "-c", CODE, "sweep"]
 
 
 def run_here(sweep, root, **options):
@@ -69,7 +73,6 @@ def start(*arguments) -> subprocess.Popen:
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 

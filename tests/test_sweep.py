@@ -17,6 +17,28 @@ from schurscope.sweep import Store, collect, load_result, plan, run, save_table
 from schurscope.tasks import FlipFlop, SineGeneration
 from small_sweeps import SMALL, TRAINING, assert_complete, run_here
 
+COLUMNS = [
+    "task",
+    "N_h",
+    "recurrent",
+    "seed",
+    "alpha",
+    "ablation",
+    "measure",
+    "value",
+    "change",
+    "removed_mass",
+    "sensitivity",
+    "vacuous",
+    "diverged",
+    "n_R",
+    "gap",
+    "baseline",
+    "passed",
+    "loss",
+    "key",
+]
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
@@ -30,6 +52,7 @@ def finished(tmp_path_factory):
 def test_rows_are_what_training_and_ablating_by_hand_give(finished):
     _, rows = finished
     assert len(rows) == 32 * 2 * 4
+    assert list(rows.columns) == COLUMNS
     for job in plan(SMALL)[::5]:
         streams, setting = job.streams(), job.setting
         network = init_network(setting.task, job.n_hidden, job.recurrent, streams["init"])
@@ -129,6 +152,15 @@ def test_tables_come_back_from_files(finished, tmp_path, suffix):
     with pytest.raises(ValueError, match=r"must end in \.parquet or \.csv"):
         save_table(rows, tmp_path / "rows.xls")
     assert os.listdir(tmp_path) == [path.name]
+
+
+def test_a_store_without_results_gives_empty_tables(tmp_path):
+    Store.create(tmp_path, ss._core.LEVEL)
+    found = collect(SMALL, tmp_path)
+    assert found.counts() == {"done": 0, "failed": 0, "running": 0, "missing": 32}
+    assert found.rows.empty
+    assert list(found.rows.columns) == COLUMNS
+    assert set(found.to_xarray().sizes.values()) == {0}
 
 
 # Runs.

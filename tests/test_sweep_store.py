@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -118,10 +120,15 @@ def test_only_one_runner_has_a_job_until_it_gives_it_up_or_dies(tmp_path):
 
 def test_a_runner_of_this_machine_is_dead_when_its_process_is(tmp_path):
     root = Store.create(tmp_path / "store", "baseline").root
-    if (child := os.fork()) == 0:
-        Runner(root).claim("a")
-        os._exit(0)
-    os.waitpid(child, 0)
+    code = f"""
+from pathlib import Path
+from schurscope.sweep.claims import Runner, live_claims
+root = Path({str(root)!r})
+Runner(root).claim("a")
+print(*live_claims(root))
+"""
+    claimed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert claimed.stdout == "a\n"
     assert live_claims(root) == set()
     assert Runner(root).claim("a")
 
