@@ -148,10 +148,14 @@ class TrainingProblem:
             rng=np.random.default_rng(1),
         ).loss
 
+    def trials(self) -> ss.Trials:
+        """Those of all batches."""
+        n_trials = self.n_batches * self.batch_size
+        return self.task.trials(n_trials, np.random.default_rng(1), dtype=np.float32)
+
     def batches(self) -> tuple[Array, Array]:
         """The same trials, ready-made: inputs and targets (batches, steps, trials, features)."""
-        n_trials = self.n_batches * self.batch_size
-        trials = self.task.trials(n_trials, np.random.default_rng(1), dtype=np.float32)
+        trials = self.trials()
         shape = (self.n_batches, self.batch_size, self.n_steps, -1)
         inputs, targets = (
             np.ascontiguousarray(array.reshape(shape).swapaxes(1, 2))

@@ -22,7 +22,10 @@ def comparisons(quick: bool) -> Iterator[Comparison]:
         np.testing.assert_allclose(losses, expected, rtol=1e-3)
 
     steps = problem.n_batches
-    contenders = [Contender(OURS, "train, its trials made on the way", problem.train, check, steps)]
+    contenders = [
+        Contender(OURS, "train, its trials made on the way", problem.train, check, steps),
+        Contender(OURS, "the trials alone", problem.trials, lambda _: None, steps),
+    ]
     contenders += [
         Contender(owner, how, run, check, steps) for owner, how, run in _peers(problem, quick)
     ]

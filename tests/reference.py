@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 import scipy.linalg
+import scipy.special
 
 COUPLINGS = ("RR", "CR", "CC")
 SUBSETS = ("full", "RR", "CR", "CC", "RR+CR", "RR+CC", "CR+CC", "RR+CR+CC")
@@ -298,3 +299,45 @@ def integration_targets(inputs):
             total += float(inputs[trial, step, cued])
             targets[trial, step, 0] = total
     return targets
+
+
+# Cells
+
+
+ACTIVATIONS = {
+    "tanh": np.tanh,
+    "relu": lambda z: np.where(z > 0, z, 0.0),
+    "softplus": lambda z: np.logaddexp(0, z),
+    "sigmoid": scipy.special.expit,
+    "identity": lambda z: z,
+}
+
+
+def cell_rollout(network, inputs, h_0=None, noise=None):
+    """Outputs (trials, steps, N_y) and states (trials, steps, N_h) by the equations of cell.py.
+
+    `h_0` (trials, N_h) or (N_h,) comes before the network's own; `noise` is xi.
+    """
+    cell = network.cell
+    phi, psi = ACTIVATIONS[cell.activation], ACTIVATIONS[cell.output]
+    W_hh, W_xh, W_hy = (np.asarray(W, float) for W in (network.W_hh, network.W_xh, network.W_hy))
+    b_h, b_y = (np.asarray(b, float) for b in network.biases)
+    inputs = np.asarray(inputs, float)
+    h = np.zeros((len(inputs), len(W_hh)))
+    start = network.h_0 if h_0 is None else h_0
+    if start is not None:
+        h = h + np.asarray(start, float)
+    outputs, states = [], []
+    for t in range(inputs.shape[1]):
+        drive = inputs[:, t] @ W_xh.T + b_h
+        if noise is not None:
+            drive = drive + cell.noise * noise[:, t]
+        if cell.form == "rate":
+            h = (1 - cell.leak) * h + cell.leak * phi(h @ W_hh.T + drive)
+            read = h
+        else:
+            h = (1 - cell.leak) * h + cell.leak * (phi(h) @ W_hh.T + drive)
+            read = phi(h)
+        states.append(h)
+        outputs.append(psi(read @ W_hy.T + b_y))
+    return np.stack(outputs, 1), np.stack(states, 1)

@@ -186,3 +186,48 @@ def test_a_file_cut_short_is_refused(tmp_path):
         path.write_bytes(whole[:length])
         with pytest.raises(ValueError, match="damaged"):
             load(path)
+
+
+def zip_bomb(path, declared):
+    """An .npz of a few kilobytes whose entry `a` unpacks to `declared` zero bytes."""
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("a.npy", "w") as member,
+    ):
+        for _ in range(declared // 2**20):
+            member.write(bytes(2**20))
+    return path
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused_unread(tmp_path):
+    path = zip_bomb(tmp_path / "bomb.npz", 64 * 2**20)
+    with pytest.raises(
+        ValueError, match=rf"would unpack from {path.stat().st_size} to {2**26} byt"
+    ):
+        load_npz(path, "test-1", ("a",), ("b",), max_bytes=2**20)
+    # A directory that claims terabytes is believed, not tried.
+    whole = path.read_bytes()
+    size = (2**26).to_bytes(4, "little")
+    place = whole.rindex(size)
+    path.write_bytes(whole[:place] + (2**31).to_bytes(4, "little") + whole[place + 4 :])
+    with pytest.raises(ValueError, match=f"to {2**31} bytes, more than max_bytes = {2**30}"):
+        load(path)
+
+
+def test_compressed_arrays_within_the_limit_and_stored_ones_of_any_size_are_read(tmp_path):
+    arrays = {"format": "test-1", "entries": ["a"], "a": np.zeros(10_000)}
+    np.savez_compressed(tmp_path / "small.npz", **arrays)
+    assert load(tmp_path / "small.npz")["a"].shape == (10_000,)
+    np.savez(tmp_path / "stored.npz", **arrays)
+    assert load_npz(tmp_path / "stored.npz", "test-1", ("a",), (), max_bytes=1)["a"].size == 10_000
+
+
+def test_a_shape_that_claims_more_than_there_is_is_refused(tmp_path):
+    path = tmp_path / "file.npz"
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (999999999999,), }"
+    header = header.ljust(117) + b"\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(80)
+        archive.writestr("a.npy", content)
+    with pytest.raises(ValueError, match=r"declares \(999999999999,\) float64 but has 80 bytes"):
+        load(path)

@@ -576,7 +576,7 @@ def test_the_core_refuses_what_is_not_quasi_triangular():
         _core.block_starts(np.asfortranarray(np.ones((3, 3))))
     two_in_a_row = np.asfortranarray(np.eye(3) + np.eye(3, k=-1))
     with pytest.raises(ValueError, match="two nonzero entries in a row, in columns 0 and 1"):
-        _core.modulus_order(two_in_a_row)
+        _core.block_order(two_in_a_row, False, 0.0)
     with pytest.raises(ValueError, match="order must be a permutation of the 2 blocks"):
         _core.reorder_schur(np.eye(2, order="F"), np.eye(2, order="F"), np.array([0, 0]))
 
@@ -585,3 +585,64 @@ def test_repr_is_one_line():
     text = repr(ordered_schur(gaussian(30)))
     assert text.startswith("<OrderedSchur N_h 30, ")
     assert "\n" not in text
+
+
+# --- Other orders ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("leak", [0.9, 0.2, 0.01])
+def test_the_leaky_modulus_orders_as_the_leaky_map_is_ordered(rng, leak):
+    W = rng.standard_normal((30, 30)) / np.sqrt(30)
+    schur = ordered_schur(W, "leaky modulus", leak)
+    leaky = ordered_schur((1 - leak) * np.eye(30) + leak * W)
+    assert np.all(np.diff(schur.keys) <= TOLERANCE * schur.keys.max())
+    np.testing.assert_allclose(
+        1 - leak + leak * schur.eigenvalues, leaky.eigenvalues, atol=1e-11, rtol=0
+    )
+    for alpha in (0.6, 0.9, 0.97):
+        mine, theirs = schur.sectors(alpha), leaky.sectors(alpha)
+        assert mine.n_R == theirs.n_R
+        assert mine.gap == pytest.approx(theirs.gap, abs=1e-11)
+        # The spaces that the cut parts are the same, whatever the basis inside them.
+        np.testing.assert_allclose(
+            schur.Q[:, : mine.n_R] @ schur.Q[:, : mine.n_R].T,
+            leaky.Q[:, : mine.n_R] @ leaky.Q[:, : mine.n_R].T,
+            atol=1e-9,
+        )
+    np.testing.assert_allclose(schur.Q @ schur.T @ schur.Q.T, W, atol=1e-13)
+    assert schur.tie_rule == f"leaky-modulus-1 (a {leak:g})"
+
+
+def test_the_order_by_real_part(rng):
+    W = rng.standard_normal((25, 25))
+    schur = ordered_schur(W, "real part")
+    assert np.all(np.diff(schur.eigenvalues.real) <= TOLERANCE * schur.rho)
+    largest = np.linalg.eigvals(W).real.max()
+    inside = np.linalg.eigvals(W).real >= 0.5 * largest
+    assert schur.sectors(0.5).n_R == inside.sum()
+    assert schur.tie_rule == "real-part-1"
+    assert schur.reordered(np.arange(len(schur.starts))[::-1]).order == "real part"
+    np.testing.assert_allclose(schur.Q @ schur.T @ schur.Q.T, W, atol=1e-13)
+    with pytest.raises(ValueError, match="largest real part, which must be positive, got -"):
+        ordered_schur(W - 100 * np.eye(25), "real part").sectors(0.9)
+
+
+def test_the_orders_do_not_depend_on_the_scale(rng):
+    W = rng.standard_normal((12, 12))
+    for scale in (1e-14, 1e14):
+        scaled = ordered_schur(scale * W, "real part")
+        expected = ordered_schur(W, "real part")
+        assert np.array_equal(scaled.starts, expected.starts)
+        np.testing.assert_allclose(scaled.eigenvalues, scale * expected.eigenvalues, rtol=1e-9)
+    tiny = ordered_schur(1e-300 * W, "leaky modulus", 0.5)
+    assert tiny.residual < 1e-13
+
+
+def test_wrong_orders_are_refused(rng):
+    W = rng.standard_normal((4, 4))
+    with pytest.raises(ValueError, match=r"order must be .*'modulus'"):
+        ordered_schur(W, "moduli")
+    with pytest.raises(ValueError, match=r"leak must be 1 unless order='leaky modulus', got 0"):
+        ordered_schur(W, leak=0.5)
+    with pytest.raises(ValueError, match="leak must"):
+        ordered_schur(W, "leaky modulus", 0.0)

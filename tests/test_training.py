@@ -9,12 +9,13 @@ import pytest
 import torch
 
 import reference
-from schurscope import Cayley, Network, Trials, _core, init_network, train
+from schurscope import Cayley, Cell, Network, Trials, _core, init_network, train
 from schurscope.tasks import Copy, FlipFlop, SineGeneration
 
 N_H, N_X, N_Y, N_PAIRS = 7, 3, 2, 2
 SIZES = (N_H, N_X, N_Y)
 PARAMETRISATIONS = {"dense": -1, "cayley": N_PAIRS}
+PLAIN = Cell().names
 both = pytest.mark.parametrize("n_pairs", PARAMETRISATIONS.values(), ids=PARAMETRISATIONS.keys())
 biases = pytest.mark.parametrize("biased", [(False, False), (True, False), (True, True)])
 
@@ -62,7 +63,9 @@ def torch_loss(theta, n_pairs, biased, inputs, targets, weights):
 
 def core_gradient(theta, n_pairs, biased, data):
     gradient = np.empty_like(theta)
-    return _core.loss_gradient(theta, *SIZES, n_pairs, *biased, *data, gradient), gradient
+    return _core.loss_gradient(
+        theta, *SIZES, n_pairs, *biased, PLAIN, *data, None, None, gradient
+    ), gradient
 
 
 @both
@@ -128,7 +131,8 @@ def test_hundred_steps_agree_with_torch(rng, n_pairs, decoupled, clip):
 
     losses, first, second = np.empty(steps), np.zeros_like(theta), np.zeros_like(theta)
     adam = (rate, 0.9, 0.999, 1e-8, decay, decoupled, clip)
-    _core.train(theta, first, second, 0, *SIZES, n_pairs, *biased, *data, size, *adam, losses)
+    plain = (PLAIN, *data, None, None)
+    _core.train(theta, first, second, 0, *SIZES, n_pairs, *biased, *plain, size, *adam, losses)
     np.testing.assert_allclose(losses, expected, rtol=1e-9)
     np.testing.assert_allclose(theta, leaf.detach().numpy(), atol=1e-9)
 
@@ -140,7 +144,8 @@ def test_cayley_stays_normal_at_every_iterate(rng):
     for step in range(60):
         adam = (0.05, 0.9, 0.999, 1e-8, 0.01, True, math.inf)
         shape = (*SIZES, N_PAIRS, False, False)
-        _core.train(theta, first, second, step, *shape, *batch(rng), 5, *adam, np.empty(1))
+        data = (PLAIN, *batch(rng), None, None)
+        _core.train(theta, first, second, step, *shape, *data, 5, *adam, np.empty(1))
         named = reference.unflatten(theta, *SIZES, N_PAIRS)
         W = Cayley(named["U"], named["pairs"], named["reals"]).matrix()
         assert np.linalg.norm(W @ W.T - W.T @ W) <= 1e-10 * np.linalg.norm(W) ** 2
@@ -189,7 +194,8 @@ def test_training_is_these_steps_one_after_another(recurrent, optimizer):
     first, second, losses = np.zeros_like(theta), np.zeros_like(theta), np.empty(260)
     adam = (0.01, 0.9, 0.999, 1e-8, 0.02, optimizer == "adamw", 0.5)
     shape = (6, 2, 2, n_pairs, False, False)
-    _core.train(theta, first, second, 0, *shape, *data, 3, *adam, losses)
+    plain = (PLAIN, *data, None, None)
+    _core.train(theta, first, second, 0, *shape, *plain, 3, *adam, losses)
     named = reference.unflatten(theta, 6, 2, 2, n_pairs)
     assert result.loss.tobytes() == losses.tobytes()
     assert np.array_equal(result.network.W_xh, named["W_xh"])

@@ -149,3 +149,89 @@ def test_a_network_file_is_not_a_trials_file(tmp_path, network):
     network.save(tmp_path / "network.npz")
     with pytest.raises(ValueError, match="its format is 'schurscope-network-1'"):
         Trials.load(tmp_path / "network.npz")
+
+
+# Other orders of the axes, and files of other programs
+
+
+@pytest.mark.parametrize("axes", ["BTF", "TBF", "FTB", "BFT", "TFB", "FBT"])
+def test_arrays_in_any_order_of_axes(trials, axes):
+    order = ["BTF".index(letter) for letter in axes]
+    weights = trials.weights if axes.index("B") < axes.index("T") else trials.weights.T
+    moved = Trials.from_arrays(
+        trials.inputs.transpose(order),
+        trials.targets.transpose(order),
+        weights,
+        np.ones((7, 5)),
+        axes=axes,
+    )
+    for name in ("inputs", "targets", "weights"):
+        np.testing.assert_array_equal(getattr(moved, name), getattr(trials, name))
+    assert moved.h_0.shape == (7, 5)
+
+
+@pytest.mark.parametrize("axes", ["TB", "TBX", "BBF", "btf", 3, None])
+def test_axes_must_be_the_three_letters(trials, axes):
+    with pytest.raises(ValueError, match=r"axes must be the letters B \(trials\), T \(steps\)"):
+        Trials.from_arrays(trials.inputs, trials.targets, axes=axes)
+
+
+def test_axes_need_arrays_that_have_them(trials):
+    with pytest.raises(ValueError, match=r"targets must have 3 axes, got shape \(7, 9\)"):
+        Trials.from_arrays(trials.inputs, trials.targets[..., 0], axes="TBF")
+
+
+def test_other_orders_are_checked_as_strictly(trials):
+    masked = np.ma.masked_less(trials.inputs, 0)
+    with pytest.raises(TypeError, match="inputs must not be a masked array"):
+        Trials.from_arrays(masked, trials.targets)
+    with pytest.raises(TypeError, match="targets must be float32 or float64, got dtype complex"):
+        Trials.from_arrays(trials.inputs, trials.targets * 1j)
+
+
+def smooth(n_trials, n_steps, n_channels, rng):
+    return np.cumsum(0.1 * rng.standard_normal((n_trials, n_steps, n_channels)), axis=1)
+
+
+@pytest.mark.parametrize("swapped", ["inputs", "targets"])
+def test_swapped_axes_are_recognised(rng, swapped):
+    arrays = {"inputs": smooth(9, 40, 3, rng), "targets": smooth(9, 40, 2, rng)}
+    arrays[swapped] = arrays[swapped].swapaxes(0, 1)
+    time = 0 if swapped == "inputs" else 1
+    with pytest.raises(ValueError, match=rf"Axis {time} of inputs looks like time") as caught:
+        Trials(**arrays)
+    assert f"numpy.swapaxes({swapped}, 0, 1)" in str(caught.value)
+    assert 'Trials.from_arrays(inputs, targets, axes="TBF")' in str(caught.value)
+    arrays[swapped] = np.swapaxes(arrays[swapped], 0, 1)
+    assert Trials(**arrays).n_steps == 40
+
+
+@pytest.mark.parametrize(("inputs", "targets"), [("inputs", "targets"), ("x", "y")])
+@pytest.mark.parametrize("axes", ["BTF", "TBF"])
+def test_archives_of_other_programs(tmp_path, trials, inputs, targets, axes):
+    path = tmp_path / "trials.npz"
+    arrays = {inputs: trials.inputs, targets: trials.targets, "weights": trials.weights}
+    if axes == "TBF":
+        arrays = {name: array.swapaxes(0, 1) for name, array in arrays.items()}
+    np.savez(path, **arrays, seed=np.array(3), task=np.array({"name": "x"}, object))
+    loaded = Trials.load(path, axes=axes)
+    for name in ("inputs", "targets", "weights"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(trials, name))
+
+
+def test_archives_that_hold_no_trials(tmp_path):
+    path = tmp_path / "trials.npz"
+    np.savez(path, inputs=np.ones((1, 2, 3)), labels=np.ones(1))
+    with pytest.raises(ValueError, match=r"must hold targets \(or y\), got inputs, labels"):
+        Trials.load(path)
+    np.savez(path, inputs=np.ones((1, 2, 3)), x=np.ones((1, 2, 3)), y=np.ones((1, 2, 3)))
+    with pytest.raises(ValueError, match="must have inputs or x, got both"):
+        Trials.load(path)
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path):
+    path = tmp_path / "trials.npz"
+    np.savez_compressed(path, x=np.zeros((1000, 100, 10)), y=np.zeros((1000, 100, 1)))
+    with pytest.raises(ValueError, match="would unpack from"):
+        Trials.load(path, max_bytes=10**6)
+    assert Trials.load(path).n_trials == 1000

@@ -69,9 +69,36 @@ void run(const Call& call) {
   }
 }
 
+/// The value of one of the names; the Python layer has checked them.
+template <class Value>
+Value named(const std::string& name, std::initializer_list<std::pair<const char*, Value>> values) {
+  for (const auto& [known, value] : values) {
+    if (name == known) return value;
+  }
+  throw std::invalid_argument("unknown name " + name);
+}
+
+Activation activation_of(const std::string& name) {
+  return named<Activation>(name, {{"identity", Activation::identity},
+                                  {"tanh", Activation::tanh},
+                                  {"relu", Activation::relu},
+                                  {"softplus", Activation::softplus},
+                                  {"sigmoid", Activation::sigmoid}});
+}
+
+/// (activation, form, leak, output)
+using CellNames = std::tuple<std::string, std::string, double, std::string>;
+
+template <class T>
+Cell<T> cell_of(const CellNames& names) {
+  const auto& [activation, form, leak, output] = names;
+  return {activation_of(activation), named<Form>(form, {{"rate", Form::rate}, {"current", Form::current}}),
+          static_cast<T>(leak), activation_of(output)};
+}
+
 template <class T>
 NetworkView<T> network_view(const Array<T>& W_hh, const Array<T>& W_xh, const Array<T>& b_h, const Array<T>& W_hy,
-                            const Array<T>& b_y) {
+                            const Array<T>& b_y, const CellNames& cell) {
   require(W_hh.ndim() == 2 && W_xh.ndim() == 2 && W_hy.ndim() == 2, "weights must be matrices");
   const Index n_hidden = W_hh.shape(0), n_inputs = W_xh.shape(1), n_outputs = W_hy.shape(0);
   require(has_shape(W_hh, {n_hidden, n_hidden}) && has_shape(W_xh, {n_hidden, n_inputs}) &&
@@ -81,17 +108,40 @@ NetworkView<T> network_view(const Array<T>& W_hh, const Array<T>& W_xh, const Ar
     const T* const begin = b.data();
     return std::any_of(begin, begin + b.size(), [](T value) { return value != T(0); }) ? begin : nullptr;
   };
-  return {n_hidden, n_inputs, n_outputs, W_hh.data(), W_xh.data(), W_hy.data(), bias(b_h), bias(b_y)};
+  return {n_hidden, n_inputs, n_outputs, W_hh.data(), W_xh.data(), W_hy.data(), bias(b_h), bias(b_y), cell_of<T>(cell)};
+}
+
+/// `h_0` is (trials, N_h), or (1, N_h) for all trials.
+template <class T>
+TrialsView<T> trials_view(const Array<T>& inputs, const std::optional<Array<T>>& h_0,
+                          const std::optional<Array<T>>& noise, Index n_hidden) {
+  require(inputs.ndim() == 3, "trials must be (trials, steps, features)");
+  TrialsView<T> trials{inputs.shape(0), inputs.shape(1), inputs.shape(2), 0, n_hidden, inputs.data()};
+  require(trials.n_trials > 0 && trials.n_steps > 0, "there must be a trial and a step");
+  if (h_0) {
+    trials.h_0_is_shared = h_0->ndim() == 2 && h_0->shape(0) == 1;
+    require(trials.h_0_is_shared || has_shape(*h_0, {trials.n_trials, n_hidden}), "h_0 must be (trials, N_h)");
+    require(h_0->shape(1) == n_hidden, "h_0 must be (1, N_h)");
+    trials.h_0 = h_0->data();
+  }
+  if (noise) {
+    require(has_shape(*noise, {trials.n_trials, trials.n_steps, n_hidden}), "noise must be (trials, steps, N_h)");
+    trials.noise = noise->data();
+  }
+  return trials;
 }
 
 template <class T>
-TrialsView<T> trials_view(const Array<T>& inputs, const Array<T>& targets, const Array<T>& weights) {
-  require(inputs.ndim() == 3 && targets.ndim() == 3, "trials must be (trials, steps, features)");
-  const Index n_trials = inputs.shape(0), n_steps = inputs.shape(1);
-  require(n_trials > 0 && n_steps > 0, "there must be a trial and a step");
-  require(has_shape(targets, {n_trials, n_steps, targets.shape(2)}) && has_shape(weights, {n_trials, n_steps}),
+TrialsView<T> trials_view(const Array<T>& inputs, const Array<T>& targets, const Array<T>& weights,
+                          const std::optional<Array<T>>& h_0, const std::optional<Array<T>>& noise, Index n_hidden) {
+  TrialsView<T> trials = trials_view(inputs, h_0, noise, n_hidden);
+  require(targets.ndim() == 3 && has_shape(targets, {trials.n_trials, trials.n_steps, targets.shape(2)}) &&
+              has_shape(weights, {trials.n_trials, trials.n_steps}),
           "the shapes of the trials disagree");
-  return {inputs.data(), targets.data(), weights.data(), n_trials, n_steps, inputs.shape(2), targets.shape(2)};
+  trials.n_outputs = targets.shape(2);
+  trials.targets = targets.data();
+  trials.weights = weights.data();
+  return trials;
 }
 
 /// Rectangles (n, 4) of T with a gain each, inside (n_hidden, n_hidden).
@@ -105,6 +155,19 @@ std::vector<Rectangle> rectangles_of(const Array<std::int64_t>& array, const Arr
     for (Index c = 0; c < 4; ++c) require(at(k, c) >= 0 && at(k, c) <= n_hidden, "a rectangle lies outside T");
   }
   return rectangles;
+}
+
+/// Ablation a has the rectangles offsets[a] … offsets[a + 1].
+std::vector<AblationView> ablations_of(const Array<std::int64_t>& offsets, const std::vector<Rectangle>& rectangles,
+                                       const Array<double>& gains) {
+  require(offsets.ndim() == 1 && offsets.size() >= 2, "offsets must have one entry more than there are ablations");
+  std::vector<AblationView> ablations;
+  for (Index a = 0; a + 1 < offsets.size(); ++a) {
+    const Index begin = offsets.at(a), end = offsets.at(a + 1);
+    require(0 <= begin && begin <= end && end <= static_cast<Index>(rectangles.size()), "offsets must not decrease");
+    ablations.push_back({rectangles.data() + begin, gains.data() + begin, end - begin});
+  }
+  return ablations;
 }
 
 std::vector<Index> to_vector(const Array<std::int64_t>& array) { return {array.data(), array.data() + array.size()}; }
@@ -123,12 +186,12 @@ Eigen::Map<const Eigen::MatrixXd> map(const Matrix& T) {
 void bind_schur(py::module_& m) {
   m.def("block_starts", [](const Matrix& T) { return to_array(block_starts(map(T))); }, py::arg("T").noconvert());
   m.def(
-      "modulus_order",
-      [](const Matrix& T) {
+      "block_order",
+      [](const Matrix& T, bool by_real_part, double shift) {
         const auto view = map(T);
-        return to_array(modulus_order(view, block_starts(view)));
+        return to_array(block_order(view, block_starts(view), OrderKey{by_real_part, shift}));
       },
-      py::arg("T").noconvert());
+      py::arg("T").noconvert(), py::arg("by_real_part"), py::arg("shift"));
   m.def(
       "reorder_schur",
       [](Matrix T, Matrix Q, const Array<std::int64_t>& order) {
@@ -167,6 +230,20 @@ void bind_schur(py::module_& m) {
       py::arg("W").noconvert(), py::arg("Q").noconvert(), py::arg("T").noconvert(), py::arg("rectangles").noconvert(),
       py::arg("gains").noconvert(), py::arg("out").noconvert());
   m.def(
+      "removed_masses",
+      [](const Array<double>& T, const Array<std::int64_t>& offsets, const Array<std::int64_t>& rectangles,
+         const Array<double>& gains, Array<double> out) {
+        require(T.ndim() == 2 && T.shape(0) == T.shape(1), "T must be square");
+        const std::vector<Rectangle> checked = rectangles_of(rectangles, gains, T.shape(0));
+        const std::vector<AblationView> ablations = ablations_of(offsets, checked, gains);
+        require(has_shape(out, {offsets.size() - 1}), "out must have one entry per ablation");
+        AblationScratch scratch;
+        double* norm = out.mutable_data();
+        for (const AblationView& ablation : ablations) *norm++ = remove(T.data(), T.shape(0), ablation, scratch).norm;
+      },
+      py::arg("T").noconvert(), py::arg("offsets").noconvert(), py::arg("rectangles").noconvert(),
+      py::arg("gains").noconvert(), py::arg("out").noconvert());
+  m.def(
       "cayley_matrix",
       [](const Array<double>& U, const Array<double>& pairs, const Array<double>& reals, Array<double> out) {
         require(U.ndim() == 2, "U must be a matrix");
@@ -186,76 +263,75 @@ void bind_rollouts(py::module_& m) {
   m.def(
       "sweep",
       [](const Array<T>& W_hh, const Array<T>& W_xh, const Array<T>& b_h, const Array<T>& W_hy, const Array<T>& b_y,
-         const Array<double>& Q, const Array<double>& schur, const Array<std::int64_t>& offsets,
+         const CellNames& cell, const Array<double>& Q, const Array<double>& schur, const Array<std::int64_t>& offsets,
          const Array<std::int64_t>& rectangles, const Array<double>& gains, const Array<T>& inputs,
-         const Array<T>& targets, const Array<T>& weights, Array<double> squared_error, Array<double> agreement,
-         Array<double> squared_error_per_step, Array<double> agreement_per_step, int n_threads) {
-        const NetworkView<T> network = network_view(W_hh, W_xh, b_h, W_hy, b_y);
-        const TrialsView<T> trials = trials_view(inputs, targets, weights);
+         const Array<T>& targets, const Array<T>& weights, const std::optional<Array<T>>& h_0,
+         const std::optional<Array<T>>& noise, const std::string& measure, Array<double> per_trial,
+         Array<double> per_step, int n_threads) {
+        const NetworkView<T> network = network_view(W_hh, W_xh, b_h, W_hy, b_y, cell);
+        const TrialsView<T> trials = trials_view(inputs, targets, weights, h_0, noise, network.n_hidden);
+        const Measure what =
+            named<Measure>(measure, {{"squared_error", Measure::squared_error}, {"agreement", Measure::agreement}});
         const Index n = network.n_hidden, n_ablations = offsets.size() - 1;
         require(trials.n_inputs == network.n_inputs && trials.n_outputs == network.n_outputs,
                 "the trials do not fit the network");
         require(has_shape(Q, {n, n}) && has_shape(schur, {n, n}), "Q and T must have the shape of W_hh");
-        require(offsets.ndim() == 1 && n_ablations >= 1, "offsets must have one entry more than there are ablations");
-        require(has_shape(squared_error, {n_ablations, trials.n_trials}) &&
-                    has_shape(agreement, {n_ablations, trials.n_trials}) &&
-                    has_shape(squared_error_per_step, {n_ablations, trials.n_steps}) &&
-                    has_shape(agreement_per_step, {n_ablations, trials.n_steps}),
-                "an output of the sweep has the wrong shape");
+        require(
+            has_shape(per_trial, {n_ablations, trials.n_trials}) && has_shape(per_step, {n_ablations, trials.n_steps}),
+            "an output of the sweep has the wrong shape");
         const std::vector<Rectangle> checked = rectangles_of(rectangles, gains, n);
-        std::vector<AblationView> ablations;
-        for (Index a = 0; a < n_ablations; ++a) {
-          const Index begin = offsets.at(a), end = offsets.at(a + 1);
-          require(0 <= begin && begin <= end && end <= static_cast<Index>(checked.size()), "offsets must not decrease");
-          ablations.push_back({checked.data() + begin, gains.data() + begin, end - begin});
-        }
-        const SweepResult result{squared_error.mutable_data(), agreement.mutable_data(),
-                                 squared_error_per_step.mutable_data(), agreement_per_step.mutable_data()};
+        const std::vector<AblationView> ablations = ablations_of(offsets, checked, gains);
+        const SweepResult result{per_trial.mutable_data(), per_step.mutable_data()};
         const SchurView<T> view{network.W_hh, Q.data(), schur.data(), n};
-        run([&](Interrupt& interrupt) { sweep(network, view, ablations, trials, result, n_threads, interrupt); });
+        run([&](Interrupt& interrupt) { sweep(network, view, ablations, trials, what, result, n_threads, interrupt); });
       },
       py::arg("W_hh").noconvert(), py::arg("W_xh").noconvert(), py::arg("b_h").noconvert(), py::arg("W_hy").noconvert(),
-      py::arg("b_y").noconvert(), py::arg("Q").noconvert(), py::arg("T").noconvert(), py::arg("offsets").noconvert(),
-      py::arg("rectangles").noconvert(), py::arg("gains").noconvert(), py::arg("inputs").noconvert(),
-      py::arg("targets").noconvert(), py::arg("weights").noconvert(), py::arg("squared_error").noconvert(),
-      py::arg("agreement").noconvert(), py::arg("squared_error_per_step").noconvert(),
-      py::arg("agreement_per_step").noconvert(), py::arg("n_threads"));
+      py::arg("b_y").noconvert(), py::arg("cell"), py::arg("Q").noconvert(), py::arg("T").noconvert(),
+      py::arg("offsets").noconvert(), py::arg("rectangles").noconvert(), py::arg("gains").noconvert(),
+      py::arg("inputs").noconvert(), py::arg("targets").noconvert(), py::arg("weights").noconvert(),
+      py::arg("h_0").noconvert(), py::arg("noise").noconvert(), py::arg("measure"), py::arg("per_trial").noconvert(),
+      py::arg("per_step").noconvert(), py::arg("n_threads"));
 
   m.def(
       "rollout",
       [](const Array<T>& W_hh, const Array<T>& W_xh, const Array<T>& b_h, const Array<T>& W_hy, const Array<T>& b_y,
-         const Array<T>& inputs, std::optional<Array<T>> outputs, std::optional<Array<T>> states, int n_threads) {
-        const NetworkView<T> network = network_view(W_hh, W_xh, b_h, W_hy, b_y);
-        require(inputs.ndim() == 3 && inputs.shape(2) == network.n_inputs, "inputs must be (trials, steps, N_x)");
-        const Index n_trials = inputs.shape(0), n_steps = inputs.shape(1);
-        require(n_trials > 0 && n_steps > 0, "there must be a trial and a step");
+         const CellNames& cell, const Array<T>& inputs, const std::optional<Array<T>>& h_0,
+         const std::optional<Array<T>>& noise, std::optional<Array<T>> outputs, std::optional<Array<T>> states,
+         int n_threads) {
+        const NetworkView<T> network = network_view(W_hh, W_xh, b_h, W_hy, b_y, cell);
+        const TrialsView<T> trials = trials_view(inputs, h_0, noise, network.n_hidden);
+        const Index n_trials = trials.n_trials, n_steps = trials.n_steps;
+        require(trials.n_inputs == network.n_inputs, "inputs must be (trials, steps, N_x)");
         require(!outputs || has_shape(*outputs, {n_trials, n_steps, network.n_outputs}), "outputs has the wrong shape");
         require(!states || has_shape(*states, {n_trials, n_steps, network.n_hidden}), "states has the wrong shape");
         T* const to_outputs = outputs ? outputs->mutable_data() : nullptr;
         T* const to_states = states ? states->mutable_data() : nullptr;
-        run([&](Interrupt& interrupt) {
-          rollout(network, inputs.data(), n_trials, n_steps, to_outputs, to_states, n_threads, interrupt);
-        });
+        run([&](Interrupt& interrupt) { rollout(network, trials, to_outputs, to_states, n_threads, interrupt); });
       },
       py::arg("W_hh").noconvert(), py::arg("W_xh").noconvert(), py::arg("b_h").noconvert(), py::arg("W_hy").noconvert(),
-      py::arg("b_y").noconvert(), py::arg("inputs").noconvert(), py::arg("outputs").noconvert(),
-      py::arg("states").noconvert(), py::arg("n_threads"));
+      py::arg("b_y").noconvert(), py::arg("cell"), py::arg("inputs").noconvert(), py::arg("h_0").noconvert(),
+      py::arg("noise").noconvert(), py::arg("outputs").noconvert(), py::arg("states").noconvert(),
+      py::arg("n_threads"));
 
   m.def(
-      "tanh",
-      [](const Array<T>& x, Array<T> out) {
+      "activate",
+      [](const std::string& activation, const Array<T>& x, Array<T> out) {
         require(x.ndim() == 1 && has_shape(out, {x.size()}), "x and out must be vectors of one length");
         const T* const from = x.data();
         T* const to = out.mutable_data();
-        for (Index i = 0; i < x.size(); i += lanes<T>) {
-          const Index count = std::min<Index>(lanes<T>, x.size() - i);
-          Vec<T> value{};
-          std::memcpy(&value, from + i, static_cast<std::size_t>(count) * sizeof(T));
-          value = vector_tanh<T>(value);
-          std::memcpy(to + i, &value, static_cast<std::size_t>(count) * sizeof(T));
-        }
+        const Index rest = x.size() % lanes<T>, whole = x.size() - rest;
+        with_activation(activation_of(activation), [&](auto phi) {
+          const auto apply = [&](Index i, std::size_t count) {
+            Vec<T> value{};
+            std::memcpy(&value, from + i, count * sizeof(T));
+            value = activate<decltype(phi)::value, T>(value);
+            std::memcpy(to + i, &value, count * sizeof(T));
+          };
+          for (Index i = 0; i < whole; i += lanes<T>) apply(i, lanes<T>);
+          apply(whole, static_cast<std::size_t>(rest));
+        });
       },
-      py::arg("x").noconvert(), py::arg("out").noconvert());
+      py::arg("activation"), py::arg("x").noconvert(), py::arg("out").noconvert());
 }
 
 template <class T>
@@ -263,11 +339,12 @@ void bind_training(py::module_& m) {
   m.def(
       "train",
       [](Array<T> theta, Array<T> first_moment, Array<T> second_moment, Index steps_done, Index n_hidden,
-         Index n_inputs, Index n_outputs, Index n_pairs, bool has_b_h, bool has_b_y, const Array<T>& inputs,
-         const Array<T>& targets, const Array<T>& weights, Index batch_size, double learning_rate, double beta1,
-         double beta2, double epsilon, double weight_decay, bool decoupled, double clip, Array<double> loss) {
+         Index n_inputs, Index n_outputs, Index n_pairs, bool has_b_h, bool has_b_y, const CellNames& cell,
+         const Array<T>& inputs, const Array<T>& targets, const Array<T>& weights, const std::optional<Array<T>>& h_0,
+         const std::optional<Array<T>>& noise, Index batch_size, double learning_rate, double beta1, double beta2,
+         double epsilon, double weight_decay, bool decoupled, double clip, Array<double> loss) {
         const ParameterLayout layout{n_hidden, n_inputs, n_outputs, n_pairs, has_b_h, has_b_y};
-        const TrialsView<T> trials = trials_view(inputs, targets, weights);
+        const TrialsView<T> trials = trials_view(inputs, targets, weights, h_0, noise, n_hidden);
         require(has_shape(theta, {layout.size()}) && has_shape(first_moment, {layout.size()}) &&
                     has_shape(second_moment, {layout.size()}),
                 "theta and its moments must have the size of the layout");
@@ -280,32 +357,35 @@ void bind_training(py::module_& m) {
         T* const second = second_moment.mutable_data();
         double* const losses = loss.mutable_data();
         run([&](Interrupt& interrupt) {
-          train(layout, options, trials, batch_size, steps_done, parameters, first, second, losses, interrupt);
+          train(layout, cell_of<T>(cell), options, trials, batch_size, steps_done, parameters, first, second, losses,
+                interrupt);
         });
       },
       py::arg("theta").noconvert(), py::arg("first_moment").noconvert(), py::arg("second_moment").noconvert(),
       py::arg("steps_done"), py::arg("n_hidden"), py::arg("n_inputs"), py::arg("n_outputs"), py::arg("n_pairs"),
-      py::arg("has_b_h"), py::arg("has_b_y"), py::arg("inputs").noconvert(), py::arg("targets").noconvert(),
-      py::arg("weights").noconvert(), py::arg("batch_size"), py::arg("learning_rate"), py::arg("beta1"),
-      py::arg("beta2"), py::arg("epsilon"), py::arg("weight_decay"), py::arg("decoupled"), py::arg("clip"),
-      py::arg("loss").noconvert());
+      py::arg("has_b_h"), py::arg("has_b_y"), py::arg("cell"), py::arg("inputs").noconvert(),
+      py::arg("targets").noconvert(), py::arg("weights").noconvert(), py::arg("h_0").noconvert(),
+      py::arg("noise").noconvert(), py::arg("batch_size"), py::arg("learning_rate"), py::arg("beta1"), py::arg("beta2"),
+      py::arg("epsilon"), py::arg("weight_decay"), py::arg("decoupled"), py::arg("clip"), py::arg("loss").noconvert());
 
   m.def(
       "loss_gradient",
       [](const Array<T>& theta, Index n_hidden, Index n_inputs, Index n_outputs, Index n_pairs, bool has_b_h,
-         bool has_b_y, const Array<T>& inputs, const Array<T>& targets, const Array<T>& weights, Array<T> gradient) {
+         bool has_b_y, const CellNames& cell, const Array<T>& inputs, const Array<T>& targets, const Array<T>& weights,
+         const std::optional<Array<T>>& h_0, const std::optional<Array<T>>& noise, Array<T> gradient) {
         const ParameterLayout layout{n_hidden, n_inputs, n_outputs, n_pairs, has_b_h, has_b_y};
-        const TrialsView<T> trials = trials_view(inputs, targets, weights);
+        const TrialsView<T> trials = trials_view(inputs, targets, weights, h_0, noise, n_hidden);
         require(has_shape(theta, {layout.size()}) && has_shape(gradient, {layout.size()}),
                 "theta and gradient must have the size of the layout");
         require(trials.n_inputs == n_inputs && trials.n_outputs == n_outputs, "the trials do not fit the network");
         T* const to = gradient.mutable_data();
         const py::gil_scoped_release released;
-        return Objective<T>(layout, trials.n_steps).loss_gradient(theta.data(), trials, to);
+        return Objective<T>(layout, cell_of<T>(cell), trials.n_steps).loss_gradient(theta.data(), trials, to);
       },
       py::arg("theta").noconvert(), py::arg("n_hidden"), py::arg("n_inputs"), py::arg("n_outputs"), py::arg("n_pairs"),
-      py::arg("has_b_h"), py::arg("has_b_y"), py::arg("inputs").noconvert(), py::arg("targets").noconvert(),
-      py::arg("weights").noconvert(), py::arg("gradient").noconvert());
+      py::arg("has_b_h"), py::arg("has_b_y"), py::arg("cell"), py::arg("inputs").noconvert(),
+      py::arg("targets").noconvert(), py::arg("weights").noconvert(), py::arg("h_0").noconvert(),
+      py::arg("noise").noconvert(), py::arg("gradient").noconvert());
 }
 
 std::string compiler() {

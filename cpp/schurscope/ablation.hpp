@@ -70,21 +70,21 @@ inline Rectangle bounding_box(AblationView ablation, std::int64_t n) {
   return box;
 }
 
-/// Writes W~ to `out` (row-major, contiguous, n x n; not W itself) and returns ||dT||_F.
-///
-/// The arithmetic is in double and rounded once to Scalar. If dT is zero, `out` is W bit for bit. The rectangles must
-/// lie inside T.
-template <class Scalar>
-double ablated_matrix(SchurView<Scalar> schur, AblationView ablation, AblationScratch& scratch, Scalar* out) {
-  const Index n = schur.n;
-  const Eigen::Map<const RowMajorMatrix<Scalar>> W(schur.W, n, n);
-  const Eigen::Map<const RowMajorMatrix<double>> Q(schur.Q, n, n), T(schur.T, n, n);
-  Eigen::Map<RowMajorMatrix<Scalar>> W_ablated(out, n, n);
-  scratch.reserve(n);
+/// What an ablation takes away.
+struct Removed {
+  Rectangle box;  ///< where dT can differ from zero
+  double norm;    ///< ||dT||_F; exactly 0 if dT is zero
+};
 
+/// Puts dT = T - T~ on its bounding box into scratch.dT. T is row-major, contiguous, n x n; the rectangles must lie
+/// inside it.
+inline Removed remove(const double* T_data, Index n, AblationView ablation, AblationScratch& scratch) {
+  const Eigen::Map<const RowMajorMatrix<double>> T(T_data, n, n);
+  scratch.reserve(n);
   const Rectangle box = bounding_box(ablation, n);
   const Index rows = std::max<Index>(0, box.end_row - box.first_row);
   const Index cols = std::max<Index>(0, box.end_col - box.first_col);
+  if (rows == 0 || cols == 0) return {box, 0};
   auto dT = scratch.dT.topLeftCorner(rows, cols);
   for (Index i = 0; i < rows; ++i) {
     const Index row = box.first_row + i;
@@ -101,14 +101,31 @@ double ablated_matrix(SchurView<Scalar> schur, AblationView ablation, AblationSc
     }
     dT.row(i) = (T.row(row).segment(box.first_col, cols).array() * (1 - kept.transpose())).matrix();
   }
+  // Scaled, so that neither 1e-200 nor 1e200 leaves the range when squared.
+  const double largest = dT.cwiseAbs().maxCoeff();
+  return {box, largest == 0 ? 0 : largest * (dT / largest).norm()};
+}
 
-  const double largest = rows > 0 && cols > 0 ? dT.cwiseAbs().maxCoeff() : 0;
-  if (largest == 0) {
+/// Writes W~ to `out` (row-major, contiguous, n x n; not W itself) and returns ||dT||_F.
+///
+/// The arithmetic is in double and rounded once to Scalar. If dT is zero, `out` is W bit for bit. The rectangles must
+/// lie inside T.
+template <class Scalar>
+double ablated_matrix(SchurView<Scalar> schur, AblationView ablation, AblationScratch& scratch, Scalar* out) {
+  const Index n = schur.n;
+  const Eigen::Map<const RowMajorMatrix<Scalar>> W(schur.W, n, n);
+  const Eigen::Map<const RowMajorMatrix<double>> Q(schur.Q, n, n);
+  Eigen::Map<RowMajorMatrix<Scalar>> W_ablated(out, n, n);
+  const Removed removed = remove(schur.T, n, ablation, scratch);
+  if (removed.norm == 0) {
     W_ablated = W;
     return 0;
   }
 
   // Q_r dT Q_c^T from the side that has the smaller middle dimension.
+  const Rectangle& box = removed.box;
+  const Index rows = box.end_row - box.first_row, cols = box.end_col - box.first_col;
+  const auto dT = scratch.dT.topLeftCorner(rows, cols);
   const auto Q_rows = Q.middleCols(box.first_row, rows);
   const auto Q_cols = Q.middleCols(box.first_col, cols);
   auto full = scratch.full.topLeftCorner(n, n);
@@ -122,9 +139,7 @@ double ablated_matrix(SchurView<Scalar> schur, AblationView ablation, AblationSc
     full.noalias() = half * Q_cols.transpose();
   }
   W_ablated = (W.template cast<double>() - full).template cast<Scalar>();
-
-  // Scaled, so that neither 1e-200 nor 1e200 leaves the range when squared.
-  return largest * (dT / largest).norm();
+  return removed.norm;
 }
 
 }  // namespace schurscope

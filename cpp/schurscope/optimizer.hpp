@@ -31,7 +31,7 @@ struct ParameterLayout {
 template <class T>
 class Objective {
  public:
-  Objective(const ParameterLayout& layout, Index n_steps) : layout_(layout) {
+  Objective(const ParameterLayout& layout, const Cell<T>& cell, Index n_steps) : layout_(layout), cell_(cell) {
     if (layout.cayley()) {
       cayley_.emplace(layout.n_hidden, layout.n_pairs);
       W_hh_.resize(static_cast<std::size_t>(layout.pairs()));
@@ -71,10 +71,12 @@ class Objective {
             at(layout_.W_xh()),
             at(layout_.W_hy()),
             bias(layout_.has_b_h, layout_.b_h()),
-            bias(layout_.has_b_y, layout_.b_y())};
+            bias(layout_.has_b_y, layout_.b_y()),
+            cell_};
   }
 
   ParameterLayout layout_;
+  Cell<T> cell_;
   std::optional<Cayley> cayley_;
   AlignedBuffer<T> W_hh_, W_hh_gradient_;
   Backpropagation<T> backpropagation_;
@@ -125,9 +127,10 @@ void adam_step(const AdamOptions& options, Index step, Index size, const T* grad
 /// One optimiser step per consecutive batch of `batch_size` trials (a remainder is left out), after `steps_done` earlier
 /// ones; loss[i] is that of batch i before its step.
 template <class T>
-void train(const ParameterLayout& layout, const AdamOptions& options, const TrialsView<T>& trials, Index batch_size,
-           Index steps_done, T* theta, T* first_moment, T* second_moment, double* loss, Interrupt& interrupt) {
-  Objective<T> objective(layout, trials.n_steps);
+void train(const ParameterLayout& layout, const Cell<T>& cell, const AdamOptions& options, const TrialsView<T>& trials,
+           Index batch_size, Index steps_done, T* theta, T* first_moment, T* second_moment, double* loss,
+           Interrupt& interrupt) {
+  Objective<T> objective(layout, cell, trials.n_steps);
   AlignedBuffer<T> gradient(static_cast<std::size_t>(layout.size()));
   for (Index batch = 0; batch < trials.n_trials / batch_size; ++batch) {
     const TrialsView<T> part = trials.slice(batch * batch_size, batch_size);

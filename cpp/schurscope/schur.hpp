@@ -39,20 +39,32 @@ std::vector<std::size_t> sort_into_ties(std::vector<Index>& items, std::size_t b
   return boundaries;
 }
 
+/// What the blocks are ordered by: the modulus |shift + lambda|, or the real part of lambda.
+///
+/// A leaky network's map (1 - a) I + a W has W's Schur vectors and the eigenvalues a (shift + lambda), shift = (1 - a) / a.
+struct OrderKey {
+  bool by_real_part = false;
+  double shift = 0;
+
+  double operator()(std::complex<double> eigenvalue) const {
+    return by_real_part ? eigenvalue.real() : std::hypot(shift + eigenvalue.real(), eigenvalue.imag());
+  }
+};
+
 /// The order in which the diagonal blocks should stand: order[i] is the block that belongs at place i.
 ///
-/// Nonincreasing modulus. Moduli that agree to 1e-12 rho (rho: the largest; neighbours in sorted order, so chains count)
-/// are ties: the larger real part first. Real parts that agree to 1e-12 rho are ties again: the order in T.
-inline std::vector<Index> modulus_order(const ConstMatrixRef& T, const std::vector<Index>& starts) {
+/// Nonincreasing key. Keys that agree to 1e-12 rho (rho: the largest |shift + lambda|; neighbours in sorted order, so
+/// chains count) are ties: the larger real part first. Real parts that agree to 1e-12 rho are ties again: the order in T.
+inline std::vector<Index> block_order(const ConstMatrixRef& T, const std::vector<Index>& starts, OrderKey key = {}) {
   const std::size_t n_blocks = starts.size();
-  std::vector<double> modulus(n_blocks), real(n_blocks);
+  std::vector<double> keys(n_blocks), real(n_blocks);
   double rho = 0;
   for (std::size_t k = 0; k < n_blocks; ++k) {
     const Index end = k + 1 < n_blocks ? starts[k + 1] : T.rows();
     const std::complex<double> eigenvalue = block_eigenvalue(T, starts[k], end - starts[k]);
-    modulus[k] = std::hypot(eigenvalue.real(), eigenvalue.imag());
+    keys[k] = key(eigenvalue);
     real[k] = eigenvalue.real();
-    rho = std::max(rho, modulus[k]);
+    rho = std::max(rho, std::abs(key.shift + eigenvalue));
   }
   const double tolerance = 1e-12 * rho;
   std::vector<Index> order(n_blocks);
@@ -60,9 +72,9 @@ inline std::vector<Index> modulus_order(const ConstMatrixRef& T, const std::vect
   const auto by = [](const std::vector<double>& values) {
     return [&values](Index k) { return values[static_cast<std::size_t>(k)]; };
   };
-  const auto moduli = sort_into_ties(order, 0, n_blocks, by(modulus), tolerance);
-  for (std::size_t m = 0; m + 1 < moduli.size(); ++m) {
-    const auto reals = sort_into_ties(order, moduli[m], moduli[m + 1], by(real), tolerance);
+  const auto groups = sort_into_ties(order, 0, n_blocks, by(keys), tolerance);
+  for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
+    const auto reals = sort_into_ties(order, groups[g], groups[g + 1], by(real), tolerance);
     for (std::size_t r = 0; r + 1 < reals.size(); ++r)
       std::sort(order.begin() + static_cast<std::ptrdiff_t>(reals[r]),
                 order.begin() + static_cast<std::ptrdiff_t>(reals[r + 1]));
@@ -132,14 +144,14 @@ inline Reordering reorder(MatrixRef T, MatrixRef Q, const std::vector<Index>& or
   return report;
 }
 
-/// Orders T by modulus_order(). Where eigenvalues are so ill-conditioned that the swaps themselves move their moduli past
-/// each other, or split a pair, the order is taken again from the new T, ten times at most.
+/// Orders T by block_order(). Where eigenvalues are so ill-conditioned that the swaps themselves move their keys past each
+/// other, or split a pair, the order is taken again from the new T, ten times at most.
 ///
 /// n_swaps counts all passes; `refused` is what the last one refused.
-inline Reordering sort_by_modulus(MatrixRef T, MatrixRef Q) {
+inline Reordering sort_blocks(MatrixRef T, MatrixRef Q, OrderKey key = {}) {
   Reordering report;
   for (int pass = 0; pass < 10; ++pass) {
-    const std::vector<Index> order = modulus_order(T, block_starts(T));
+    const std::vector<Index> order = block_order(T, block_starts(T), key);
     if (std::is_sorted(order.begin(), order.end())) break;
     Reordering last = reorder(T, Q, order);
     report.n_swaps += last.n_swaps;
@@ -175,7 +187,7 @@ inline RealSchur real_schur(const ConstMatrixRef& W) {
   for (Index j = 0; j + 2 < n; ++j) schur.T.col(j).tail(n - j - 2).setZero();
   for (const Index start : block_starts(schur.T))
     if (start + 1 < n && schur.T(start + 1, start) != 0) standardise_block(schur.T, schur.Q, start);
-  schur.reordering = sort_by_modulus(schur.T, schur.Q);
+  schur.reordering = sort_blocks(schur.T, schur.Q);
   const auto rescaled = scaled(exponent);
   schur.T = schur.T.unaryExpr(rescaled).eval();
   for (auto& [upper, lower] : schur.reordering.refused) {

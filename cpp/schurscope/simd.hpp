@@ -4,6 +4,13 @@
 // vector is and how many of them a register tile may hold.
 #pragma once
 
+#if !defined(__GNUC__)
+#error "schurscope needs the vector extensions of GCC or Clang"
+#endif
+#if defined(__FAST_MATH__) || __FINITE_MATH_ONLY__
+#error "schurscope needs NaN, and sums in the order they are written: compile without -ffast-math"
+#endif
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -58,6 +65,13 @@ inline Vec<T> broadcast(T value) {
 template <class T>
 inline Vec<T> load(const T* aligned) {
   return *reinterpret_cast<const Vec<T>*>(aligned);
+}
+
+template <class T>
+inline Vec<T> load_unaligned(const T* from) {
+  Vec<T> value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
 }
 
 template <class T>
@@ -126,6 +140,48 @@ inline Vec<T> maximum(Vec<T> a, Vec<T> b) {
 #endif
 }
 
+template <class T>
+inline Vec<T> absolute(Vec<T> x) {
+  return from_bits<T>(as_bits<T>(x) & ~as_bits<T>(broadcast(T(-0.0))));
+}
+
+/// num / den within 0.6 ULP, for quotients and denominators far from overflow and underflow. NaN stays NaN.
+///
+/// With 512-bit vectors the divider is slower than an approximate reciprocal (for double sharpened by one step of
+/// Newton's) and a step that corrects the quotient by its own residual.
+template <class T>
+inline Vec<T> quotient(Vec<T> num, Vec<T> den) {
+#if defined(__AVX512F__)
+  Vec<T> reciprocal;
+  if constexpr (std::is_same_v<T, float>) {
+    reciprocal = _mm512_rcp14_ps(den);
+  } else {
+    reciprocal = _mm512_rcp14_pd(den);
+    reciprocal += reciprocal * (T(1) - den * reciprocal);
+  }
+  const Vec<T> q = num * reciprocal;
+  return q + (num - q * den) * reciprocal;
+#else
+  return num / den;
+#endif
+}
+
+/// sums[l] += value[l], in double.
+template <class T>
+inline void add_to(double* sums, Vec<T> value) {
+  T elements[lanes<T>];
+  std::memcpy(elements, &value, sizeof value);
+  for (int l = 0; l < lanes<T>; ++l) sums[l] += static_cast<double>(elements[l]);
+}
+
+/// The sum of the elements, in double.
+template <class T>
+inline double total(Vec<T> value) {
+  double sum = 0;
+  for (int l = 0; l < lanes<T>; ++l) sum += static_cast<double>(value[l]);
+  return sum;
+}
+
 namespace detail {
 
 template <class V, std::size_t... I>
@@ -188,14 +244,18 @@ class AlignedBuffer {
   }
   ~AlignedBuffer() { ::operator delete(data_, alignment); }
 
-  /// Room for `size` elements, all zero; what was there is lost.
+  /// Room for `size` elements; what was there may be lost.
+  void reserve(std::size_t size) {
+    if (size <= size_) return;
+    void* fresh = ::operator new(size * sizeof(T), alignment);
+    ::operator delete(data_, alignment);
+    data_ = static_cast<T*>(fresh);
+    size_ = size;
+    clear();
+  }
+  /// The same, all zero.
   void resize(std::size_t size) {
-    if (size > size_) {
-      void* fresh = ::operator new(size * sizeof(T), alignment);
-      ::operator delete(data_, alignment);
-      data_ = static_cast<T*>(fresh);
-      size_ = size;
-    }
+    reserve(size);
     clear();
   }
   void clear() {

@@ -58,7 +58,7 @@ inline Vec<T> vector_tanh(Vec<T> x) {
   const Vec<T> tau = r * (p * z) + r;
   const Vec<T> power = from_bits<T>(as_bits<T>(shifted) << C::mantissa_bits);
   const Vec<T> sum = power + T(1), difference = power - T(1);
-  return (sum * tau + difference) / (difference * tau + sum);
+  return quotient<T>(sum * tau + difference, difference * tau + sum);
 }
 
 }  // namespace schurscope

@@ -45,34 +45,38 @@ struct MatrixView {
 template <class T>
 class PackedMatrix {
  public:
-  /// Start an empty matrix of the given shape; `put` fills it.
+  /// Start a matrix of zeros of the given shape; `put` fills it.
   void reset(Index rows, Index depth) {
     rows_ = rows;
     depth_ = depth;
     data_.resize(static_cast<std::size_t>(rows * depth));
   }
-  void put(Index row, Index k, T value) {
-    const Index first = row - row % tile_rows;
-    const Index height = std::min<Index>(tile_rows, rows_ - first);
-    data_[static_cast<std::size_t>(first * depth_ + k * height + (row - first))] = value;
-  }
   /// Columns [column, column + a.cols) become those of `a`.
   void put(const MatrixView<T>& a, Index column) {
-    for (Index i = 0; i < a.rows; ++i) {
-      for (Index k = 0; k < a.cols; ++k) put(i, column + k, a.row(i)[k]);
-    }
+    for_each_block([&](Index first, Index height, T* block) {
+      for (Index k = 0; k < a.cols; ++k) {
+        for (Index r = 0; r < height; ++r) block[(column + k) * height + r] = a.row(first + r)[k];
+      }
+    });
   }
   /// The same with the transpose of `a`.
   void put_transposed(const MatrixView<T>& a, Index column) {
-    for (Index i = 0; i < a.rows; ++i) {
-      for (Index k = 0; k < a.cols; ++k) put(k, column + i, a.row(i)[k]);
-    }
+    for_each_block([&](Index first, Index height, T* block) {
+      for (Index k = 0; k < a.rows; ++k) std::copy_n(a.row(k) + first, height, block + (column + k) * height);
+    });
   }
   Index rows() const { return rows_; }
   Index depth() const { return depth_; }
   const T* block(Index first_row) const { return data_.data() + first_row * depth_; }
 
  private:
+  template <class F>
+  void for_each_block(const F& f) {
+    for (Index first = 0; first < rows_; first += tile_rows) {
+      f(first, std::min<Index>(tile_rows, rows_ - first), data_.data() + first * depth_);
+    }
+  }
+
   AlignedBuffer<T> data_;
   Index rows_ = 0, depth_ = 0;
 };
@@ -88,6 +92,7 @@ struct Tile {
 template <int R, int V, class T>
 inline __attribute__((always_inline)) void accumulate(Tile<R, V, T>& tile, const T* a, Index r_stride, Index k_stride,
                                                       const T* x, Index x_stride, Index depth) {
+#pragma GCC unroll 2
   for (Index k = 0; k < depth; ++k) {
     Vec<T> row[V];
 #pragma GCC unroll 4
@@ -178,6 +183,12 @@ inline void multiply(const PackedMatrix<T>& a, const T* panel, T* out, const Fin
   }
 }
 
+/// out = A · panel, as it is.
+template <int V, class T>
+inline void multiply(const PackedMatrix<T>& a, const T* panel, T* out) {
+  multiply<V>(a, panel, out, [](Vec<T> sum, Index) { return sum; });
+}
+
 /// C += A · B with A read as it lies (rows × depth, row stride `a_stride`) and B, C in rows of whole vectors
 /// (`b_stride`, `c_stride` elements apart, `columns` a multiple of lanes<T>): the outer products of the weight gradients.
 template <class T>
@@ -197,6 +208,37 @@ inline void add_product(const T* a, Index rows, Index depth, Index a_stride, con
           detail::load_tile(tile, target, c_stride);
           detail::accumulate(tile, a + row * a_stride, a_stride, 1, b + from * lanes<T>, b_stride, depth);
           detail::store_tile(tile, target, c_stride);
+        });
+      }
+    });
+  }
+}
+
+/// C[i][j] += A_i ∘ B_j over the vectors of two panels of `width` lanes, summed over the vectors but not over the lanes:
+/// outer products for the few rows of B that would not fill a vector of columns. C is (rows, columns, lanes<T>).
+template <class T>
+inline void add_lane_products(const T* a, Index rows, const T* b, Index columns, Index width, T* c) {
+  for (Index row = 0; row < rows; row += tile_rows) {
+    detail::with_constant(std::min<Index>(tile_rows, rows - row), [&](auto r) {
+      constexpr int R = decltype(r)::value;
+      for (Index column = 0; column < columns; column += max_vectors) {
+        detail::with_constant(std::min<Index>(max_vectors, columns - column), [&](auto n) {
+          constexpr int N = decltype(n)::value;
+          T* const target = c + (row * columns + column) * lanes<T>;
+          detail::Tile<R, N, T> tile;
+          detail::load_tile(tile, target, columns * lanes<T>);
+          for (Index lane = 0; lane < width; lane += lanes<T>) {
+            Vec<T> of_b[N];
+#pragma GCC unroll 4
+            for (int j = 0; j < N; ++j) of_b[j] = load(b + (column + j) * width + lane);
+#pragma GCC unroll 4
+            for (int i = 0; i < R; ++i) {
+              const Vec<T> of_a = load(a + (row + i) * width + lane);
+#pragma GCC unroll 4
+              for (int j = 0; j < N; ++j) tile.sum[i][j] += of_a * of_b[j];
+            }
+          }
+          detail::store_tile(tile, target, columns * lanes<T>);
         });
       }
     });

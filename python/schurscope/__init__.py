@@ -12,10 +12,13 @@ ordered real Schur form the behaviour needs, which it can lose, and how sure tha
     print(profile)
 """
 
-from . import measures, tasks
+from . import measures, pytorch, tasks
+from ._embedding import get_cmake_dir, get_include
 from ._version import __version__
 from .ablation import Ablation, ablate
 from .cell import Cell
+from .external import ablate_with
+from .importers import ImportedNetwork, import_network, load_network
 from .measures import fvu, replay_accuracy
 from .network import Cayley, Network, init_network
 from .profile import AblationProfile, AblationRow, Intervals
@@ -32,6 +35,7 @@ __all__ = [
     "AblationRow",
     "Cayley",
     "Cell",
+    "ImportedNetwork",
     "Intervals",
     "Network",
     "OrderedSchur",
@@ -44,10 +48,16 @@ __all__ = [
     "Trials",
     "__version__",
     "ablate",
+    "ablate_with",
     "fvu",
+    "get_cmake_dir",
+    "get_include",
+    "import_network",
     "init_network",
+    "load_network",
     "measures",
     "ordered_schur",
+    "pytorch",
     "replay_accuracy",
     "task_named",
     "tasks",

@@ -1,8 +1,12 @@
-"""Files that are whole or absent: atomic writing, and .npz archives that are never unpickled."""
+"""Files that are whole or absent: atomic writing, and .npz archives that are read without trust.
+
+Nothing is ever unpickled, and a file may unpack to no more than its own size or `MAX_BYTES`,
+whichever is larger: a few kilobytes that claim terabytes are refused before any is read.
+"""
 
 from __future__ import annotations
 
-import io
+import math
 import os
 import secrets
 import zipfile
@@ -13,6 +17,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+MAX_BYTES = 2**30
+"""What a smaller file may unpack to, 1 GiB, unless the caller says otherwise (`max_bytes`)."""
+
+Array = npt.NDArray[Any]
 
 
 @contextmanager
@@ -50,7 +59,8 @@ def load_npz(
     file_format: str,
     required: tuple[str, ...],
     optional: tuple[str, ...],
-) -> dict[str, npt.NDArray[Any]]:
+    max_bytes: int = MAX_BYTES,
+) -> dict[str, Array]:
     """The arrays that `save_npz` wrote; nothing in the file is ever unpickled.
 
     Raises
@@ -58,9 +68,24 @@ def load_npz(
     OSError
         The file cannot be read.
     ValueError
-        It is not an .npz archive, damaged, of another format, or its arrays are not those expected.
+        It is not an .npz archive, damaged, of another format, unpacks to more than `max_bytes`, or
+        its arrays are not those expected.
     """
-    arrays = _read_npz(Path(path))
+    return own_entries(path, *read_npz(path, max_bytes), file_format, required, optional)
+
+
+def own_entries(
+    path: str | os.PathLike[str],
+    arrays: dict[str, Array],
+    skipped: dict[str, str],
+    file_format: str,
+    required: tuple[str, ...],
+    optional: tuple[str, ...],
+) -> dict[str, Array]:
+    """What `read_npz` gave, when it is what `save_npz` wrote; else ValueError as in `load_npz`."""
+    if skipped:
+        told = ", ".join(f"{name} ({why})" for name, why in skipped.items())
+        raise ValueError(f"{path} is not a {file_format} file: it holds {told}")
     found, entries = arrays.pop("format", None), arrays.pop("entries", None)
     if found is None:
         raise ValueError(f"{path} is not a {file_format} file: it has no format entry")
@@ -75,16 +100,75 @@ def load_npz(
     return arrays
 
 
-def _read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
-    content = io.BytesIO(path.read_bytes())
-    try:
-        with zipfile.ZipFile(content) as archive:
-            # Before anything is parsed: what passes is what was written.
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise ValueError(f"the checksum of {damaged} is wrong")
-        content.seek(0)
-        with np.load(content, allow_pickle=False) as arrays:
-            return {name: np.asarray(arrays[name]) for name in arrays.files}
-    except Exception as error:  # the readers of zip and npy raise a dozen types on bad bytes
-        raise ValueError(f"{path} is damaged or not an .npz file: {error}") from error
+def read_npz(
+    path: str | os.PathLike[str], max_bytes: int = MAX_BYTES
+) -> tuple[dict[str, Array], dict[str, str]]:
+    """The arrays of an .npz archive, and the entries that are none with the reason why."""
+    arrays: dict[str, Array] = {}
+    skipped: dict[str, str] = {}
+    with open(path, "rb") as stream:
+        try:
+            with zipfile.ZipFile(stream) as archive:
+                check_zip(archive, max_bytes)
+                # Before anything is parsed: what passes is what was written.
+                if (damaged := archive.testzip()) is not None:
+                    raise ValueError(f"the checksum of {damaged} is wrong")
+                for info in archive.infolist():
+                    name = info.filename.removesuffix(".npy")
+                    found = _read_npy(archive, info)
+                    if isinstance(found, str):
+                        skipped[name] = found
+                    else:
+                        arrays[name] = found
+        except Exception as error:  # the readers of zip and npy raise a dozen types on bad bytes
+            raise ValueError(f"{path} is damaged or not an .npz file: {error}") from error
+    return arrays, skipped
+
+
+def zip_names(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> list[str]:
+    """The names in a zip archive; ValueError if it is damaged or would unpack to too much."""
+    with open(path, "rb") as stream:
+        try:
+            with zipfile.ZipFile(stream) as archive:
+                check_zip(archive, max_bytes)
+                return archive.namelist()
+        except Exception as error:  # as in read_npz
+            raise ValueError(f"{path} is damaged or not a zip archive: {error}") from error
+
+
+def check_zip(archive: zipfile.ZipFile, max_bytes: int) -> None:
+    """ValueError if the archive's directory declares more than it may unpack to."""
+    size = os.fstat(archive.fp.fileno()).st_size if archive.fp else 0
+    check_size(sum(info.file_size for info in archive.infolist()), size, max_bytes)
+
+
+def check_size(declared: int, file_size: int, max_bytes: int) -> None:
+    """ValueError if a file of `file_size` bytes may not unpack to `declared` bytes."""
+    if declared > max(file_size, max_bytes):
+        raise ValueError(
+            f"it would unpack from {file_size} to {declared} bytes, more than max_bytes = "
+            f"{max_bytes}; if you trust the file, allow more with max_bytes"
+        )
+
+
+def _read_npy(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array | str:
+    """The array of an entry, or why it is none."""
+    with archive.open(info) as member:
+        if member.read(6) != b"\x93NUMPY":
+            return "not an array"
+        version = tuple(member.read(2))
+        if version not in _HEADERS:
+            return f"an array file of version {version}"
+        shape, is_fortran, dtype = _HEADERS[version](member)
+        if dtype.hasobject:
+            return "a pickled object, which is never loaded"
+        content = member.read()
+    if math.prod(shape) * dtype.itemsize != len(content):
+        raise ValueError(f"{info.filename} declares {shape} {dtype} but has {len(content)} bytes")
+    return np.ndarray(shape, dtype, content, order="F" if is_fortran else "C")
+
+
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}

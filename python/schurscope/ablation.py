@@ -15,15 +15,26 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._validation import choice, nonnegative_int, real_number, shown
+from ._validation import FloatArray, FloatDType, choice, nonnegative_int, real_number, shown
 from ._version import __version__
-from .measures import TargetStatistics, require_signs, sensitivity
+from .cell import Cell
+from .measures import require_signs, sensitivity
 from .network import Network
 from .profile import AblationProfile
-from .schur import TIE_RULE, OrderedSchur, Sectors, couplings, ordered_schur
+from .schur import Order, OrderedSchur, Sectors, couplings, ordered_schur
+from .tasks import Rng
 from .trials import Trials
 
-__all__ = ["MEASURES", "SUBSETS", "Ablation", "ablate"]
+__all__ = [
+    "MEASURES",
+    "SUBSETS",
+    "Ablation",
+    "ablate",
+    "ablated_matrix",
+    "ablation_rows",
+    "removed_masses",
+    "settings_of",
+]
 
 Measure = Literal["fvu", "replay_accuracy"]
 MEASURES: tuple[Measure, ...] = ("fvu", "replay_accuracy")
@@ -93,7 +104,9 @@ def ablate(
     ablations: Iterable[str | Ablation] | None = None,
     measure: Measure = "fvu",
     n_threads: int = 0,
+    order: Order | None = None,
     schur: OrderedSchur | None = None,
+    rng: Rng = None,
 ) -> AblationProfile:
     """Ablate Schur couplings of a trained network and measure what that does.
 
@@ -105,15 +118,22 @@ def ablate(
         Held-out trials, converted once to the network's dtype.
     alpha : float
         Where the spectrum is cut: R holds the eigenvalues of modulus >= alpha * rho. In (0, 1].
+        In another order, of key >= alpha times the largest key.
     ablations : iterable of str or Ablation, optional
         What to ablate; None means every subset of the couplings RR, CR (C to R) and CC. The full
         network is always row 0 and need not be named.
     measure : {"fvu", "replay_accuracy"}
     n_threads : int
         0 chooses. The numbers have the same bits for any number of threads.
+    order : {"modulus", "leaky modulus", "real part"}, optional
+        What the blocks are ordered by, see `ordered_schur`; the leaky modulus takes the leak of the
+        network's cell. None means the order of `schur`, or modulus.
     schur : OrderedSchur, optional
         Ordered Schur form of this network's ``W_hh``, to save computing it again or to use another
         admissible order.
+    rng : numpy.random.Generator, SeedSequence or int
+        Source of the noise of a cell that has some, the same noise for every ablation; as in
+        `Network.rollout`.
 
     Returns
     -------
@@ -129,42 +149,46 @@ def ablate(
     """
     choice(measure, "measure", MEASURES)
     trials = _fitting_trials(network, trials)
-    schur = _schur_of(network, schur)
+    schur = _schur_of(network, schur, order)
     sectors = schur.sectors(alpha)
-    rows = _rows(ablations, sectors)
-    _check_rectangles(rows, network.n_hidden)
-    statistics = TargetStatistics.of(trials.targets, trials.step_weights)
+    rows = ablation_rows(ablations, sectors)
+    statistics = trials.statistics
     if measure == "replay_accuracy":
         require_signs(trials.targets, trials.step_weights)
         denominator = float(statistics.total_weight())
     else:
         denominator = float(statistics.total_variance())
 
-    removed_mass = _removed_masses(schur, rows)
+    removed_mass = removed_masses(schur, rows)
     vacuous = removed_mass <= network.n_hidden * np.finfo(network.dtype).eps
     run = ~vacuous
     run[0] = True
     vacuous[0] = False  # the full network is the reference, not an intervention
-    source = np.where(run, np.cumsum(run) - 1, 0)  # a vacuous row repeats the full network's
-    running = [row for row, runs in zip(rows, run, strict=True) if runs]
-    swept = _sweep(network, schur, running, trials, _core.resolve_threads(n_threads))
-    squared_error, agreement, squared_error_per_step, agreement_per_step = (
-        sums[source] for sums in swept
+    per_trial = np.empty((len(rows), trials.n_trials))
+    per_step = np.empty((len(rows), trials.n_steps))
+    summed = "agreement" if measure == "replay_accuracy" else "squared_error"
+    noise = network.noise(rng, trials.n_trials, trials.n_steps)
+    _sweep(
+        network,
+        schur,
+        [row for row, runs in zip(rows, run, strict=True) if runs],
+        trials,
+        noise,
+        summed,
+        (per_trial, per_step),
+        _core.resolve_threads(n_threads),
     )
-    diverged: npt.NDArray[np.bool_] = np.any(~np.isfinite(squared_error), axis=1)
+    _spread(run, per_trial, per_step)
 
     step_weight = trials.step_weights.sum(axis=0, dtype=np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if measure == "replay_accuracy":
-            numerator = np.where(np.isfinite(squared_error), agreement, np.nan)
-            per_step = agreement_per_step / (trials.n_outputs * step_weight)
-            per_step[~np.isfinite(squared_error_per_step)] = np.nan
-        else:
-            numerator = squared_error
-            per_step = squared_error_per_step / step_weight * (step_weight.sum() / denominator)
-        per_step[:, step_weight == 0] = np.nan
-        value = numerator.sum(axis=1) / denominator
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        value = per_trial.sum(axis=1) / denominator
+        diverged = ~np.isfinite(value)
         change = value - value[0]
+        per_trial *= trials.n_trials / denominator
+        per_step /= step_weight
+        per_step *= step_weight.sum() / denominator
+        per_step[:, step_weight == 0] = np.nan
     change[0] = 0.0
     change[vacuous] = 0.0
     undefined = vacuous.copy()
@@ -175,14 +199,18 @@ def ablate(
         change=change,
         removed_mass=removed_mass,
         sensitivity=sensitivity(change, removed_mass, undefined),
-        per_trial=numerator * (trials.n_trials / denominator),
+        per_trial=per_trial,
         per_step=per_step,
         vacuous=vacuous,
         diverged=diverged,
         measure=measure,
         alpha=sectors.alpha,
         schur=schur,
-        settings=_settings(network, trials, schur, sectors, measure),
+        settings={
+            **settings_of(schur, sectors, measure, network.dtype, trials.n_trials),
+            "n_steps": trials.n_steps,
+            **({} if network.cell == Cell() else {"cell": repr(network.cell)}),
+        },
         statistics=statistics,
     )
 
@@ -210,8 +238,8 @@ def _coupling_names(name: str) -> tuple[str, ...]:
     return tuple(coupling for coupling in couplings if coupling in parts)
 
 
-def _rows(ablations: Iterable[str | Ablation] | None, sectors: Sectors) -> list[Ablation]:
-    """Row 0, the full network, and the asked ones."""
+def ablation_rows(ablations: Iterable[str | Ablation] | None, sectors: Sectors) -> list[Ablation]:
+    """Row 0, the full network, and the asked ones; errors as for `ablate`."""
     if isinstance(ablations, (str, Ablation)):
         raise TypeError(
             f"ablations must be an iterable of names or Ablation objects, got {shown(ablations)}; "
@@ -226,6 +254,7 @@ def _rows(ablations: Iterable[str | Ablation] | None, sectors: Sectors) -> list[
         if row.name in (other.name for other in rows):
             raise ValueError(f"ablations must have distinct names, got {row.name!r} twice")
         rows.append(row)
+    _check_rectangles(rows, sectors.n_hidden)
     return rows
 
 
@@ -252,30 +281,44 @@ def _fitting_trials(network: Network, trials: Trials) -> Trials:
                 f"trials must have {attribute} = {wanted}, because {matrix} has shape "
                 f"{getattr(network, matrix).shape}, got {given}"
             )
-    network.require_plain()
+    if trials.h_0 is not None and trials.h_0.shape[1] != network.n_hidden:
+        raise ValueError(
+            f"trials must have h_0 of shape (trials, {network.n_hidden}), because W_hh has shape "
+            f"{network.W_hh.shape}, got {trials.h_0.shape}"
+        )
     return trials.astype(network.dtype)
 
 
-def _schur_of(network: Network, schur: OrderedSchur | None) -> OrderedSchur:
+def _schur_of(network: Network, schur: OrderedSchur | None, order: Order | None) -> OrderedSchur:
     W_hh = network.W_hh.astype(np.float64)
     if schur is None:
-        return ordered_schur(W_hh)
+        leak = network.cell.leak if order == "leaky modulus" else 1.0
+        return ordered_schur(W_hh, order or "modulus", leak)
     if not isinstance(schur, OrderedSchur):
         raise TypeError(f"schur must be an OrderedSchur or None, got {type(schur).__name__}")
     if not np.array_equal(schur.W, W_hh):
         raise ValueError("schur must be that of network.W_hh, got the Schur form of another matrix")
+    if order is not None and order != schur.order:
+        raise ValueError(f"order must be that of schur, {schur.order!r}, got {order!r}")
     return schur
 
 
-def _removed_masses(schur: OrderedSchur, rows: Sequence[Ablation]) -> _Float64:
+def removed_masses(schur: OrderedSchur, rows: Sequence[Ablation]) -> _Float64:
     """‖ΔT‖_F / ‖T‖_F of each row; 0 for the zero matrix, of which nothing can be removed."""
     norm = float(np.linalg.norm(schur.T))
-    scratch = np.empty_like(schur.W)
     removed = np.zeros(len(rows))
-    for place, row in enumerate(rows):
-        _, rectangles, gains = _compact([row])
-        removed[place] = _core.ablated_matrix(schur.W, schur.Q, schur.T, rectangles, gains, scratch)
-    return removed / norm if norm > 0 else removed
+    if norm > 0:
+        _core.removed_masses(schur.T, *_compact(rows), removed)
+        removed /= norm
+    return removed
+
+
+def ablated_matrix(schur: OrderedSchur, row: Ablation) -> _Float64:
+    """W̃ = Q T̃ Qᵀ of one row: (N_h, N_h)."""
+    _, rectangles, gains = _compact([row])
+    W_ablated = np.empty_like(schur.W)
+    _core.ablated_matrix(schur.W, schur.Q, schur.T, rectangles, gains, W_ablated)
+    return W_ablated
 
 
 def _compact(
@@ -293,51 +336,60 @@ def _compact(
 
 
 def _sweep(
-    network: Network, schur: OrderedSchur, rows: Sequence[Ablation], trials: Trials, n_threads: int
-) -> tuple[_Float64, _Float64, _Float64, _Float64]:
-    """Squared error and agreement, each (rows, trials) and (rows, steps)."""
-    b_h, b_y = network.biases
-    squared_error, agreement = np.empty((2, len(rows), trials.n_trials))
-    squared_error_per_step, agreement_per_step = np.empty((2, len(rows), trials.n_steps))
-    offsets, rectangles, gains = _compact(rows)
+    network: Network,
+    schur: OrderedSchur,
+    rows: Sequence[Ablation],
+    trials: Trials,
+    noise: FloatArray | None,
+    summed: str,
+    sums: tuple[_Float64, _Float64],
+    n_threads: int,
+) -> None:
+    """Fill the first rows of `sums`, (…, trials) and (…, steps): one per ablation."""
     _core.sweep(
-        network.W_hh,
-        network.W_xh,
-        b_h,
-        network.W_hy,
-        b_y,
+        *network.core_arguments(),
         schur.Q,
         schur.T,
-        offsets,
-        rectangles,
-        gains,
+        *_compact(rows),
         trials.inputs,
         trials.targets,
         trials.step_weights,
-        squared_error,
-        agreement,
-        squared_error_per_step,
-        agreement_per_step,
+        network.start(trials.h_0, trials.n_trials),
+        noise,
+        summed,
+        sums[0][: len(rows)],
+        sums[1][: len(rows)],
         n_threads,
     )
-    return squared_error, agreement, squared_error_per_step, agreement_per_step
 
 
-def _settings(
-    network: Network, trials: Trials, schur: OrderedSchur, sectors: Sectors, measure: str
+def _spread(run: npt.NDArray[np.bool_], *sums: _Float64) -> None:
+    """Move the sums of the ablations that ran, which lie first, to their rows, in place.
+
+    A row that did not run repeats the full network's.
+    """
+    source = np.where(run, np.cumsum(run) - 1, 0)
+    for row in range(len(run) - 1, 0, -1):  # from the end: no row is read after it is written
+        if source[row] != row:
+            for array in sums:
+                array[row] = array[source[row]]
+
+
+def settings_of(
+    schur: OrderedSchur, sectors: Sectors, measure: str, dtype: FloatDType, n_trials: int
 ) -> dict[str, Any]:
+    """Where a profile's numbers come from."""
     return {
         "version": __version__,
         "level": _core.LEVEL,
-        "dtype": network.dtype.name,
-        "tie_rule": TIE_RULE,
+        "dtype": dtype.name,
+        "tie_rule": schur.tie_rule,
         "measure": measure,
         "alpha": sectors.alpha,
         "gap": sectors.gap,
         "n_R": sectors.n_R,
-        "N_h": network.n_hidden,
-        "n_trials": trials.n_trials,
-        "n_steps": trials.n_steps,
+        "N_h": schur.n_hidden,
+        "n_trials": n_trials,
         "n_swaps": schur.n_swaps,
         "n_refused": len(schur.refused),
     }

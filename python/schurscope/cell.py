@@ -16,10 +16,12 @@ from typing import Literal
 
 from ._validation import choice, nonnegative, real_number
 
-__all__ = ["ACTIVATIONS", "FORMS", "Activation", "Cell", "Form"]
+__all__ = ["ACTIVATIONS", "FORMS", "Activation", "Cell", "CellNames", "Form"]
 
 Activation = Literal["tanh", "relu", "softplus", "sigmoid", "identity"]
 Form = Literal["rate", "current"]
+CellNames = tuple[str, str, float, str]
+"""Activation, form, leak and output, as the core takes them."""
 
 ACTIVATIONS: tuple[Activation, ...] = ("tanh", "relu", "softplus", "sigmoid", "identity")
 FORMS: tuple[Form, ...] = ("rate", "current")
@@ -64,3 +66,8 @@ class Cell:
             raise ValueError(f"leak must lie in (0, 1], got {leak:g}")
         object.__setattr__(self, "leak", leak)
         object.__setattr__(self, "noise", nonnegative(self.noise, "noise"))
+
+    @property
+    def names(self) -> CellNames:
+        """Activation, form, leak and output."""
+        return self.activation, self.form, self.leak, self.output

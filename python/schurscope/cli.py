@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from . import __version__, _core
 from ._json import write_json
-from .ablation import MEASURES, Measure, ablate
-from .network import RECURRENT, Network, init_network
-from .tasks import Task, task_named
+from .cell import ACTIVATIONS, FORMS, Activation, Cell, Form
+from .network import RECURRENT, init_network
+from .tasks import Task
 from .training import OPTIMIZERS, train
 
 try:
@@ -29,14 +27,22 @@ try:
         TimeRemainingColumn,
     )
     from rich.table import Table
+
+    from ._cli_ablate import ablate_command
+    from ._cli_options import (
+        import_options,
+        imported,
+        named_task,
+        streams_of,
+        task_parameters,
+        with_parameters,
+    )
+    from .sweep.command import sweep_command
 except ImportError as error:
     raise SystemExit(
         f'the schurscope command needs {error.name}: pip install "schurscope[app]"'
     ) from error
 
-from .sweep.command import sweep_command
-
-F = TypeVar("F", bound=Callable[..., Any])
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
@@ -56,14 +62,6 @@ class _Commands(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-def _named_task(_ctx: click.Context, _param: click.Parameter, name: str) -> Task:
-    """The task of that name with its default parameters; a usage error suggests the nearest."""
-    try:
-        return task_named(name)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
-
-
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="schurscope")
 def main() -> None:
@@ -77,6 +75,8 @@ def main() -> None:
     Train a network of your own and take it apart:
       schurscope train flip-flop --out flipflop.npz
       schurscope ablate flipflop.npz --task flip-flop --out flipflop-ablation
+    Or one trained elsewhere, on trials of your own:
+      schurscope ablate model.pt --trials trials.npz --out report
     """  # noqa: D301 - click reads the backspace
 
 
@@ -137,19 +137,9 @@ def reproduce(
         raise click.ClickException(f"failed: {', '.join(outcome.failures)}")
 
 
-def _task_parameters(command: F) -> F:
-    return click.option(
-        "--set",
-        "parameters",
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="A parameter of the task, e.g. --set horizon=32; may be repeated.",
-    )(command)
-
-
 @main.command("train")
-@click.argument("task", callback=_named_task)
-@_task_parameters
+@click.argument("task", callback=named_task)
+@task_parameters
 @click.option("--hidden", default=64, show_default=True, help="Number of hidden units.")
 @click.option(
     "--recurrent",
@@ -158,6 +148,22 @@ def _task_parameters(command: F) -> F:
     show_default=True,
     help="Construction of W_hh.",
 )
+@click.option(
+    "--activation",
+    type=click.Choice(ACTIVATIONS),
+    default="tanh",
+    show_default=True,
+    help="Of the hidden units.",
+)
+@click.option(
+    "--form",
+    type=click.Choice(FORMS),
+    default="rate",
+    show_default=True,
+    help="Whether the state is the rate or the current that the activation is applied to.",
+)
+@click.option("--leak", default=1.0, show_default=True, help="dt / tau, in (0, 1].")
+@click.option("--noise", default=0.0, show_default=True, help="Standard deviation at each unit.")
 @click.option(
     "--seed",
     type=click.IntRange(0),
@@ -195,6 +201,10 @@ def train_command(
     parameters: tuple[str, ...],
     hidden: int,
     recurrent: str,
+    activation: Activation,
+    form: Form,
+    leak: float,
+    noise: float,
     seed: int,
     dtype: str,
     out: Path | None,
@@ -208,14 +218,15 @@ def train_command(
     Example:
       schurscope train copy --hidden 72 --set horizon=16 --epochs 200 --out copy.npz
     """  # noqa: D301 - click reads the backspace
-    task = _with_parameters(task, parameters)
+    task = with_parameters(task, parameters)
     out = out or Path(f"{task.name}.npz")
     if out.suffix != ".npz":
         raise click.BadParameter(f"must end in .npz, got {out}", param_hint="--out")
     if not out.parent.is_dir():
         raise click.BadParameter(f"the folder {out.parent} does not exist", param_hint="--out")
-    streams = _streams(seed)
-    network = init_network(task, hidden, recurrent, streams["init"], dtype=dtype)
+    streams = streams_of(seed)
+    cell = Cell(activation, form, leak, noise=noise)
+    network = init_network(task, hidden, recurrent, streams["init"], dtype=dtype, cell=cell)
     with Progress(
         TextColumn("training"),
         BarColumn(),
@@ -249,97 +260,23 @@ def train_command(
     )
 
 
-@main.command("ablate")
-@click.argument("network", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--task", callback=_named_task, required=True, help="The task whose trials judge.")
-@_task_parameters
-@click.option("--alpha", default=0.9, show_default=True, help="Cut of the spectrum, times rho.")
-@click.option(
-    "--measure",
-    type=click.Choice(MEASURES),
-    help="What is measured.  [default: replay_accuracy for copy, fvu for the others]",
-)
-@click.option(
-    "--trials",
-    "n_trials",
-    type=click.IntRange(1),
-    default=2048,
-    show_default=True,
-    help="Number of fresh trials.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Seed of the trials and the bootstrap.",
-)
-@click.option(
-    "--ablation",
-    "ablations",
-    multiple=True,
-    metavar="NAME",
-    help="E.g. CR or RR+CC; may be repeated.  [default: every subset]",
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for CSV and figures."
-)
-@click.option("--threads", type=click.IntRange(1), help="Threads.  [default: processors]")
-def ablate_command(
-    network: Path,
-    task: Task,
-    parameters: tuple[str, ...],
-    alpha: float,
-    measure: Measure | None,
-    n_trials: int,
-    seed: int,
-    ablations: tuple[str, ...],
-    out: Path | None,
-    threads: int | None,
-) -> None:
-    """Ablate the Schur couplings of a trained NETWORK (.npz) and show what that does.
-
-    Intervals are 95 % bootstrap intervals over trials. With --out, the folder gets profile.csv,
-    settings.json and figures.
-
-    \b
-    Example:
-      schurscope ablate flipflop.npz --task flip-flop --ablation CR --ablation CC
-    """  # noqa: D301 - click reads the backspace
-    from .profile_report import print_profile, save_profile
-
-    task = _with_parameters(task, parameters)
-    loaded = Network.load(network)
-    streams = _streams(seed)
-    if (task.n_inputs, task.n_outputs) != (loaded.n_inputs, loaded.n_outputs):
-        raise click.UsageError(
-            f"{network} has {loaded.n_inputs} inputs and {loaded.n_outputs} outputs, but "
-            f"{task!r} has {task.n_inputs} and {task.n_outputs}"
-        )
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-    trials = task.trials(n_trials, streams["evaluation"], dtype=loaded.dtype)
-    profile = ablate(
-        loaded,
-        trials,
-        alpha=alpha,
-        ablations=ablations or None,
-        measure=measure or ("replay_accuracy" if task.name == "copy" else "fvu"),
-        n_threads=threads or 0,
-    )
-    intervals = profile.interval(rng=streams["bootstrap"])
-    print_profile(profile, intervals)
-    if out is not None:
-        settings = {"network": str(network), "task": repr(task), "seed": seed, **profile.settings}
-        save_profile(out, loaded, trials, profile, intervals, settings)
-        click.echo(f"wrote profile.csv, settings.json and figures to {out}")
+main.add_command(ablate_command)
 
 
 @main.command()
-def info() -> None:
-    """Show versions, instruction-set levels and threads."""
+@click.argument("network", required=False, type=click.Path(path_type=Path, exists=True))
+@import_options
+def info(network: Path | None, **options: Any) -> None:
+    """Show versions, instruction-set levels and threads; or what is in a NETWORK.
+
+    Of a network trained elsewhere it tells which entry became which part, what was ignored and
+    what was assumed.
+    """
     import scipy
 
+    if network is not None:
+        click.echo(imported(network, **options))
+        return
     build = _core.build_info()
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in (
@@ -360,32 +297,3 @@ def info() -> None:
 
 
 main.add_command(sweep_command)
-
-
-def _streams(seed: int) -> dict[str, np.random.Generator]:
-    """Separate generators, so that no trial serves both training and evaluation."""
-    names = ("init", "training", "evaluation", "bootstrap")
-    children = np.random.SeedSequence(seed).spawn(len(names))
-    return {name: np.random.default_rng(child) for name, child in zip(names, children, strict=True)}
-
-
-def _with_parameters(task: Task, parameters: tuple[str, ...]) -> Task:
-    """The task with NAME=VALUE parameters set; usage errors name what it has."""
-    if not is_dataclass(task) or isinstance(task, type):
-        raise TypeError(f"{type(task).__name__} has no parameters to set")
-    known = {item.name: getattr(task, item.name) for item in fields(task)}
-    changes: dict[str, int | float] = {}
-    for given in parameters:
-        name, sign, text = given.partition("=")
-        if not sign or name not in known:
-            raise click.UsageError(
-                f"--set takes NAME=VALUE with NAME among {', '.join(known)}, got {given!r}"
-            )
-        kind = type(known[name])
-        try:
-            changes[name] = kind(text)
-        except ValueError:
-            raise click.UsageError(
-                f"--set {name} must be {'an integer' if kind is int else 'a number'}, got {text!r}"
-            ) from None
-    return replace(task, **changes)

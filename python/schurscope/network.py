@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._files import load_npz, save_npz
+from ._files import MAX_BYTES
+from ._network_file import read_network, write_network
 from ._validation import (
     FloatArray,
     FloatDType,
@@ -28,15 +29,13 @@ from ._validation import (
     shown,
 )
 from .cayley import Cayley
-from .cell import Cell
+from .cell import Cell, CellNames
 from .tasks import Rng
 
 __all__ = ["RECURRENT", "Cayley", "Network", "init_network"]
 
 RECURRENT = ("default", "orthogonal", "normal", "cayley")
 """The constructions of the recurrent matrix that `init_network` knows."""
-
-_FORMAT = "schurscope-network-1"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -134,28 +133,51 @@ class Network:
             zeros[1] if self.b_y is None else self.b_y,
         )
 
-    def rollout(self, inputs: npt.ArrayLike, n_threads: int = 0) -> FloatArray:
-        """Outputs ŷ (trials, steps, N_y) for inputs (trials, steps, N_x), from h_0 = 0.
+    def rollout(
+        self,
+        inputs: npt.ArrayLike,
+        n_threads: int = 0,
+        *,
+        h_0: npt.ArrayLike | None = None,
+        rng: Rng = None,
+    ) -> FloatArray:
+        """Outputs ŷ (trials, steps, N_y) for inputs (trials, steps, N_x).
 
-        Inputs are converted to the network's dtype. `n_threads` 0 chooses by itself; the result has
-        the same bits for any number of threads.
+        Parameters
+        ----------
+        inputs : (trials, steps, N_x)
+            Converted to the network's dtype.
+        n_threads : int
+            0 chooses. The result has the same bits for any number of threads.
+        h_0 : (trials, N_h), optional
+            The state of each trial before its first step; None means the network's `h_0`.
+        rng : numpy.random.Generator, SeedSequence or int
+            Source of ξ, drawn as one standard normal array (trials, steps, N_h) in the network's
+            dtype. A cell with noise needs it, one without must not have it.
 
         Raises
         ------
         TypeError, ValueError
-            Inputs that are not finite real numbers in the network's dtype, or of another shape; a
-            negative `n_threads`.
+            Inputs or `h_0` that are not finite real numbers in the network's dtype, or of another
+            shape; a negative `n_threads`; an `rng` that is missing or of no use.
         """
         x = self._inputs(inputs)
         outputs = np.empty((*x.shape[:2], self.n_outputs), self.dtype)
-        self._run(x, outputs, None, n_threads)
+        self._run(x, h_0, rng, outputs, None, n_threads)
         return outputs
 
-    def states(self, inputs: npt.ArrayLike, n_threads: int = 0) -> FloatArray:
-        """Hidden states h_t (trials, steps, N_h); everything else as in `rollout`."""
+    def states(
+        self,
+        inputs: npt.ArrayLike,
+        n_threads: int = 0,
+        *,
+        h_0: npt.ArrayLike | None = None,
+        rng: Rng = None,
+    ) -> FloatArray:
+        """Hidden states h_t (trials, steps, N_h), currents in the current form; as `rollout`."""
         x = self._inputs(inputs)
         states = np.empty((*x.shape[:2], self.n_hidden), self.dtype)
-        self._run(x, None, states, n_threads)
+        self._run(x, h_0, rng, None, states, n_threads)
         return states
 
     def astype(self, dtype: npt.DTypeLike) -> Network:
@@ -175,18 +197,24 @@ class Network:
             None if self.b_h is None else cast(self.b_h, wanted, "b_h"),
             None if self.b_y is None else cast(self.b_y, wanted, "b_y"),
             cayley,
+            self.cell,
+            None if self.h_0 is None else cast(self.h_0, wanted, "h_0"),
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write an .npz file to exactly `path`: whole, or not at all."""
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
-        if self.cayley is not None:
-            arrays |= {f"cayley_{name}": getattr(self.cayley, name) for name in _CAYLEY_ARRAYS}
-        save_npz(path, _FORMAT, {name: a for name, a in arrays.items() if a is not None})
+        """Write the network to exactly `path`: whole, or not at all.
+
+        Its weights, biases, cell, h_0 and Cayley parameters, bit for bit: a .safetensors file if
+        the name ends so, else an .npz archive.
+        """
+        write_network(path, self)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Network:
+    def load(cls, path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Network:
         """Read a file of `save`, bit for bit. Nothing in it is ever unpickled.
+
+        For networks trained elsewhere there is `schurscope.load_network`. A compressed file that
+        would unpack to more than `max_bytes` is refused.
 
         Raises
         ------
@@ -195,20 +223,11 @@ class Network:
         ValueError
             It is damaged, not a network's file, or does not hold a valid network.
         """
-        cayley_names = tuple(f"cayley_{name}" for name in _CAYLEY_ARRAYS)
-        arrays = load_npz(path, _FORMAT, _ARRAYS[:3], _ARRAYS[3:] + cayley_names)
-        parameters = [arrays.pop(name) for name in cayley_names if name in arrays]
-        if 0 < len(parameters) < len(cayley_names):
-            raise ValueError(f"{path} must hold all of {', '.join(cayley_names)}, or none")
+        parts = read_network(path, max_bytes)
         try:
-            return cls(**arrays, cayley=Cayley(*parameters) if parameters else None)
+            return cls(**parts)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path} does not hold a valid network: {error}") from error
-
-    def require_plain(self) -> None:
-        """NotImplementedError unless the cell is the default one and h_0 = 0."""
-        if self.cell != Cell() or self.h_0 is not None:
-            raise NotImplementedError(f"the core runs networks with {Cell()} and h_0 = 0 only")
 
     def _check_cayley(self, cayley: Cayley) -> None:
         if not isinstance(cayley, Cayley):
@@ -234,21 +253,68 @@ class Network:
         return cast(real_array(inputs, "inputs", shape, because=because), self.dtype, "inputs")
 
     def _run(
-        self, x: FloatArray, outputs: FloatArray | None, states: FloatArray | None, n_threads: int
+        self,
+        x: FloatArray,
+        h_0: npt.ArrayLike | None,
+        rng: Rng,
+        outputs: FloatArray | None,
+        states: FloatArray | None,
+        n_threads: int,
     ) -> None:
-        self.require_plain()
-        b_h, b_y = self.biases
+        n_trials, n_steps, _ = x.shape
+        start = self.start(h_0, n_trials, f"inputs has shape {x.shape}")
+        noise = self.noise(rng, n_trials, n_steps)
         threads = _core.resolve_threads(n_threads)
-        _core.rollout(self.W_hh, self.W_xh, b_h, self.W_hy, b_y, x, outputs, states, threads)
+        _core.rollout(*self.core_arguments(), x, start, noise, outputs, states, threads)
+
+    def core_arguments(
+        self,
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, CellNames]:
+        """The weights and the cell in the order in which the core's functions take them."""
+        b_h, b_y = self.biases
+        return self.W_hh, self.W_xh, b_h, self.W_hy, b_y, self.cell.names
+
+    def start(
+        self, h_0: npt.ArrayLike | None, n_trials: int, because: str = ""
+    ) -> FloatArray | None:
+        """h_0 in the network's dtype, (trials, N_h) or (1, N_h) for all; None is 0."""
+        if h_0 is None:
+            return None if self.h_0 is None else self.h_0[None]
+        array = real_array(h_0, "h_0", (n_trials, self.n_hidden), because=because)
+        return cast(array, self.dtype, "h_0")
+
+    def noise(self, rng: Rng, n_trials: int, n_steps: int) -> FloatArray | None:
+        """σ ξ, (trials, steps, N_h) drawn from `rng`; None for a cell without noise.
+
+        The trials' numbers follow one another in the stream, so the first trials of a larger draw
+        have the same noise.
+
+        Raises
+        ------
+        ValueError
+            The cell has noise and `rng` is None, or the other way round.
+        """
+        sigma = self.cell.noise
+        if sigma == 0:
+            if rng is not None:
+                raise ValueError("rng must be None for a cell without noise, which draws nothing")
+            return None
+        if rng is None:
+            raise ValueError(
+                f"rng must be a seed or a numpy.random.Generator, because the cell has "
+                f"noise={sigma:g}, got None"
+            )
+        size = (n_trials, n_steps, self.n_hidden)
+        xi: FloatArray = generator(rng).standard_normal(size, dtype=self.dtype)
+        xi *= sigma
+        return xi
 
     def __repr__(self) -> str:
-        extras = [name for name in ("b_h", "b_y", "cayley") if getattr(self, name) is not None]
+        names = ("b_h", "b_y", "cayley", "h_0")
+        extras = [name for name in names if getattr(self, name) is not None]
+        extras += [repr(self.cell)] * (self.cell != Cell())
         sizes = f"N_h={self.n_hidden}, N_x={self.n_inputs}, N_y={self.n_outputs}"
         return f"Network({', '.join([sizes, *extras, str(self.dtype)])})"
-
-
-_ARRAYS = ("W_hh", "W_xh", "W_hy", "b_h", "b_y")
-_CAYLEY_ARRAYS = ("U", "pairs", "reals")
 
 
 class _Channels(Protocol):
@@ -266,6 +332,7 @@ def init_network(
     rng: Rng = None,
     *,
     dtype: npt.DTypeLike = np.float32,
+    cell: Cell | None = None,
 ) -> Network:
     """A fresh network without biases for `task`, its recurrent matrix built in one of four ways.
 
@@ -294,6 +361,8 @@ def init_network(
         Source of the draws; None is fresh entropy, which cannot be repeated.
     dtype : float32 or float64
         Dtype of the network.
+    cell : Cell, optional
+        Of the network; None means h = tanh(…).
 
     Raises
     ------
@@ -324,7 +393,8 @@ def init_network(
         W_hh = cayley.matrix()
     W_xh = random.uniform(-bound, bound, (n_hidden, n_inputs))
     W_hy = random.uniform(-bound, bound, (n_outputs, n_hidden))
-    return Network(W_hh.astype(wanted), W_xh.astype(wanted), W_hy.astype(wanted), cayley=cayley)
+    weights = (W_hh.astype(wanted), W_xh.astype(wanted), W_hy.astype(wanted))
+    return Network(*weights, cayley=cayley, cell=Cell() if cell is None else cell)
 
 
 def _orthogonal(n_hidden: int, random: np.random.Generator) -> npt.NDArray[np.float64]:

@@ -53,7 +53,7 @@ class AblationProfile:
     ----------
     names : tuple of str
     value : (ablations,)
-        The measure with the ablation: FVU, or replay accuracy.
+        The measure with the ablation: FVU, replay accuracy, or the score given to `ablate_with`.
     change : (ablations,)
         ``value - value[0]``; exactly 0 where the ablation is vacuous.
     removed_mass : (ablations,)
@@ -64,20 +64,22 @@ class AblationProfile:
         What each trial contributes: its mean over trials is `value`.
     per_step : (ablations, steps)
         FVU: mean squared error at the step over the variance of the targets at all steps. Replay
-        accuracy: that of the step. NaN at steps without weight; the weighted mean is `value`.
+        accuracy: that of the step. NaN at steps without weight; the weighted mean is `value`. A
+        score of `ablate_with` knows no steps: (ablations, 0).
     vacuous : (ablations,) bool
         The ablation removes no more than N_h · eps of the weights' dtype: nothing was run, and the
         result says nothing about invariance.
     diverged : (ablations,) bool
         Some rollout was not finite.
-    measure : {"fvu", "replay_accuracy"}
+    measure : str
+        ``"fvu"``, ``"replay_accuracy"`` or the name of the score given to `ablate_with`.
     alpha : float
     schur : OrderedSchur
         The coordinates that were ablated.
     settings : dict
         Package version, instruction-set level, dtype, tie rule, sizes: where the numbers come from.
-    statistics : TargetStatistics
-        Per-trial denominators, for the bootstrap.
+    statistics : TargetStatistics or None
+        Per-trial denominators, for the bootstrap; None for a score, which is a mean over trials.
     """
 
     names: tuple[str, ...]
@@ -93,12 +95,26 @@ class AblationProfile:
     alpha: float
     schur: OrderedSchur
     settings: dict[str, Any]
-    statistics: TargetStatistics
+    statistics: TargetStatistics | None
 
     @property
     def sectors(self) -> Sectors:
         """The cut of the spectrum at `alpha`."""
         return self.schur.sectors(self.alpha)
+
+    @property
+    def heading(self) -> str:
+        """The measure as tables name it: FVU, accuracy, or a score's name if that is as short."""
+        own = self.measure if len(self.measure) <= len("accuracy") else "score"
+        return {"fvu": "FVU", "replay_accuracy": "accuracy"}.get(self.measure, own)
+
+    @property
+    def origin(self) -> str:
+        """What was measured on what: ``"fvu over 2048 trials of 25 steps, float32"``."""
+        settings = self.settings
+        steps = f" of {settings['n_steps']} steps" if "n_steps" in settings else ""
+        trials = f"{settings['n_trials']} trials{steps}"
+        return f"{self.measure} over {trials}, {settings['dtype']}"
 
     def __len__(self) -> int:
         """Number of ablations, the full network included."""
@@ -136,6 +152,9 @@ class AblationProfile:
 
         The mean target is that of the resample too, which makes FVU a little too large in it. With
         few trials and an FVU near 1 the interval then covers less often than `level` says.
+
+        Scores of `ablate_with` are resampled as they are: what all trials share in them, such as a
+        variance of the targets that each was divided by, stays as it was.
 
         Parameters
         ----------
@@ -178,6 +197,8 @@ class AblationProfile:
         return values
 
     def _denominator(self, counts: npt.NDArray[np.int64] | None) -> _Float64:
+        if self.statistics is None:
+            return np.asarray(1.0)  # a score has none: it is a mean over trials
         if self.measure == "fvu":
             return self.statistics.total_variance(counts)
         return self.statistics.total_weight(counts)
@@ -200,8 +221,7 @@ class AblationProfile:
         return f"<AblationProfile {self.measure}, {len(self)} rows, alpha={self.alpha:g}>"
 
     def __str__(self) -> str:
-        short = "accuracy" if self.measure == "replay_accuracy" else "FVU"
-        heading = ("ablation", short, f"Δ{short}", "removed mass", "S_ΔT", "")
+        heading = ("ablation", self.heading, f"Δ{self.heading}", "removed mass", "S_ΔT", "")
         rows = [heading, *(_cells(row) for row in self)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(heading))]
         lines = [_line(row, widths) for row in rows]
@@ -211,8 +231,7 @@ class AblationProfile:
     def _header(self) -> list[str]:
         settings, sectors = self.settings, self.sectors
         return [
-            f"{self.measure} over {settings['n_trials']} trials of {settings['n_steps']} steps, "
-            f"{settings['dtype']}",
+            self.origin,
             f"alpha {self.alpha:g}: n_R {sectors.n_R} of N_h {self.schur.n_hidden}, "
             f"gap {sectors.gap:.3g}; tie rule {settings['tie_rule']}, level {settings['level']}",
         ]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ._files import atomic_path
@@ -23,10 +24,10 @@ from .trials import Trials
 def print_profile(profile: AblationProfile, intervals: Intervals) -> None:
     """A table on the terminal, with bootstrap intervals over trials."""
     settings, console = profile.settings, Console()
-    short = "accuracy" if profile.measure == "replay_accuracy" else "FVU"
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("ablation", no_wrap=True)
-    for heading in (short, "95 % interval", f"Δ{short}", "95 % interval", "removed", "S_ΔT"):
+    measure, ends = escape(profile.heading), "95 % interval"
+    for heading in (measure, ends, f"Δ{measure}", ends, "removed", "S_ΔT"):
         table.add_column(heading, justify="right", no_wrap=True)
     for place, row in enumerate(profile):
         effect = ("", "", "", "")
@@ -38,12 +39,12 @@ def print_profile(profile: AblationProfile, intervals: Intervals) -> None:
                 "vacuous" if row.vacuous else f"{row.sensitivity:.4g}",
             )
         value = "diverged" if row.diverged else f"{row.value:.4f}"
-        table.add_row(row.name, value, _ends(intervals.value[place]), *effect)
+        table.add_row(escape(row.name), value, _ends(intervals.value[place]), *effect)
     console.print(
-        f"{profile.measure} over {settings['n_trials']} trials of {settings['n_steps']} steps, "
-        f"{settings['dtype']}; n_R {settings['n_R']} of N_h {settings['N_h']} at alpha "
+        f"{profile.origin}; n_R {settings['n_R']} of N_h {settings['N_h']} at alpha "
         f"{profile.alpha:g}, gap {settings['gap']:.3g}",
         highlight=False,
+        markup=False,
     )
     console.print(table, highlight=False)
     console.print(
@@ -62,13 +63,15 @@ def _ends(interval: NDArray[np.float64]) -> str:
 
 def save_profile(
     out: Path,
-    network: Network,
-    trials: Trials,
     profile: AblationProfile,
     intervals: Intervals,
     settings: Mapping[str, Any],
+    rollouts: tuple[Network, Trials] | None = None,
 ) -> None:
-    """Write profile.csv, settings.json and figures into the folder `out`."""
+    """Write profile.csv, settings.json and figures into the folder `out`.
+
+    `rollouts` are for the figure of trajectories, which a profile of `ablate_with` does not have.
+    """
     from . import plotting
 
     with (
@@ -86,10 +89,11 @@ def save_profile(
         "schur_matrix": plotting.schur_matrix(profile.schur, profile.sectors),
         "spectrum": plotting.spectrum(profile.schur, profile.sectors),
         "change": plotting.change_bars(profile),
-        "trajectories": plotting.trajectories(
-            network, trials, ablations=names[:3], alpha=profile.alpha, schur=profile.schur
-        ),
     }
+    if rollouts is not None:
+        axes["trajectories"] = plotting.trajectories(
+            *rollouts, ablations=names[:3], alpha=profile.alpha, schur=profile.schur
+        )
     if profile.measure == "replay_accuracy":
         axes["accuracy_per_lag"] = plotting.accuracy_per_lag(profile)
     for name, ax in axes.items():

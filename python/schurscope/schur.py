@@ -12,26 +12,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
+import scipy  # loads scipy.linalg, slow to load, when it is first used
 
 from . import _core
 from ._validation import choice, fraction, real_array, real_number, shown
 
-__all__ = ["TIE_RULE", "OrderedSchur", "Sectors", "couplings", "ordered_schur"]
+__all__ = ["ORDERS", "TIE_RULE", "Order", "OrderedSchur", "Sectors", "couplings", "ordered_schur"]
 
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
 _Complex128 = npt.NDArray[np.complex128]
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
+Order = Literal["modulus", "leaky modulus", "real part"]
+ORDERS: tuple[Order, ...] = ("modulus", "leaky modulus", "real part")
+
 TIE_RULE = "modulus-1"
 """Version of the order of the blocks: nonincreasing modulus; moduli that agree to 1e-12 rho (or are
 linked by a chain of such agreements) are ties, of which the larger real part comes first; of real
-parts that agree to 1e-12 rho, the one that LAPACK put first."""
+parts that agree to 1e-12 rho, the one that LAPACK put first. The other orders follow the same rule
+with their own key, and the name begins with theirs: see `OrderedSchur.tie_rule`."""
 
 couplings = ("RR", "CR", "CC")
 """T_RR, T_C→R (rows in R, columns in C) and T_CC."""
@@ -48,12 +52,13 @@ class Sectors:
     Attributes
     ----------
     alpha : float
-        R holds the eigenvalues with ``|lambda| >= (alpha - 1e-12) * rho``.
+        R holds the eigenvalues with ``|lambda| >= (alpha - 1e-12) * rho``; in another order than by
+        modulus, its key takes the place of the modulus, and the largest key that of rho.
     n_R : int
         Number of rows in R. Blocks are never split. R ends with the last block that reaches the
-        cut, also where a refused swap left a smaller modulus before it.
+        cut, also where a refused swap left a smaller key before it.
     gap : float
-        Smallest modulus in R minus largest modulus in C, over rho: how safe the cut is. Infinite if
+        Smallest key in R minus largest key in C, over the largest: how safe the cut is. Infinite if
         C is empty.
     starts : (n_blocks,) int64
         First row of each diagonal block.
@@ -108,7 +113,7 @@ class Sectors:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class OrderedSchur:
-    """W = Q T Qᵀ with the diagonal blocks of T ordered by modulus; made by `ordered_schur`.
+    """W = Q T Qᵀ with the diagonal blocks of T in order; made by `ordered_schur`.
 
     All arrays are read-only and, where they are matrices, C-contiguous.
 
@@ -132,6 +137,10 @@ class OrderedSchur:
     refused : (n_refused, 2) complex128
         Eigenvalues of the upper and the lower block of each swap that was refused because rounding
         would have moved the eigenvalues beyond tolerance. Those two blocks kept their order.
+    order : {"modulus", "leaky modulus", "real part"}
+        What the blocks are ordered by, see `keys`.
+    leak : float
+        a of the leaky modulus; 1 in the other orders.
     """
 
     W: _Float64
@@ -142,6 +151,8 @@ class OrderedSchur:
     residual: float
     n_swaps: int
     refused: _Complex128
+    order: Order = "modulus"
+    leak: float = 1.0
 
     @property
     def n_hidden(self) -> int:
@@ -157,6 +168,23 @@ class OrderedSchur:
     def moduli(self) -> _Float64:
         """Modulus of the eigenvalue of each row of T: (N_h,)."""
         return np.abs(self.eigenvalues)
+
+    @property
+    def keys(self) -> _Float64:
+        """What the order goes by, of the eigenvalue of each row of T: (N_h,).
+
+        ``|lambda|`` (modulus), ``|1 - a + a lambda|`` (leaky modulus) or the real part.
+        """
+        if self.order == "real part":
+            return self.eigenvalues.real
+        return np.abs(1 - self.leak + self.leak * self.eigenvalues)
+
+    @property
+    def tie_rule(self) -> str:
+        """The order and the version of its rule, such as `TIE_RULE`."""
+        if self.order == "leaky modulus":
+            return f"leaky-modulus-1 (a {self.leak:g})"
+        return TIE_RULE if self.order == "modulus" else "real-part-1"
 
     @property
     def rho(self) -> float:
@@ -179,25 +207,33 @@ class OrderedSchur:
         return float(scipy.linalg.norm(parts))
 
     def sectors(self, alpha: float = 0.9) -> Sectors:
-        """Cut the spectrum: R holds the eigenvalues of modulus at least alpha * rho, C the rest.
+        """Cut the spectrum: R holds the eigenvalues whose key is at least alpha times the largest.
+
+        By modulus, that is modulus at least alpha * rho.
 
         Parameters
         ----------
         alpha : float
-            In (0, 1]. With rho = 0 every eigenvalue is in R.
+            In (0, 1]. If the largest key is 0, every eigenvalue is in R.
 
         Raises
         ------
         TypeError
             `alpha` is not a real number.
         ValueError
-            `alpha` is outside (0, 1].
+            `alpha` is outside (0, 1], or the order is by real part and no real part is positive.
         """
         alpha = fraction(alpha, "alpha")
-        moduli, rho = self.moduli, self.rho
-        n_R = int(np.flatnonzero(moduli >= (alpha - _TOLERANCE) * rho)[-1]) + 1
+        keys = self.keys
+        largest = float(keys.max())
+        if self.order == "real part" and largest <= 0:
+            raise ValueError(
+                "alpha cuts at alpha times the largest real part, which must be positive, "
+                f"got {largest:.3g}; another order, such as 'leaky modulus', has a cut"
+            )
+        n_R = int(np.flatnonzero(keys >= (alpha - _TOLERANCE) * largest)[-1]) + 1
         all_in_R = n_R == self.n_hidden
-        gap = np.inf if all_in_R else (moduli[:n_R].min() - moduli[n_R:].max()) / rho
+        gap = np.inf if all_in_R else (keys[:n_R].min() - keys[n_R:].max()) / largest
         return Sectors(alpha, n_R, float(gap), self.starts, self.n_hidden)
 
     def ablated(self, couplings: Iterable[str], alpha: float = 0.9, gain: float = 0.0) -> _Float64:
@@ -252,7 +288,7 @@ class OrderedSchur:
         T = np.asfortranarray(_scaled(self.T, -exponent))
         Q = self.Q.copy(order="F")
         n_swaps, refused = _core.reorder_schur(T, Q, order)
-        return _assembled(self.W, Q, T, exponent, n_swaps, refused)
+        return _assembled(self.W, Q, T, exponent, n_swaps, refused, self.order, self.leak)
 
     def __repr__(self) -> str:
         return (
@@ -261,8 +297,12 @@ class OrderedSchur:
         )
 
 
-def ordered_schur(W: npt.ArrayLike) -> OrderedSchur:
+def ordered_schur(W: npt.ArrayLike, order: Order = "modulus", leak: float = 1.0) -> OrderedSchur:
     """Real Schur form of W with its diagonal blocks in nonincreasing order of modulus.
+
+    A leaky network is the map (1 - a) I + a W where its activation is steep, and a flow along W - I
+    for small a. Both have the Schur vectors of W, but the moduli order them otherwise; hence the
+    other two orders.
 
     Ties are broken by `TIE_RULE`. The result does not depend on the scale of W: W is multiplied by
     a power of two before the factorisation, and T divided by it after, which is exact.
@@ -271,6 +311,10 @@ def ordered_schur(W: npt.ArrayLike) -> OrderedSchur:
     ----------
     W : (N_h, N_h) array_like
         Real and finite; float32, integers and booleans are taken as float64, exactly.
+    order : {"modulus", "leaky modulus", "real part"}
+        By ``|lambda|``, ``|1 - a + a lambda|`` or the real part of lambda, the largest first.
+    leak : float
+        a of the leaky modulus, in (0, 1].
 
     Returns
     -------
@@ -281,28 +325,35 @@ def ordered_schur(W: npt.ArrayLike) -> OrderedSchur:
     TypeError
         W is not an array of float32, float64 or integers: complex, float16, object, text.
     ValueError
-        W is empty, not square, not finite, or so large that T overflows.
+        W is empty, not square, not finite, or so large that T overflows; an unknown order; a leak
+        outside (0, 1], or other than 1 for an order that has none.
     numpy.linalg.LinAlgError
         LAPACK's QR iteration did not converge.
     """
     W = _frozen(real_array(W, "W", ("N_h", "N_h")).astype(np.float64))
+    choice(order, "order", ORDERS)
+    leak = fraction(leak, "leak")
+    if leak != 1 and order != "leaky modulus":
+        raise ValueError(f"leak must be 1 unless order='leaky modulus', got {leak:g} for {order!r}")
     exponent = _exponent(W)
+    # T is that of the scaled matrix, and so is the shift.
+    shift = float(_scaled(np.float64((1 - leak) / leak), -exponent))
     T, Q = scipy.linalg.schur(_scaled(W, -exponent), output="real")
     T, Q = np.array(T, order="F"), np.array(Q, order="F")
     n_swaps, refused = 0, np.empty((0, 2), dtype=np.complex128)
     for _ in range(_MAX_PASSES):
-        order = _core.modulus_order(T)
-        if np.array_equal(order, np.arange(len(order))):
+        wanted = _core.block_order(T, order == "real part", shift)
+        if np.array_equal(wanted, np.arange(len(wanted))):
             break
-        swaps, refused = _core.reorder_schur(T, Q, order)
+        swaps, refused = _core.reorder_schur(T, Q, wanted)
         n_swaps += swaps
         if swaps == 0:
             break
-    return _assembled(W, Q, T, exponent, n_swaps, refused)
+    return _assembled(W, Q, T, exponent, n_swaps, refused, order, leak)
 
 
-def _scaled(array: _Float64, exponent: int) -> _Float64:
-    """2**exponent times the array; infinite where that overflows."""
+def _scaled(array: Any, exponent: int) -> Any:
+    """2**exponent times the float64 array; infinite where that overflows."""
     with np.errstate(over="ignore", under="ignore"):
         return np.ldexp(array, exponent)
 
@@ -313,7 +364,14 @@ def _exponent(W: _Float64) -> int:
 
 
 def _assembled(
-    W: _Float64, Q: _Float64, T: _Float64, exponent: int, n_swaps: int, refused: _Complex128
+    W: _Float64,
+    Q: _Float64,
+    T: _Float64,
+    exponent: int,
+    n_swaps: int,
+    refused: _Complex128,
+    order: Order,
+    leak: float,
 ) -> OrderedSchur:
     """The form of W from the factors of 2**-exponent W."""
     W_scaled = _scaled(W, -exponent)
@@ -335,6 +393,8 @@ def _assembled(
         residual=residual,
         n_swaps=n_swaps,
         refused=_frozen(_scaled(refused.view(np.float64), exponent).view(np.complex128)),
+        order=order,
+        leak=leak,
     )
 
 

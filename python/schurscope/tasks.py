@@ -165,11 +165,13 @@ class FlipFlop:
         pulses = np.zeros((self.n_steps, n_trials * self.n_channels), np.int8)
         pulses.reshape(-1)[pulsed * self.n_channels + kind // 2] = 1 - 2 * (kind % 2)
         held = pulses.copy()
-        for step in range(1, self.n_steps):
-            held[step] += held[step - 1] * (pulses[step] == 0)
-        shape = (self.n_steps, n_trials, self.n_channels)
+        for t in range(1, self.n_steps):
+            held[t] += held[t - 1] * (pulses[t] == 0)
+        # The channels of a step are moved as one item of so many bytes, and then widened.
+        step = f"V{self.n_channels}"
+        shape = (n_trials, self.n_steps, self.n_channels)
         inputs, targets = (
-            np.ascontiguousarray(values.reshape(shape).swapaxes(0, 1), dtype)
+            np.ascontiguousarray(values.view(step).T).view(np.int8).reshape(shape).astype(dtype)
             for values in (pulses, held)
         )
         return frozen_trials(inputs, targets, None)

@@ -19,7 +19,7 @@ from . import _core
 from ._validation import generator, nonnegative, positive_int
 from .ablation import Ablation, Measure, ablate
 from .network import Network
-from .schur import OrderedSchur, Sectors, ordered_schur
+from .schur import Order, OrderedSchur, Sectors, ordered_schur
 from .trials import Trials
 
 __all__ = ["TieSpread", "tie_spread"]
@@ -43,7 +43,7 @@ class TieSpread:
     n_refused : (n_orders,)
         Swaps refused as unsafe on the way to each order.
     tolerance : float
-        Neighbouring moduli closer than ``tolerance * rho`` are near ties.
+        Neighbours whose keys are closer than ``tolerance`` times the largest are near ties.
     settings : dict
         Where the numbers come from.
     """
@@ -78,7 +78,8 @@ class TieSpread:
         lines = [
             f"{self.settings['measure']} over {len(self.value)} random orders out of {orders}; "
             f"alpha {self.settings['alpha']:g}",
-            f"near ties: moduli within {self.tolerance:g} rho; blocks per cluster: {sizes}",
+            f"near ties ({self.settings['tie_rule']}): within {self.tolerance:g} of the largest; "
+            f"blocks per cluster: {sizes}",
             f"{'ablation':<10}{'reference':>12}{'lowest':>12}{'median':>12}{'highest':>12}"
             f"{'spread':>12}",
         ]
@@ -97,6 +98,7 @@ def tie_spread(
     alpha: float = 0.9,
     ablations: Iterable[str] = ("RR", "CR", "CC"),
     measure: Measure = "fvu",
+    order: Order = "modulus",
     tolerance: float = 1e-3,
     n_orders: int = 20,
     rng: np.random.Generator | int | None = 0,
@@ -104,18 +106,18 @@ def tie_spread(
 ) -> TieSpread:
     """Repeat ablations over random admissible orders of near-tied blocks.
 
-    Neighbours in the reference order whose moduli differ by at most ``tolerance * rho`` are chained
-    into clusters; each order shuffles every cluster, uniformly. No block crosses the cut between R
-    and C.
+    Neighbours in the reference order whose moduli (or what else it goes by) differ by at most
+    `tolerance` times the largest are chained into clusters; each order shuffles every cluster,
+    uniformly. No block crosses the cut between R and C.
 
     Parameters
     ----------
-    network, trials, alpha, measure, n_threads
+    network, trials, alpha, measure, order, n_threads
         As for :func:`schurscope.ablate`.
     ablations : iterable of str
         Names of couplings such as ``"RR"`` or ``"RR+CC"``.
     tolerance : float
-        Relative to rho, at least 0.
+        Relative to the largest modulus, at least 0.
     n_orders : int
         Number of random orders.
     rng : numpy.random.Generator or int or None
@@ -134,7 +136,8 @@ def tie_spread(
     random = generator(rng)
     if not isinstance(network, Network):
         raise TypeError(f"network must be a schurscope.Network, got {type(network).__name__}")
-    schur = ordered_schur(network.W_hh.astype(np.float64))
+    leak = network.cell.leak if order == "leaky modulus" else 1.0
+    schur = ordered_schur(network.W_hh.astype(np.float64), order, leak)
     sectors = schur.sectors(alpha)
     # The rectangles of the reference serve every order: no block leaves its sector.
     rows = [Ablation.of(name, sectors) for name in ablations]
@@ -156,10 +159,10 @@ def tie_spread(
     value = np.empty((n_orders, len(rows)))
     n_refused = np.zeros(n_orders, dtype=np.int64)
     for trial in range(n_orders):
-        order = np.arange(len(schur.starts), dtype=np.int64)
+        places = np.arange(len(schur.starts), dtype=np.int64)
         for cluster in clusters:
-            order[list(cluster)] = random.permutation(cluster)
-        form = schur.reordered(order)
+            places[list(cluster)] = random.permutation(cluster)
+        form = schur.reordered(places)
         n_refused[trial] = len(form.refused)
         value[trial] = run(form).value[asked]
     settings = {
@@ -184,8 +187,9 @@ def _clusters(
 ) -> tuple[tuple[int, ...], ...]:
     """Places of chained near ties, two or more each, on one side of the cut."""
     starts = schur.starts
-    moduli = np.abs(schur.eigenvalues)[starts]
+    keys = schur.keys
     in_R = starts < sectors.n_R
-    chained = (np.diff(-moduli) <= tolerance * schur.rho) & (in_R[1:] == in_R[:-1])
+    near = np.diff(-keys[starts]) <= tolerance * np.abs(keys).max()
+    chained = near & (in_R[1:] == in_R[:-1])
     groups = np.split(np.arange(len(starts)), np.flatnonzero(~chained) + 1)
     return tuple(tuple(int(place) for place in group) for group in groups if len(group) > 1)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from . import _core
 from ._validation import choice, generator, nonnegative, positive, positive_int
+from .cell import Cell
 from .network import Cayley, Network
 from .tasks import Task, Trials
 
@@ -30,6 +31,7 @@ Progress = Callable[[int, int, float], None]
 OPTIMIZERS: tuple[Optimizer, ...] = ("adam", "adamw")
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 BATCHES_PER_SLAB = 128  # trials are made for this many batches at once: fast, and small in memory
+NOISY_SLAB = 8  # the same where each trial brings noise, which takes N_h numbers per step
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +67,7 @@ def train(
     rng: np.random.Generator | int | None,
     progress: Progress | None = None,
 ) -> TrainingResult:
-    r"""Train a copy of `network` on fresh trials of `task`.
+    r"""Train a copy of `network` on fresh trials of `task`, with the cell it has.
 
     The loss of a batch is :math:`\sum w \,(\hat y - y)^2 / (N_y \sum w)` over trials, steps and
     channels. Adam and AdamW are PyTorch's, with :math:`\beta = (0.9, 0.999)` and
@@ -88,7 +90,8 @@ def train(
     clip : float, optional
         Largest Euclidean norm of the whole gradient. None does not clip.
     rng : numpy.random.Generator or int or None
-        Source of the trials; None draws fresh entropy, and the run cannot be repeated.
+        Source of the trials and, by a stream spawned from it, of a cell's noise; None draws fresh
+        entropy, and the run cannot be repeated.
     progress : callable, optional
         ``progress(steps_done, steps_total, last_loss)``, called at least every 128 steps.
 
@@ -105,7 +108,6 @@ def train(
     """
     if not isinstance(network, Network):
         raise TypeError(f"network must be a schurscope.Network, got {type(network).__name__}")
-    network.require_plain()
     _check_task(network, task)
     epochs = positive_int(epochs, "epochs")
     batches_per_epoch = positive_int(batches_per_epoch, "batches_per_epoch")
@@ -123,8 +125,10 @@ def train(
     loss = np.empty(total, dtype=np.float64)
     started = time.perf_counter()
     done = 0
-    for batches in _slabs(epochs, batches_per_epoch):
-        inputs, targets, weights = _slab(network, task, batches * batch_size, random)
+    noisy = network.cell.noise > 0
+    noise_stream = random.spawn(1)[0] if noisy else None
+    for batches in _slabs(epochs, batches_per_epoch, NOISY_SLAB if noisy else BATCHES_PER_SLAB):
+        trials = _slab(network, task, batches * batch_size, random)
         _core.train(
             theta,
             first_moment,
@@ -136,9 +140,12 @@ def train(
             -1 if network.cayley is None else len(network.cayley.pairs),
             network.b_h is not None,
             network.b_y is not None,
-            inputs,
-            targets,
-            weights,
+            network.cell.names,
+            trials.inputs,
+            trials.targets,
+            trials.step_weights,
+            network.start(trials.h_0, trials.n_trials),
+            network.noise(noise_stream, trials.n_trials, trials.n_steps),
             batch_size,
             learning_rate,
             BETA1,
@@ -164,6 +171,7 @@ def train(
         "weight_decay": weight_decay,
         "clip": clip,
         "dtype": network.dtype.name,
+        **({} if network.cell == Cell() else {"cell": repr(network.cell)}),
         "level": _core.LEVEL,
         "seconds": time.perf_counter() - started,
     }
@@ -186,15 +194,13 @@ def _check_task(network: Network, task: Task) -> None:
             )
 
 
-def _slabs(epochs: int, batches_per_epoch: int) -> list[int]:
-    full, rest = divmod(batches_per_epoch, BATCHES_PER_SLAB)
-    return ([BATCHES_PER_SLAB] * full + [rest] * (rest > 0)) * epochs
+def _slabs(epochs: int, batches_per_epoch: int, largest: int) -> list[int]:
+    full, rest = divmod(batches_per_epoch, largest)
+    return ([largest] * full + [rest] * (rest > 0)) * epochs
 
 
-def _slab(
-    network: Network, task: Task, n_trials: int, random: np.random.Generator
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Inputs, targets and weights of `n_trials` fresh trials, in the network's dtype."""
+def _slab(network: Network, task: Task, n_trials: int, random: np.random.Generator) -> Trials:
+    """`n_trials` fresh trials, in the network's dtype."""
     trials = task.trials(n_trials, random, dtype=network.dtype)
     if not isinstance(trials, Trials):
         raise TypeError(f"task.trials() must return Trials, got {type(trials).__name__}")
@@ -204,8 +210,7 @@ def _slab(
         raise ValueError(
             f"task.trials() must return (n_trials, n_inputs, n_outputs) = {wanted}, got {given}"
         )
-    trials = trials.astype(network.dtype)
-    return trials.inputs, trials.targets, trials.step_weights
+    return trials.astype(network.dtype)
 
 
 def _check_finite(
@@ -257,4 +262,4 @@ def _unflatten(theta: NDArray[Any], like: Network) -> Network:
     W_hy = take(like.W_hy.shape)
     b_h = None if like.b_h is None else take(like.b_h.shape)
     b_y = None if like.b_y is None else take(like.b_y.shape)
-    return Network(W_hh, W_xh, W_hy, b_h=b_h, b_y=b_y, cayley=cayley)
+    return Network(W_hh, W_xh, W_hy, b_h, b_y, cayley, like.cell, like.h_0)

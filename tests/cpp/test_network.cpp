@@ -61,8 +61,8 @@ struct Case {
             shape.biases ? b_y.data() : nullptr};
   }
   TrialsView<T> trials() const {
-    return {inputs.data(), targets.data(), weights.data(), shape.n_trials,
-            shape.n_steps, shape.n_inputs, shape.n_outputs};
+    return {shape.n_trials, shape.n_steps, shape.n_inputs, shape.n_outputs,
+            shape.n_hidden, inputs.data(), targets.data(), weights.data()};
   }
 };
 
@@ -105,7 +105,7 @@ void check_rollout(double tolerance) {
     const Values<double> expected = plain_outputs(c);
     Values<T> outputs(expected.size());
     Interrupt interrupt;
-    rollout<T>(c.network(), c.inputs.data(), shape.n_trials, shape.n_steps, outputs.data(), nullptr, 2, interrupt);
+    rollout<T>(c.network(), c.trials(), outputs.data(), nullptr, 2, interrupt);
     double worst = 0;
     for (std::size_t i = 0; i < expected.size(); ++i)
       worst = std::max(worst, std::abs(double(outputs[i]) - expected[i]));
@@ -139,11 +139,10 @@ void check_sweep(double tolerance) {
 
     const std::size_t trials = std::size_t(shape.n_trials), steps = std::size_t(shape.n_steps);
     const auto run = [&](int n_threads) {
-      Values<double> sums(4 * trials + 4 * steps);
+      Values<double> sums(2 * trials + 2 * steps);
       Interrupt interrupt;
       sweep<T>(c.network(), {c.W_hh.data(), identity.data(), upper.data(), n}, ablations, c.trials(),
-               {sums.data(), sums.data() + 2 * trials, sums.data() + 4 * trials, sums.data() + 4 * trials + 2 * steps},
-               n_threads, interrupt);
+               Measure::squared_error, {sums.data(), sums.data() + 2 * trials}, n_threads, interrupt);
       return sums;
     };
     const Values<double> sums = run(1);
@@ -168,7 +167,7 @@ void check_sweep(double tolerance) {
       for (std::size_t i = 0; i < trials; ++i)
         worst = std::max(worst, std::abs(per_trial[i] - sums[a * trials + i]) / (1 + per_trial[i]));
       for (std::size_t t = 0; t < steps; ++t)
-        worst = std::max(worst, std::abs(per_step[t] - sums[4 * trials + a * steps + t]) / (1 + per_step[t]));
+        worst = std::max(worst, std::abs(per_step[t] - sums[2 * trials + a * steps + t]) / (1 + per_step[t]));
     }
     CHECK(worst < tolerance);
   }
@@ -190,7 +189,7 @@ TEST_CASE("gradients agree with central differences, dense and Cayley") {
                                    n_pairs,        shape.biases,   shape.biases};
       std::mt19937_64 random(3);
       Values<double> theta = normal<double>(random, layout.size(), 0.2), gradient(theta.size()), unused(theta.size());
-      Objective<double> objective(layout, shape.n_steps);
+      Objective<double> objective(layout, {}, shape.n_steps);
       objective.loss_gradient(theta.data(), c.trials(), gradient.data());
       double worst = 0;
       for (int i = 0; i < 40; ++i) {

@@ -126,10 +126,10 @@ TEST_CASE("leading_eigenvalue of any 2x2 block") {
   CHECK(value.imag() == doctest::Approx(2));
 }
 
-TEST_CASE("modulus_order: moduli, then real parts, then the order in T; chains of ties") {
+TEST_CASE("block_order: moduli, then real parts, then the order in T; chains of ties") {
   const auto order_of = [](std::vector<double> diagonal) {
     const MatrixXd T = Eigen::Map<Eigen::VectorXd>(diagonal.data(), static_cast<Index>(diagonal.size())).asDiagonal();
-    return modulus_order(T, block_starts(T));
+    return block_order(T, block_starts(T));
   };
   CHECK(order_of({1, 3, 2}) == std::vector<Index>{1, 2, 0});
   CHECK(order_of({-1, 1, -2}) == std::vector<Index>{2, 1, 0});
@@ -245,7 +245,7 @@ TEST_CASE("real_schur: standardised, ordered, with the eigenvalues of W") {
     const RealSchur schur = real_schur(W);
     check_form(W, schur.Q, schur.T);
     CHECK(schur.reordering.refused.empty());
-    CHECK(is_identity(modulus_order(schur.T, block_starts(schur.T))));
+    CHECK(is_identity(block_order(schur.T, block_starts(schur.T))));
     std::vector<double> expanded;
     const std::vector<double> moduli = block_moduli(schur.T);
     const std::vector<Index> starts = block_starts(schur.T);
@@ -280,7 +280,7 @@ TEST_CASE("real_schur of special matrices") {
   for (const MatrixXd& W : matrices) {
     const RealSchur schur = real_schur(W);
     check_form(W, schur.Q, schur.T);
-    CHECK(is_identity(modulus_order(schur.T, block_starts(schur.T))));
+    CHECK(is_identity(block_order(schur.T, block_starts(schur.T))));
   }
   CHECK_THROWS_AS(real_schur(MatrixXd::Zero(2, 3)), std::invalid_argument);
   CHECK_THROWS_AS(real_schur(MatrixXd::Constant(2, 2, std::numeric_limits<double>::infinity())), std::invalid_argument);

@@ -40,7 +40,7 @@ class ProfileLike(Protocol):
 
     @property
     def per_step(self) -> _Float64:
-        """The measure at each step, (ablations, steps)."""
+        """The measure at each step, (ablations, steps); (ablations, 0) for a score."""
 
     @property
     def vacuous(self) -> NDArray[np.bool_]:
@@ -78,7 +78,7 @@ def value_bars(
     several = profile_list(profiles)
     ax = _bars(several, several[0].names, "value", paper, ax)
     accuracy = several[0].measure == "replay_accuracy"
-    ax.set_ylabel("replay accuracy" if accuracy else "FVU", fontsize=NORMAL, color=INK)
+    ax.set_ylabel(_quantity(several[0]), fontsize=NORMAL, color=INK)
     if accuracy:
         ax.set_ylim(0.0, 1.05)
         ax.axhline(0.5, color=PALE, lw=0.8, zorder=0)
@@ -91,7 +91,7 @@ def change_bars(
     paper: Published | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """What each ablation changes: ΔFVU, or the change of replay accuracy.
+    """What each ablation changes: ΔFVU, or the change of replay accuracy or of a score.
 
     Parameters
     ----------
@@ -104,8 +104,9 @@ def change_bars(
     several = profile_list(profiles)
     names = [name for name in several[0].names if name != "full"]
     ax = _bars(several, names, "change", paper, ax)
-    accuracy = several[0].measure == "replay_accuracy"
-    ax.set_ylabel("Δ replay accuracy" if accuracy else "ΔFVU", fontsize=NORMAL, color=INK)
+    quantity = _quantity(several[0])
+    change = f"Δ{quantity}" if quantity == "FVU" else f"Δ {quantity}"
+    ax.set_ylabel(change, fontsize=NORMAL, color=INK)
     return ax
 
 
@@ -135,6 +136,11 @@ def profile_list(profiles: ProfileLike | Sequence[ProfileLike]) -> list[ProfileL
     return several
 
 
+def _quantity(profile: ProfileLike) -> str:
+    names = {"fvu": "FVU", "replay_accuracy": "replay accuracy"}
+    return names.get(profile.measure, profile.measure)
+
+
 def _bars(
     profiles: Sequence[ProfileLike],
     names: Sequence[str],
@@ -159,7 +165,8 @@ def _bars(
                 place + spread, mine, s=15, color=color, edgecolor="white", linewidth=0.6, zorder=4
             )
         else:
-            ax.text(place, 0.0, "vacuous\n", ha="center", va="bottom", fontsize=SMALL, color=OTHER)
+            text = "vacuous\n" if vacuous[place] else "diverged\n"
+            ax.text(place, 0.0, text, ha="center", va="bottom", fontsize=SMALL, color=OTHER)
         if name in marks:
             mean, sem = marks[name]
             ax.errorbar(

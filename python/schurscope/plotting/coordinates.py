@@ -68,16 +68,32 @@ def schur_matrix(schur: OrderedSchur, sectors: Sectors, ax: Axes | None = None) 
     return ax
 
 
+_LARGEST = {
+    "modulus": "ρ",
+    "leaky modulus": "max |1 − a + aλ|",
+    "real part": "max Re λ",
+}
+
+
 def spectrum(schur: OrderedSchur, sectors: Sectors, ax: Axes | None = None) -> Axes:
-    """Eigenvalues in the complex plane, R and C apart, with the cut at ``alpha * rho``."""
+    """Eigenvalues in the complex plane, R and C apart, with the cut at alpha times the largest key.
+
+    The key is the modulus or what else the form is ordered by, see `OrderedSchur.keys`.
+    """
     ax = axes_or_new(ax, (3.8, 3.8))
     values = schur.eigenvalues
     in_R = np.arange(values.size) < sectors.n_R
     rho = schur.rho or 1.0
-    cut = Circle((0, 0), sectors.alpha * rho, fill=False, color=INK, linestyle=(0, (4, 3)), lw=1.0)
-    edge = Circle((0, 0), rho, fill=False, color=PALE, lw=1.0)
-    ax.add_patch(edge)
-    ax.add_patch(cut)
+    largest = float(schur.keys.max()) or 1.0
+    for key, color, line in (
+        (largest, PALE, "-"),
+        (sectors.alpha * largest, INK, (0, (4, 3))),
+    ):
+        if schur.order == "real part":
+            ax.axvline(key, color=color, lw=1.0, linestyle=line)
+        else:  # |1 - a + a lambda| = key
+            centre, radius = (1 - 1 / schur.leak, 0.0), key / schur.leak
+            ax.add_patch(Circle(centre, radius, fill=False, color=color, lw=1.0, linestyle=line))
     for inside, color, text in ((in_R, COLORS["RR"], "R"), (~in_R, COLORS["CC"], "C")):
         ax.scatter(
             values.real[inside],
@@ -94,7 +110,7 @@ def spectrum(schur: OrderedSchur, sectors: Sectors, ax: Axes | None = None) -> A
     ax.set_ylim(-reach, reach)
     ax.set_aspect("equal")
     ax.set_title(
-        f"eigenvalues,  ρ = {schur.rho:.3g},  cut at {sectors.alpha:g} ρ",
+        f"ρ = {schur.rho:.3g},  cut at {sectors.alpha:g} {_LARGEST[schur.order]}",
         fontsize=NORMAL,
         color=INK,
     )

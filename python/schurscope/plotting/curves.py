@@ -98,18 +98,21 @@ def trajectories(
     ax = axes_or_new(ax, (5.0, 2.4))
     if schur is None:
         schur = ordered_schur(network.W_hh.astype(np.float64))
-    inputs = trials.astype(network.dtype).inputs[trial : trial + 1]
+    trials = trials.astype(network.dtype)
+    inputs = trials.inputs[trial : trial + 1]
+    h_0 = None if trials.h_0 is None else trials.h_0[trial : trial + 1]
+    rng = 0 if network.cell.noise else None  # the same noise for every curve
     steps = np.arange(trials.n_steps)
     target = trials.targets[trial, :, channel]
     if trials.weights is not None:
         target = np.where(trials.weights[trial] > 0, target, np.nan)
     ax.plot(steps, target, color=PALE, lw=4.5, label="target", solid_capstyle="round")
-    ax.plot(
-        steps, network.rollout(inputs)[0, :, channel], color=COLORS["full"], lw=1.5, label="full"
-    )
+    outputs = network.rollout(inputs, h_0=h_0, rng=rng)
+    ax.plot(steps, outputs[0, :, channel], color=COLORS["full"], lw=1.5, label="full")
     for name in ablations:
         W_hh = schur.ablated(set(name.split("+")), alpha=alpha).astype(network.dtype)
-        outputs = replace(network, W_hh=W_hh, cayley=None).rollout(inputs)
+        ablated = replace(network, W_hh=W_hh, cayley=None)
+        outputs = ablated.rollout(inputs, h_0=h_0, rng=rng)
         color = COLORS.get(name, OTHER)
         ax.plot(steps, outputs[0, :, channel], color=color, lw=1.5, label=label(name))
     ax.set_xlim(0, trials.n_steps - 1)

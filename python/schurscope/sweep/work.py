@@ -164,7 +164,7 @@ def _run(job: Job, store: Store) -> Entry:
         "moduli": np.abs(schur.eigenvalues),
         "per_trial": np.array([p.per_trial for p in profiles]),
         "per_step": np.array([p.per_step for p in profiles]),
-        **{name: getattr(profiles[0].statistics, name) for name in STATISTICS},
+        **{name: getattr(trials.statistics, name) for name in STATISTICS},
     }
     provenance = {
         "key": job.key,

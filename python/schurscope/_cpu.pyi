@@ -1,0 +1,2 @@
+LEVELS: tuple[str, ...]
+RUNNABLE_LEVELS: tuple[str, ...]

@@ -1,0 +1,194 @@
+"""Networks whose parts stand in the file: PyTorch, Keras, Flax, PsychRNN and plain arrays.
+
+A layout names the recurrent matrix by the end of its entry's name; what precedes it, such as
+``rnn.``, is the prefix of its siblings. Sources: the documentation of torch.nn.RNN and RNNCell,
+keras.layers.SimpleRNN, flax.linen.SimpleCell and flax.nnx.SimpleCell, and PsychRNN 1.0.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from .checkpoint import listed
+from .parts import Parts, components, gates, is_kernel
+
+__all__ = ["LAYOUTS", "Layout", "find_layout", "find_readout", "left_over", "put_layout"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names of the parts, after a common prefix. A bias is the sum of those present."""
+
+    format: str
+    W_hh: str
+    W_xh: str
+    b_h: tuple[str, ...]
+    W_hy: str = ""
+    b_y: str = ""
+    h_0: str = ""
+    needs: str = ""  # an entry that tells it from another layout
+
+
+LAYOUTS = (
+    Layout("torch", "weight_hh_l0", "weight_ih_l0", ("bias_ih_l0", "bias_hh_l0")),
+    # `bias` alone is how Equinox names it.
+    Layout("torch", "weight_hh", "weight_ih", ("bias_ih", "bias_hh", "bias")),
+    Layout("keras", "recurrent_kernel", "kernel", ("bias",)),
+    Layout("flax", "h.kernel", "i.kernel", ("i.bias", "h.bias")),
+    Layout("flax", "dense_h.kernel", "dense_i.kernel", ("dense_i.bias", "dense_h.bias")),
+    Layout("psychrnn", "W_rec", "W_in", ("b_rec",), "W_out", "b_out", "init_state", "init_state"),
+    Layout("arrays", "W_rec", "W_in", ("b_rec",), "W_out", "b_out", "h_0"),
+    Layout("arrays", "W_hh", "W_xh", ("b_h",), "W_hy", "b_y", "h_0"),
+)
+
+_PSYCHRNN_MASKS = re.compile(r"Dale_|(input|rec|output)_connectivity$")
+"""Already applied to the weights that PsychRNN saves."""
+
+_OPTIMIZER = re.compile(r"optimi[sz]er|(^|[./])(exp_avg|momentum_buffer)", re.IGNORECASE)
+
+
+def _ends(name: str, end: str) -> bool:
+    wanted = end.split(".")
+    return components(name)[-len(wanted) :] == wanted
+
+
+def find_layout(parts: Parts, format: str | None) -> tuple[Layout, str] | None:
+    """The layout of the checkpoint and the prefix of its names; None if there is none.
+
+    ValueError if there are several recurrent matrices, layers or directions, or gates.
+    """
+    arrays = parts.checkpoint.arrays
+    named = parts.keys.get("W_hh")
+    candidates = {
+        name: layout
+        for name in ([named] if isinstance(named, str) else arrays)
+        if name in arrays and (layout := _layout_of(parts, name, format)) is not None
+    }
+    for name in candidates:
+        gates(parts, name)
+    if not isinstance(named, str):
+        _refuse_more_than_one_cell(parts, list(candidates))
+    if not candidates:
+        return None
+    ((name, layout),) = candidates.items()
+    # Joined by slashes in HDF5 and by dots elsewhere, with one length.
+    return layout, name[: len(name) - len(layout.W_hh)]
+
+
+def _layout_of(parts: Parts, name: str, format: str | None) -> Layout | None:
+    """The first layout whose recurrent matrix is called so."""
+    for layout in LAYOUTS:
+        if _ends(name, layout.W_hh) and format in (None, layout.format):
+            prefix = name[: len(name) - len(layout.W_hh)]
+            if not layout.needs or parts.has(prefix + layout.needs):
+                return layout
+    return None
+
+
+def _refuse_more_than_one_cell(parts: Parts, names: list[str]) -> None:
+    arrays = parts.checkpoint.arrays
+    extra = [n for n in arrays if re.search(r"(^|[./])weight_hh_l\d+(_reverse)?$", n)]
+    if any(name.endswith("_reverse") for name in extra):
+        parts.fail(
+            f"is bidirectional ({', '.join(extra)}); a Network runs forwards only. Name one "
+            f"direction with keys={{'W_hh': …, 'W_xh': …}} to look at it alone"
+        )
+    if any(not name.endswith("_l0") for name in extra):
+        parts.fail(
+            f"has several recurrent layers ({', '.join(extra)}); a Network has one. Name one with "
+            "keys={'W_hh': …, 'W_xh': …} to look at it alone"
+        )
+    if len(names) > 1:
+        parts.fail(
+            f"has several recurrent matrices: {listed({n: arrays[n] for n in names})}; name one "
+            f"with keys={{'W_hh': {names[0]!r}}}"
+        )
+    flax_gates = [name for name in arrays if re.search(r"(^|[./])h[rznifog]\.kernel$", name)]
+    if flax_gates and not names:
+        parts.fail(
+            f"holds the gates of a GRU or LSTM ({', '.join(flax_gates)}). A Network has one "
+            "recurrent matrix; for cells with gates there is schurscope.ablate_with, which ablates "
+            "a matrix inside your own rollout"
+        )
+
+
+def put_layout(parts: Parts, layout: Layout, prefix: str) -> None:
+    """Fill the parts that the layout names; ValueError if the input matrix is missing."""
+    joint = "/" if "/" in prefix else "."
+
+    def full(name: str) -> str:
+        return prefix + name.replace(".", joint)
+
+    parts.put("W_hh", full(layout.W_hh))
+    parts.put("W_xh", full(layout.W_xh))
+    if "W_xh" not in parts.arrays and "W_xh" not in parts.keys:
+        parts.fail(f"has {full(layout.W_hh)} but no {full(layout.W_xh)}; name it with keys")
+    parts.put("b_h", *(full(name) for name in layout.b_h))
+    if layout.W_hy:
+        parts.put("W_hy", full(layout.W_hy))
+        parts.put("b_y", full(layout.b_y))
+        parts.put("h_0", full(layout.h_0))
+    if layout.format == "psychrnn":
+        parts.stated["form"] = "current"
+        parts.assumed["activation"] = "relu"
+        parts.unstated["leak"] = "alpha = dt / tau"
+        parts.used.update(n for n in parts.checkpoint.arrays if _PSYCHRNN_MASKS.match(n))
+
+
+def find_readout(parts: Parts) -> None:
+    """The only matrix outside the cell is the readout; ValueError if there is none or a choice."""
+    arrays = parts.checkpoint.arrays
+    named = parts.keys.get("W_hy")
+    if "W_hy" in parts.arrays:
+        if isinstance(named, str):
+            _put_sibling_bias(parts, named)
+        return
+    candidates = {
+        name: array
+        for name, array in arrays.items()
+        if array.ndim == 2
+        and name not in parts.used
+        and components(name)[-1] in ("weight", "kernel")
+        and not _OPTIMIZER.search(name)
+    }
+    if len(candidates) != 1:
+        kind = "several matrices that could be its readout" if candidates else "no readout"
+        others = {name: array for name, array in arrays.items() if name not in parts.used}
+        parts.fail(
+            f"has {kind}: {listed(candidates or others)}; name it with keys={{'W_hy': …}}, or give "
+            "an array there (numpy.eye(N_h) if the outputs are the states)"
+        )
+    (name,) = candidates
+    inputs = candidates[name].shape[0 if is_kernel(name) else 1]
+    n_hidden = len(parts.arrays["W_hh"])
+    if inputs != n_hidden:
+        parts.fail(
+            f"has {name} {candidates[name].shape}, which cannot read out {n_hidden} units; name "
+            "the readout with keys={'W_hy': …}"
+        )
+    parts.put("W_hy", name)
+    _put_sibling_bias(parts, name)
+
+
+def _put_sibling_bias(parts: Parts, name: str) -> None:
+    end = components(name)[-1]
+    if end in ("weight", "kernel"):
+        parts.put("b_y", name[: len(name) - len(end)] + "bias")
+
+
+def left_over(parts: Parts) -> tuple[dict[str, str], list[str]]:
+    """Entries that are not in the network → why, and the names of those that should be missed."""
+    ignored = dict(parts.checkpoint.skipped)
+    missed = []
+    for name, array in parts.checkpoint.arrays.items():
+        if name in parts.used:
+            if _PSYCHRNN_MASKS.match(name):
+                ignored[name] = "already applied to the weights"
+        elif _OPTIMIZER.search(name):
+            ignored[name] = "of the optimiser"
+        else:
+            ignored[name] = f"{array.dtype} {array.shape}, not part of the network"
+            if array.ndim and array.dtype.kind == "f":
+                missed.append(name)
+    return ignored, missed

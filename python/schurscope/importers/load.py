@@ -1,0 +1,198 @@
+"""`load_network` and `import_network`."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy.typing as npt
+
+from .._files import MAX_BYTES
+from .._network_file import is_network_file
+from .._validation import choice
+from ..cell import Activation, Form
+from ..network import Network
+from .assemble import FORMATS, assemble, collect
+from .parts import Parts
+from .readers import from_object, read_checkpoint
+
+__all__ = ["FORMATS", "ImportedNetwork", "import_network", "load_network"]
+
+
+@dataclass(frozen=True)
+class ImportedNetwork:
+    """A network and the record of its import; ``print`` shows it.
+
+    Attributes
+    ----------
+    network : Network
+    format : str
+        One of `FORMATS`.
+    mapped : dict
+        Part of the network → the entries that it was made of; ᵀ marks a transposed one.
+    ignored : dict
+        Entries that are not in the network → why.
+    notes : tuple of str
+        What was assumed or converted.
+    """
+
+    network: Network
+    format: str
+    mapped: dict[str, str]
+    ignored: dict[str, str]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = [f"{self.network!r} from {self.format}", f"  {self.network.cell}"]
+        lines += [f"  {part} = {source}" for part, source in self.mapped.items()]
+        lines += [f"  ignored: {name} ({why})" for name, why in self.ignored.items()]
+        return "\n".join(lines + [f"  note: {note}" for note in self.notes])
+
+
+def load_network(
+    source: str | os.PathLike[str] | Mapping[Any, Any] | object,
+    *,
+    format: str | None = None,
+    keys: Mapping[str, Any] | None = None,
+    activation: Activation | None = None,
+    form: Form | None = None,
+    leak: float | None = None,
+    output: Activation | None = None,
+    noise: float | None = None,
+    residual: bool | None = None,
+    dtype: npt.DTypeLike | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> Network:
+    """The network in a file, a folder, a module or a dictionary of arrays, from any framework.
+
+    Files are told by their content: PyTorch (.pt, .pth), safetensors, .npz, Keras (.keras, .h5,
+    .weights.h5), MATLAB (.mat, 7.3 too), JSON, neuralrnn's folders, and `Network.save`'s own. A
+    source may also be a ``torch.nn.Module``, a ``flax.nnx.Module``, or nested dictionaries of
+    arrays of any framework, such as a state dict or Flax's params. Nothing is ever unpickled.
+
+    Two biases of the hidden units are summed, Keras's and Flax's kernels are transposed, prefixes
+    such as ``rnn.`` are found, and the only other matrix is taken as the readout. `import_network`
+    tells in detail what was done.
+
+    Parameters
+    ----------
+    source : path, module or dict
+    format : str, optional
+        Insist on one of `FORMATS`; None finds it.
+    keys : dict, optional
+        Names entries that are not found, or are ambiguous: part (``"W_hh"``, ``"W_xh"``,
+        ``"W_hy"``, ``"b_h"``, ``"b_y"``, ``"h_0"``) → an entry, several entries whose sum it is, an
+        array, or None for a bias that is to be left out. Entries called ``kernel`` are transposed.
+    activation, form, leak, output, noise : optional
+        Of the `Cell`, where the source does not say. Most files do not say tanh or relu; where
+        neither they nor you do, the format's default is taken and noted.
+    residual : bool, optional
+        A Flax cell's ``residual=True``, which adds I to W_hh.
+    dtype : float32 or float64, optional
+        Of the network; None keeps that of the arrays.
+    max_bytes : int
+        The most that a smaller file may unpack to.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        It is damaged or of no known format; parts are missing or ambiguous (the message lists the
+        candidates); the cell has gates, layers or directions that a `Network` has not; an option
+        contradicts what the source says; weights that are not finite.
+    TypeError
+        A source or an option of the wrong kind.
+    ImportError
+        The package that reads this format is not installed; the message says what to install.
+
+    Warns
+    -----
+    UserWarning
+        float16 or bfloat16 became float32, or parameters were left out.
+
+    Examples
+    --------
+    ::
+
+        network = ss.load_network("model.pt", activation="relu")
+        network = ss.load_network("model.pt", keys={"W_hh": "cell.U", "W_hy": "decoder.weight"})
+    """
+    cell = {"activation": activation, "form": form, "leak": leak, "output": output, "noise": noise}
+    imported, concerns = _import(source, format, keys, cell, residual, dtype, max_bytes)
+    for concern in concerns:
+        warnings.warn(concern, stacklevel=2)
+    return imported.network
+
+
+def import_network(
+    source: str | os.PathLike[str] | Mapping[Any, Any] | object,
+    *,
+    format: str | None = None,
+    keys: Mapping[str, Any] | None = None,
+    activation: Activation | None = None,
+    form: Form | None = None,
+    leak: float | None = None,
+    output: Activation | None = None,
+    noise: float | None = None,
+    residual: bool | None = None,
+    dtype: npt.DTypeLike | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> ImportedNetwork:
+    """`load_network`, with the record of what was mapped, ignored, assumed and converted.
+
+    Takes and raises what `load_network` does. What that warns of stands in the notes.
+    """
+    cell = {"activation": activation, "form": form, "leak": leak, "output": output, "noise": noise}
+    return _import(source, format, keys, cell, residual, dtype, max_bytes)[0]
+
+
+def _import(
+    source: object,
+    format: str | None,
+    keys: Mapping[str, Any] | None,
+    cell: dict[str, Any],
+    residual: bool | None,
+    dtype: npt.DTypeLike | None,
+    max_bytes: int,
+) -> tuple[ImportedNetwork, list[str]]:
+    """The imported network, and those of its notes that are worth a warning."""
+    if format is not None:
+        choice(format, "format", FORMATS)
+    options = {name: value for name, value in cell.items() if value is not None}
+    if residual is not None:
+        options["residual"] = residual
+    if isinstance(source, (str, os.PathLike)):
+        if format in (None, "schurscope") and is_network_file(source, max_bytes):
+            return _own(source, {**options, **(keys or {})}, dtype, max_bytes), []
+        checkpoint = read_checkpoint(source, max_bytes)
+    else:
+        checkpoint = from_object(source)
+    parts = Parts(checkpoint, dict(keys or {}))
+    found = collect(parts, format)
+    network, ignored, notes, concerns = assemble(parts, found, options, dtype)
+    imported = ImportedNetwork(network, found, parts.mapped, ignored, (*notes, *concerns))
+    return imported, concerns
+
+
+def _own(
+    path: str | os.PathLike[str],
+    options: dict[str, Any],
+    dtype: npt.DTypeLike | None,
+    max_bytes: int,
+) -> ImportedNetwork:
+    if options:
+        raise ValueError(
+            f"{path} is a file of Network.save, which says everything; got {', '.join(options)}"
+        )
+    network = Network.load(path, max_bytes=max_bytes)
+    network = network if dtype is None else network.astype(dtype)
+    parts = [item.name for item in fields(Network) if getattr(network, item.name) is not None]
+    return ImportedNetwork(network, "schurscope", {part: part for part in parts}, {}, ())

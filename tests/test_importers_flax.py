@@ -1,0 +1,165 @@
+"""Importing Flax's networks, linen and nnx: the modules' own steps are the oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import reference
+import schurscope as ss
+from frameworks import framework
+from schurscope.importers import import_network
+
+jax = framework("jax")
+linen = framework("flax.linen")
+nnx = framework("flax.nnx")
+jnp = jax.numpy
+
+TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
+ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "softplus": jax.nn.softplus}
+ACTIVATIONS["sigmoid"] = jax.nn.sigmoid
+NOISE = jax.nn.initializers.normal(0.3)
+
+
+@pytest.fixture(autouse=True)
+def double_precision():
+    """Lets JAX compute in float64 where it is asked to."""
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", before)
+
+
+class LinenModel(linen.Module):
+    """A SimpleCell of 8 units, unrolled, and a Dense readout."""
+
+    activation: str = "tanh"
+    residual: bool = False
+    dtype: str = "float32"
+
+    @linen.compact
+    def __call__(self, x):
+        cell = linen.SimpleCell(
+            8,
+            ACTIVATIONS[self.activation],
+            recurrent_kernel_init=jax.nn.initializers.normal(0.2),
+            bias_init=NOISE,
+            dtype=self.dtype,
+            param_dtype=self.dtype,
+            residual=self.residual,
+        )
+        h = linen.RNN(cell)(x)
+        return linen.Dense(2, dtype=self.dtype, param_dtype=self.dtype, bias_init=NOISE)(h)
+
+
+class NnxModel(nnx.Module):
+    """The same."""
+
+    def __init__(self, activation="tanh", residual=False, dtype="float32"):
+        options = {"dtype": dtype, "param_dtype": dtype, "bias_init": NOISE, "rngs": nnx.Rngs(3)}
+        cell = nnx.SimpleCell(
+            3,
+            8,
+            residual=residual,
+            activation_fn=ACTIVATIONS[activation],
+            recurrent_kernel_init=jax.nn.initializers.normal(0.2),
+            **options,
+        )
+        self.rnn, self.readout = nnx.RNN(cell), nnx.Linear(8, 2, **options)
+
+    def __call__(self, x):
+        return self.readout(self.rnn(x))
+
+
+def inputs(dtype="float32"):
+    return np.random.default_rng(2).standard_normal((5, 12, 3)).astype(dtype)
+
+
+def assert_computes(network, wanted, residual=False):
+    wanted, dtype = np.asarray(wanted), network.dtype.name
+    assert wanted.dtype == network.dtype
+    # h may double with each residual step, and its rounding error with it.
+    tolerance = TOLERANCE[dtype] * (max(1, np.abs(wanted).max()) if residual else 1)
+    x = inputs(dtype)
+    np.testing.assert_allclose(network.rollout(x), wanted, rtol=0, atol=tolerance)
+    plain = reference.cell_rollout(network, x)[0]
+    np.testing.assert_allclose(plain, wanted, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(
+    ("activation", "residual"), [*((name, False) for name in ACTIVATIONS), ("tanh", True)]
+)
+def test_linen_params(activation, residual, dtype):
+    model, x = LinenModel(activation, residual, dtype), inputs(dtype)
+    variables = model.init(jax.random.key(1), x)
+    network = ss.load_network(variables, activation=activation, residual=residual)
+    assert_computes(network, model.apply(variables, x), residual)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(
+    ("activation", "residual"), [*((name, False) for name in ACTIVATIONS), ("tanh", True)]
+)
+def test_nnx_modules_say_all(activation, residual, dtype):
+    model = NnxModel(activation, residual, dtype)
+    network = ss.load_network(model)
+    assert network.cell.activation == activation
+    assert_computes(network, model(inputs(dtype)), residual)
+
+
+def test_nnx_states_and_pure_dictionaries():
+    model = NnxModel()
+    state = nnx.state(model, nnx.Param)
+    for source in (state, nnx.to_pure_dict(state)):
+        found = import_network(source, residual=False)
+        assert found.format == "flax"
+        assert found.mapped["W_hh"] == "rnn.cell.dense_h.kernelᵀ"
+        assert found.mapped["b_h"] == "rnn.cell.dense_i.bias"
+        assert_computes(found.network, model(inputs()))
+
+
+def test_the_record_of_linen_params():
+    variables = LinenModel().init(jax.random.key(1), inputs())
+    found = import_network(variables)
+    assert found.mapped == {
+        "W_hh": "params.SimpleCell_0.h.kernelᵀ",
+        "W_xh": "params.SimpleCell_0.i.kernelᵀ",
+        "b_h": "params.SimpleCell_0.i.bias",
+        "W_hy": "params.Dense_0.kernelᵀ",
+        "b_y": "params.Dense_0.bias",
+    }
+    assert found.notes[0].startswith("assumed residual=False")
+    residual = import_network(variables, residual=True)
+    assert residual.mapped["W_hh"].endswith("h.kernelᵀ + I")
+
+
+def test_a_contradiction_is_told():
+    with pytest.raises(ValueError, match="has residual=True, got residual=False"):
+        ss.load_network(NnxModel(residual=True), residual=False)
+    with pytest.raises(ValueError, match="residual is an option of Flax's cells, got it for"):
+        ss.load_network({"W_hh": np.eye(2), "W_xh": np.eye(2), "W_hy": np.eye(2)}, residual=True)
+
+
+def test_bfloat16_parameters_are_widened_with_a_notice():
+    variables = LinenModel().init(jax.random.key(1), inputs())
+    half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), variables)
+    with pytest.warns(UserWarning, match=r"widened to float32.*h\.kernel \(bfloat16\)"):
+        network = ss.load_network(half)
+    kernel = half["params"]["SimpleCell_0"]["h"]["kernel"]
+    assert np.array_equal(network.W_hh, np.asarray(kernel, np.float32).T)
+
+
+@pytest.mark.parametrize("cell", ["GRUCell", "LSTMCell", "OptimizedLSTMCell", "MGUCell"])
+def test_gates_of_linen_are_refused(cell):
+    model = linen.RNN(getattr(linen, cell)(8))
+    variables = model.init(jax.random.key(1), inputs())
+    with pytest.raises(ValueError, match=r"holds the gates of .*schurscope\.ablate_with"):
+        ss.load_network(variables)
+
+
+@pytest.mark.parametrize("cell", ["GRUCell", "OptimizedLSTMCell"])
+def test_gates_of_nnx_are_refused(cell):
+    model = nnx.RNN(getattr(nnx, cell)(3, 8, rngs=nnx.Rngs(0)))
+    with pytest.raises(ValueError, match=r"holds the gates of a (GRU|LSTM): .*dense_h\.kernel"):
+        ss.load_network(model)
