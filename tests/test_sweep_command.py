@@ -53,6 +53,12 @@ def store(config, tmp_path_factory):
     assert "6 of 6 jobs are in" in first.output
     status = call("status", config, "--store", root).output
     assert status == "6 of 12 jobs done, 0 running, 0 failed, 6 missing\n"
+    other = Runner(root)
+    left = [job.key for job in plan(Sweep.load(config)) if not Store(root).has(job.key)]
+    assert other.claim(left[0])
+    status = call("status", config, "--store", root).output
+    assert "6 of 12 jobs done, 1 running, 0 failed, 5 missing\nabout " in status
+    other.close()
     assert call("run", config, "--store", root, "--workers", 1, "--shard", "1/2").exit_code == 0
     return root
 

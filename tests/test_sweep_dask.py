@@ -15,7 +15,7 @@ from schurscope.sweep import Store, collect, dask_executor, run
 from small_sweeps import SLOW, SMALL, assert_complete, done, run_here, wait_until
 
 # Dask's own loose ends are not the package's.
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 
 def rows_of(sweep, root):

@@ -13,6 +13,8 @@ import pytest
 from schurscope.sweep import DaskExecutor, Store, collect, run
 from small_sweeps import CONFIG, MAIN, SLOW, assert_complete, done, run_here, wait_until
 
+pytestmark = pytest.mark.slow
+
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch")
 SCRIPT = Path(__file__).with_name("slurm_node.sh")
 

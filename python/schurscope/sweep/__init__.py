@@ -32,6 +32,11 @@ On the command line::
     schurscope sweep collect widths.toml --store results --out table.parquet
     schurscope sweep plot widths.toml --store results --out figures
 
+on a Dask cluster that is there, whose workers see the same folder, or on Dask on this machine::
+
+    schurscope sweep run widths.toml --store /shared/results --dask tcp://scheduler:8786
+    schurscope sweep run widths.toml --store results --dask local
+
 and in Python::
 
     import schurscope as ss
