@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import schurscope as ss
-from schurscope import SweepTask, ablate, init_network, train
+from schurscope import Cell, SweepTask, ablate, init_network, train
 from schurscope.profile import AblationProfile
 from schurscope.sweep import Store, collect, load_result, plan, run, save_table
 from schurscope.tasks import FlipFlop, SineGeneration
@@ -77,6 +77,26 @@ def test_rows_are_what_training_and_ablating_by_hand_give(finished):
             assert set(part["gap"]) == {profile.sectors.gap}
             assert set(part["baseline"]) == {profile.value[0]}
             assert set(part["loss"]) == {trained.loss[-1]}
+
+
+def test_networks_have_the_cell_that_is_asked_for(tmp_path):
+    cell = Cell("softplus", "current", leak=0.5, noise=0.1)
+    sweep = replace(SMALL, tasks=SMALL.tasks[:1], widths=[8], seeds=1, cell=cell)
+    run_here(sweep, tmp_path)
+    job = plan(sweep)[0]
+    result = load_result(Store(tmp_path), job.key)
+    assert result.network.cell == cell
+    trials = job.setting.evaluation.trials(32, job.streams()["evaluation"], np.float32)
+    for profile in result.profiles:
+        fresh = ablate(
+            result.network,
+            trials,
+            alpha=profile.alpha,
+            ablations=SMALL.ablations,
+            rng=job.streams()["noise"],
+        )
+        np.testing.assert_array_equal(profile.per_trial, fresh.per_trial)
+        assert profile.settings == fresh.settings
 
 
 def test_the_gate_marks_networks_and_drops_none(finished):
@@ -145,7 +165,10 @@ def test_tables_come_back_from_files(finished, tmp_path, suffix):
     rows = finished[1]
     path = tmp_path / f"rows.{suffix}"
     save_table(rows, path)
-    read = pd.read_parquet(path) if suffix == "parquet" else pd.read_csv(path)
+    if suffix == "parquet":
+        read = pd.read_parquet(path)
+    else:
+        read = pd.read_csv(path, float_precision="round_trip")
     assert list(read.columns) == list(rows.columns)
     for name in rows.columns:
         np.testing.assert_array_equal(read[name].to_numpy(), rows[name].to_numpy())

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from schurscope import Sweep, SweepTask
+from schurscope import Cell, Sweep, SweepTask
 from schurscope.sweep import SweepError, plan, shard
 from schurscope.tasks import Copy, FlipFlop, SineGeneration
 from small_sweeps import CONFIG, SLOW, SMALL, TRAINING
@@ -24,6 +24,7 @@ def test_a_file_says_what_the_dataclass_says(tmp_path):
         widths = [32]
         seeds = [3, 5]
         training.epochs = 2
+        cell = { activation = "relu", leak = 0.5 }
         [[tasks]]
         task = "copy"
         label = "long"
@@ -49,6 +50,7 @@ def test_a_file_says_what_the_dataclass_says(tmp_path):
         widths=[32],
         seeds=[3, 5],
         training={"epochs": 2},
+        cell=Cell("relu", leak=0.5),
     )
 
 
@@ -68,6 +70,9 @@ def test_a_file_says_what_the_dataclass_says(tmp_path):
         ("widths = [7]\nconstructions = ['normal']\n" + TASK, 1, "widths must be even.*got 7"),
         ("widths = [8]\n[training]\nepochs = 0\n" + TASK, 3, "epochs must be at least 1"),
         ("widths = [8]\n[training]\nepoch = 9\n" + TASK, 3, "did you mean 'epochs'"),
+        ("widths = [8]\n[cell]\nlaek = 0.5\n" + TASK, 3, "did you mean 'leak'"),
+        ("widths = [8]\n[cell]\nleak = 2.0\n" + TASK, 3, r"leak must lie in \(0, 1\], got 2"),
+        ("cell = 3\nwidths = [8]\n" + TASK, 1, "cell must be a table"),
         ("widths = [8]\n[[tasks]]\ntask = 'flipflop'\n", 3, "did you mean 'flip-flop'"),
         ("widths = [8]\n[[tasks]]\nn_steps = 3\n", 2, "a task needs its name"),
         ("widths = [8]\n" + TASK + "n_stps = 3\n", 4, "did you mean 'n_steps'"),
@@ -102,7 +107,9 @@ def test_what_a_file_lacks_is_named(tmp_path):
         Sweep.load(path)
 
 
-def test_a_task_of_ones_own_is_refused():
+def test_tasks_and_cells_of_another_kind_are_refused():
+    with pytest.raises(SweepError, match=r"cell must be a schurscope\.Cell, got str"):
+        Sweep(tasks=[FlipFlop()], widths=[8], cell="relu")
     with pytest.raises(SweepError, match="task must be one of the tasks ContextIntegration, Copy"):
         Sweep(tasks=[object()], widths=[8])
 
@@ -137,6 +144,7 @@ def test_a_key_changes_with_all_that_decides_numbers_and_with_nothing_else():
         replace(base, evaluation_trials=33),
         replace(base, dtype="float64"),
         replace(base, entropy=1),
+        replace(base, cell=Cell(noise=0.1)),
     ]
     keys = {plan(other)[0].key for other in others}
     assert len(keys) == len(others)
@@ -163,7 +171,7 @@ def test_networks_that_differ_in_training_or_cut_start_alike_and_see_the_same_tr
 
 def test_streams_are_separate():
     draws = [stream.random() for job in plan(SMALL) for stream in job.streams().values()]
-    assert len(set(draws)) == 3 * 32
+    assert len(set(draws)) == 4 * 32
 
 
 def test_shards_part_a_plan():

@@ -13,6 +13,10 @@ A sweep is a dataclass and a TOML file of the same keys::
     [training]                      # options of schurscope.train
     epochs = 30
 
+    [cell]                          # h = tanh(…) if not given
+    activation = "relu"
+    leak = 0.2
+
     [[tasks]]
     task = "flip-flop"
 

@@ -20,6 +20,7 @@ from .._validation import (
     suggest,
 )
 from ..ablation import MEASURES, SUBSETS, Measure
+from ..cell import Cell
 from ..network import RECURRENT
 from ..tasks import TASKS, Task, task_named
 from .checks import TRAINING_DEFAULTS, SweepError, at, distinct, listed, training_options
@@ -132,6 +133,8 @@ class Sweep:
         Of the networks and their arithmetic.
     entropy : int
         Root of all random numbers.
+    cell : Cell
+        Of all networks; h = tanh(…) if not given.
 
     Raises
     ------
@@ -149,6 +152,7 @@ class Sweep:
     evaluation_trials: int = 2048
     dtype: str = "float32"
     entropy: int = 0
+    cell: Cell = field(default_factory=Cell)
 
     def __post_init__(self) -> None:
         tasks = listed(self.tasks, "tasks", lambda task, _: _sweep_task(task))
@@ -187,6 +191,10 @@ class Sweep:
             checked["dtype"] = float_dtype(self.dtype).name
         with at("entropy"):
             nonnegative_int(self.entropy, "entropy")
+        if not isinstance(self.cell, Cell):
+            raise SweepError(
+                ("cell",), f"cell must be a schurscope.Cell, got {type(self.cell).__name__}"
+            )
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
@@ -225,6 +233,9 @@ class Sweep:
         for place, entry in enumerate(entries):
             with at("tasks", place):
                 options["tasks"].append(_task_from_table(entry))
+        if "cell" in options:
+            with at("cell"):
+                options["cell"] = _cell_from_table(options["cell"])
         return cls(**options)
 
     def training_of(self, task: SweepTask) -> dict[str, Any]:
@@ -234,6 +245,17 @@ class Sweep:
 
 def _sweep_task(task: object) -> SweepTask:
     return task if isinstance(task, SweepTask) else SweepTask(task)  # type: ignore[arg-type]
+
+
+def _cell_from_table(table: object) -> Cell:
+    if not isinstance(table, Mapping):
+        raise TypeError(f"cell must be a table, got {shown(table)}")
+    _check_keys(table, Cell, "a cell")
+    cell = Cell()
+    for name, value in table.items():
+        with at(name):
+            cell = replace(cell, **{name: value})
+    return cell
 
 
 def _task_from_table(table: object) -> SweepTask:

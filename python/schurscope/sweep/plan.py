@@ -15,6 +15,7 @@ from .. import _core
 from .._validation import nonnegative_int, positive_int
 from .._version import __version__
 from ..ablation import Measure
+from ..cell import Cell
 from ..schur import TIE_RULE
 from ..tasks import Task
 from .config import Sweep, SweepTask
@@ -22,7 +23,7 @@ from .config import Sweep, SweepTask
 __all__ = ["FORMAT", "Job", "Setting", "plan", "shard"]
 
 FORMAT = "schurscope-sweep-1"
-STREAMS = ("init", "training", "evaluation")
+STREAMS = ("init", "training", "evaluation", "noise")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Setting:
     evaluation_trials: int
     dtype: str
     entropy: int
+    cell: Cell
     level: str
 
     @classmethod
@@ -60,6 +62,7 @@ class Setting:
             evaluation_trials=sweep.evaluation_trials,
             dtype=sweep.dtype,
             entropy=sweep.entropy,
+            cell=sweep.cell,
             level=level,
         )
 
@@ -67,9 +70,9 @@ class Setting:
         """All that decides numbers, as plain values: the label does not."""
         plain = {name: value for name, value in vars(self).items() if name in _DECISIVE}
         plain |= {"alphas": list(self.alphas), "ablations": list(self.ablations)}
-        tasks = {"task": repr(self.task), "evaluation": repr(self.evaluation)}
+        names = {name: repr(getattr(self, name)) for name in ("task", "evaluation", "cell")}
         versions = {"format": FORMAT, "version": __version__, "tie_rule": TIE_RULE}
-        return {**plain, **tasks, **versions}
+        return {**plain, **names, **versions}
 
     @cached_property
     def digest(self) -> str:
@@ -119,14 +122,15 @@ class Job:
 
         It depends on the task and its parameters, the width, the construction and the seed alone.
         So a sweep can grow without changing any other job's numbers, and networks that differ only
-        in how they are trained, cut or stored start from the same matrix and see the same trials.
+        in their cell, or in how they are trained and cut, start from the same matrix and see the
+        same trials.
         """
         sample = [repr(self.setting.task), self.n_hidden, self.recurrent, self.seed]
         digest = _digest(sample)
         return tuple(int(digest[start : start + 8], 16) for start in range(0, 32, 8))
 
     def streams(self) -> dict[str, np.random.Generator]:
-        """Separate generators for initialisation, training and evaluation."""
+        """Separate generators for initialisation, training, evaluation and its noise."""
         mine = np.random.SeedSequence(self.setting.entropy, spawn_key=self.spawn_key)
         children = mine.spawn(len(STREAMS))
         return {

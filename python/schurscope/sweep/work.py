@@ -135,7 +135,12 @@ def _run(job: Job, store: Store) -> Entry:
     setting, streams = job.setting, job.streams()
     started = time.perf_counter()
     network = init_network(
-        setting.task, job.n_hidden, job.recurrent, streams["init"], dtype=setting.dtype
+        setting.task,
+        job.n_hidden,
+        job.recurrent,
+        streams["init"],
+        dtype=setting.dtype,
+        cell=setting.cell,
     )
     result = train(network, setting.task, **setting.training, rng=streams["training"])
     trained = time.perf_counter()
@@ -153,6 +158,8 @@ def _run(job: Job, store: Store) -> Entry:
             measure=setting.measure,
             n_threads=1,
             schur=schur,
+            # The same noise at every cut.
+            rng=job.streams()["noise"] if setting.cell.noise else None,
         )
         for alpha in setting.alphas
     ]
