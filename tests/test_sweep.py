@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import time
 from dataclasses import replace
@@ -160,21 +161,22 @@ def test_the_dataset_has_the_numbers_of_the_rows(finished):
         assert dataset["baseline"].sel(place).item() == row.baseline
 
 
-@pytest.mark.parametrize("suffix", ["parquet", "csv"])
-def test_tables_come_back_from_files(finished, tmp_path, suffix):
+def test_tables_come_back_from_files(finished, tmp_path):
     rows = finished[1]
-    path = tmp_path / f"rows.{suffix}"
-    save_table(rows, path)
-    if suffix == "parquet":
-        read = pd.read_parquet(path)
-    else:
-        read = pd.read_csv(path, float_precision="round_trip")
-    assert list(read.columns) == list(rows.columns)
-    for name in rows.columns:
+    save_table(rows, tmp_path / "rows.parquet")
+    read = pd.read_parquet(tmp_path / "rows.parquet")
+    assert list(read.columns) == COLUMNS
+    for name in COLUMNS:
         np.testing.assert_array_equal(read[name].to_numpy(), rows[name].to_numpy())
+    save_table(rows, tmp_path / "rows.csv")
+    with open(tmp_path / "rows.csv", newline="", encoding="utf-8") as stream:
+        written = list(csv.DictReader(stream))
+    for name in COLUMNS:
+        texts = ["" if value != value else str(value) for value in rows[name].tolist()]
+        assert [line[name] for line in written] == texts
     with pytest.raises(ValueError, match=r"must end in \.parquet or \.csv"):
         save_table(rows, tmp_path / "rows.xls")
-    assert os.listdir(tmp_path) == [path.name]
+    assert sorted(os.listdir(tmp_path)) == ["rows.csv", "rows.parquet"]
 
 
 def test_a_store_without_results_gives_empty_tables(tmp_path):
