@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
+import re
+import textwrap
 from dataclasses import replace
 
 import pytest
 
+import schurscope.sweep
 from schurscope import Cell, Sweep, SweepTask
 from schurscope.sweep import SweepError, plan, shard
 from schurscope.tasks import Copy, FlipFlop, SineGeneration
@@ -52,6 +56,17 @@ def test_a_file_says_what_the_dataclass_says(tmp_path):
         training={"epochs": 2},
         cell=Cell("relu", leak=0.5),
     )
+
+
+def test_the_example_of_the_documentation_is_a_sweep(tmp_path):
+    text = inspect.getdoc(schurscope.sweep)
+    example = re.search(r"    # widths\.toml\n(.*?)\nOn the command line", text, re.DOTALL)[1]
+    path = tmp_path / "widths.toml"
+    path.write_text(textwrap.dedent(example), encoding="utf-8")
+    sweep = Sweep.load(path)
+    assert len(plan(sweep)) == 2 * 2 * 3 * 20
+    assert sweep.tasks[1].evaluation == Copy(horizon=128)
+    assert sweep.cell == Cell("relu", leak=0.2)
 
 
 @pytest.mark.parametrize(
