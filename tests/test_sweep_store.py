@@ -7,15 +7,16 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
 
 import schurscope as ss
-from schurscope.sweep import Store, StoreError, collect, plan
+from schurscope.sweep import Store, StoreError, collect, plan, run
 from schurscope.sweep.claims import Runner, live_claims
 from schurscope.sweep.index import Log
-from small_sweeps import SMALL, assert_complete, run_here, times_indexed
+from small_sweeps import SMALL, assert_complete, records, run_here, times_indexed
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +145,27 @@ def test_a_runner_leaves_jobs_that_another_has(finished, tmp_path):
     assert states == {"done": 27, "failed": 0, "running": 5, "missing": 0}
     other.close()
     assert run_here(SMALL, store.root).ran == 5
+    assert_complete(SMALL, store.root, finished[1])
+
+
+def test_a_runner_takes_over_from_one_that_dies_meanwhile(finished, tmp_path):
+    store = Store.create(tmp_path / "store", ss._core.LEVEL)
+    other = Runner(store.root)
+    keys = [job.key for job in plan(SMALL)]
+    assert all(other.claim(key) for key in keys[:5])
+    looks = []
+
+    def capacity():
+        looks.append(len(records(store.root)))
+        if looks[-1] > 10:
+            os.utime(store.root / "runners" / other.id, (0, 0))  # no heartbeat for long
+        return 1
+
+    with ThreadPoolExecutor(1) as executor:
+        outcome = run(SMALL, store.root, executor=executor, capacity=capacity)
+    assert looks[0] == 0
+    assert (outcome.ran, outcome.elsewhere) == (32, 0)
+    other.close()
     assert_complete(SMALL, store.root, finished[1])
 
 

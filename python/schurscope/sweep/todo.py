@@ -45,7 +45,7 @@ class Outcome:
     failed : int
         Those that cannot be done.
     elsewhere : int
-        Those that another runner had claimed.
+        Those that another runner, still at work, has claimed.
     seconds : float
         That the run took.
     compute : float
@@ -77,7 +77,8 @@ class Todo:
         self._waiting: deque[Job] = deque()
         self._alone: deque[Job] = deque()  # claimed; their batch lost its worker
         self._cost_left = 0.0
-        self._done = self._ran = self._failed = self._elsewhere = 0
+        self._elsewhere: list[Job] = []  # claimed by others
+        self._done = self._ran = self._failed = 0
         self._compute = 0.0
         self._recent_seconds, self._recent_cost = 0.0, 0.0
 
@@ -107,6 +108,8 @@ class Todo:
         """Claimed jobs for one call, about a second of work; empty when nothing is left."""
         if self._alone:
             return [self._alone.popleft()]
+        if not self._waiting:
+            self._take_back()
         # Towards the end the batches shrink, so that all workers end together.
         most = min(BATCH_MOST, 1 + len(self._waiting) // (4 * slots))
         batch: list[Job] = []
@@ -114,15 +117,14 @@ class Todo:
         while self._waiting and len(batch) < most and seconds < BATCH_SECONDS:
             job = self._waiting.popleft()
             if not self.runner.claim(job.key):
-                self._elsewhere += 1
+                self._elsewhere.append(job)
             elif self._is_settled(job):
                 self.runner.release(job.key)
+                self._cost_left -= job.cost
             else:
                 batch.append(job)
                 # Before the first result nothing is known about speed: one job.
                 seconds += job.cost * self._rate() if self._recent_cost else math.inf
-                continue
-            self._cost_left -= job.cost
         return batch
 
     def finish(self, batch: Sequence[Job], entries: Sequence[Entry | None]) -> None:
@@ -179,7 +181,7 @@ class Todo:
             done=self._done,
             ran=self._ran,
             failed=self._failed,
-            elsewhere=self._elsewhere,
+            elsewhere=len(self._elsewhere),
             seconds=seconds,
             compute=self._compute,
         )
@@ -187,6 +189,12 @@ class Todo:
     def close(self) -> None:
         """Index what was found done by workers of runners that did not live to do so."""
         self._mend(self._found)
+
+    def _take_back(self) -> None:
+        """Queue the jobs of others that they have given up, done or not, or died over."""
+        theirs = self.store.running() if self._elsewhere else set()
+        self._waiting.extend(job for job in self._elsewhere if job.key not in theirs)
+        self._elsewhere = [job for job in self._elsewhere if job.key in theirs]
 
     def _is_settled(self, job: Job) -> bool:
         """Whether another runner did a job, or failed at it, before this one claimed it."""
