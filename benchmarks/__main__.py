@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .timing import Comparison
 
 ONE_THREAD = ("rollout", "training", "tanh", "schur")
-ALL = (*ONE_THREAD, "threads", "memory", "import", "reproduce")
+ALL = (*ONE_THREAD, "threads", "memory", "import", "reproduce", "networks")
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     environment.restart_if_needed()
 
     begin = time.perf_counter()
-    from . import importing, memory, threads, whole
+    from . import importing, memory, networks, threads, whole
     from .timing import SUMMARY_HEADER, aligned, markdown
 
     about = aligned(environment.description())
@@ -55,6 +55,8 @@ def main() -> None:
         remarks += importing.lines(options.quick)
     if "reproduce" in names:
         remarks += whole.lines(options.quick)
+    if "networks" in names:
+        remarks += networks.lines(options.quick)
 
     print(f"\n{about}\n")
     if rows:

@@ -23,6 +23,7 @@ from .measures import fvu, replay_accuracy
 from .network import Cayley, Network, init_network
 from .profile import AblationProfile, AblationRow, Intervals
 from .schur import OrderedSchur, Sectors, ordered_schur
+from .sweep import Sweep, SweepTask
 from .tasks import Task, task_named
 from .ties import TieSpread, tie_spread
 from .training import TrainingResult, train
@@ -39,6 +40,8 @@ __all__ = [
     "Network",
     "OrderedSchur",
     "Sectors",
+    "Sweep",
+    "SweepTask",
     "Task",
     "TieSpread",
     "TrainingResult",

@@ -1,4 +1,4 @@
-"""The command line: ``schurscope reproduce | train | ablate | info``."""
+"""The command line: ``schurscope reproduce | train | ablate | sweep | info``."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ try:
         task_parameters,
         with_parameters,
     )
+    from .sweep.command import sweep_command
 except ImportError as error:
     raise SystemExit(
         f'the schurscope command needs {error.name}: pip install "schurscope[app]"'
@@ -293,3 +294,6 @@ def info(network: Path | None, **options: Any) -> None:
     ):
         table.add_row(name, value)
     Console().print(table, highlight=False)
+
+
+main.add_command(sweep_command)

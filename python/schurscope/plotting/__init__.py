@@ -24,6 +24,7 @@ from .bars import (
 from .coordinates import schur_matrix, spectrum
 from .curves import accuracy_per_lag, trajectories
 from .style import COLORS, label, save_figure
+from .sweeps import effect_distributions, quantity_against_width, spectra_against_width
 
 __all__ = [
     "COLORS",
@@ -31,11 +32,14 @@ __all__ = [
     "Published",
     "accuracy_per_lag",
     "change_bars",
+    "effect_distributions",
     "label",
     "legend_handles",
+    "quantity_against_width",
     "save_figure",
     "schur_matrix",
     "sensitivity_bars",
+    "spectra_against_width",
     "spectrum",
     "trajectories",
     "value_bars",

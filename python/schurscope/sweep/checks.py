@@ -1,0 +1,89 @@
+"""Checks of a sweep's settings, whose errors know where in a file the offender is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any
+
+from .._validation import choice, nonnegative, positive, positive_int, shown
+from ..training import OPTIMIZERS
+
+__all__ = ["TRAINING_DEFAULTS", "SweepError", "at", "distinct", "listed", "training_options"]
+
+Check = Callable[[object, str], Any]
+
+_TRAINING: Mapping[str, Check] = {
+    "epochs": positive_int,
+    "batches_per_epoch": positive_int,
+    "batch_size": positive_int,
+    "learning_rate": positive,
+    "optimizer": lambda value, name: choice(value, name, OPTIMIZERS),
+    "weight_decay": nonnegative,
+    "clip": positive,
+}
+"""The options of `schurscope.train` that a sweep may set, and what each must be."""
+
+TRAINING_DEFAULTS: Mapping[str, Any] = MappingProxyType(
+    {
+        "epochs": 30,
+        "batches_per_epoch": 128,
+        "batch_size": 64,
+        "learning_rate": 1e-3,
+        "optimizer": "adam",
+        "weight_decay": 0.0,
+        "clip": None,
+    }
+)
+
+
+class SweepError(ValueError):
+    """A sweep that cannot be; `where` are the keys that lead to the offender in a TOML file."""
+
+    def __init__(self, where: tuple[str | int, ...], message: str) -> None:
+        super().__init__(message)
+        self.where = where
+
+
+@contextmanager
+def at(*where: str | int) -> Iterator[None]:
+    """Turns errors of the block into SweepErrors that know where they are."""
+    try:
+        yield
+    except SweepError as error:
+        raise SweepError((*where, *error.where), str(error)) from error.__cause__
+    except (TypeError, ValueError) as error:
+        raise SweepError(where, str(error)) from error
+
+
+def listed(values: object, name: str, check: Check) -> tuple[Any, ...]:
+    """The checked values, at least one."""
+    with at(name):
+        if isinstance(values, (str, Mapping)) or not isinstance(values, Iterable):
+            raise TypeError(f"{name} must be a list, got {shown(values)}")
+        checked = tuple(check(value, name) for value in values)
+        if not checked:
+            raise ValueError(f"{name} must hold at least one entry, got none")
+    return checked
+
+
+def distinct(values: object, name: str, check: Check) -> tuple[Any, ...]:
+    """The checked values, at least one and none twice."""
+    checked = listed(values, name, check)
+    for place, value in enumerate(checked):
+        if value in checked[:place]:
+            raise SweepError((name,), f"{name} must be distinct, got {shown(value)} twice")
+    return checked
+
+
+def training_options(options: object) -> Mapping[str, Any]:
+    """The checked options of `schurscope.train`."""
+    if not isinstance(options, Mapping):
+        raise TypeError(f"training must be a table of options, got {shown(options)}")
+    checked = {}
+    for name, value in options.items():
+        with at(name):
+            choice(name, "an option of training", _TRAINING)
+            checked[name] = _TRAINING[name](value, name)
+    return checked

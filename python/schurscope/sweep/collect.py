@@ -1,0 +1,230 @@
+"""All results of a sweep as one table, and as an array with named axes."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .._files import atomic_path
+from .._validation import shown
+from .config import Sweep, SweepTask
+from .index import Entry
+from .plan import Job, plan
+from .store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+__all__ = ["Collection", "collect", "save_table", "spectra"]
+
+STATES = ("done", "failed", "running", "missing")
+FLOATS = ("value", "change", "removed_mass", "sensitivity")
+AXES = ("task", "recurrent", "N_h", "seed", "alpha", "ablation")
+
+
+@dataclass(frozen=True, eq=False)
+class Collection:
+    """What a store holds of a sweep.
+
+    Attributes
+    ----------
+    jobs : DataFrame
+        One row for each job, in the order of the plan: `task`, `N_h`, `recurrent`, `seed`, `key`,
+        `state` (done, failed, running or missing), `baseline` (the measure of the full network),
+        `passed` (whether it reaches the gate), `loss` (of the last batch), `seconds`, `host`,
+        `finished` (seconds since 1970) and `problem` (the error of a job that failed, or what is
+        wrong with a file).
+    rows : DataFrame
+        One row for each job that is done, cut and ablation: `task`, `N_h`, `recurrent`, `seed`,
+        `alpha`, `ablation`, `measure`, `value`, `change`, `removed_mass`, `sensitivity`,
+        `vacuous`, `diverged`, `n_R`, `gap`, `baseline`, `passed`, `loss` and `key`; see
+        `AblationProfile`. The same jobs give the same rows, bit for bit, however they were run.
+    """
+
+    jobs: pd.DataFrame
+    rows: pd.DataFrame
+
+    def counts(self) -> dict[str, int]:
+        """State → number of jobs."""
+        found = Counter(self.jobs["state"])
+        return {state: found[state] for state in STATES}
+
+    def to_xarray(self) -> xr.Dataset:
+        """The rows as a Dataset over task, recurrent, N_h, seed, alpha and ablation.
+
+        NaN, or False, where there is no result. `n_R`, `gap`, `baseline`, `passed` and `loss` lack
+        the axes that they do not depend on. Needs xarray.
+        """
+        try:
+            import xarray  # noqa: F401
+        except ImportError as error:
+            raise ImportError('to_xarray needs xarray: pip install "schurscope[sweep]"') from error
+        frame = self.rows.astype(dict.fromkeys(("task", "recurrent", "ablation"), str))
+        names = [*FLOATS, "vacuous", "diverged"]
+        dataset = _on_axes(frame, AXES, names)
+        of_cut = frame.drop_duplicates(list(AXES[:5]))
+        of_network = frame.drop_duplicates(list(AXES[:4]))
+        return dataset.merge(_on_axes(of_cut, AXES[:5], ["n_R", "gap"])).merge(
+            _on_axes(of_network, AXES[:4], ["baseline", "passed", "loss"])
+        )
+
+
+def collect(sweep: Sweep, store: str | os.PathLike[str], *, verify: bool = False) -> Collection:
+    """Read what a store holds of a sweep; nothing is written. Needs pandas.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    store : path
+    verify : bool
+        Whether every file is read and compared with the index, not only its size.
+
+    Raises
+    ------
+    StoreError
+        There is no store, or one of another version of the package.
+    """
+    found = Store(store)
+    jobs = plan(sweep, found.level)
+    contents = found.contents(verify=verify)
+    failed, running = found.failed(), found.running()
+    problems = {job.key: contents.damaged.get(job.key, "") for job in jobs}
+    for key in failed & problems.keys():
+        problems[key] = found.failure(key)["error"]
+    states = [_state(job.key, contents.entries, failed, running) for job in jobs]
+    table = _job_table(sweep, jobs, states, problems, contents.entries)
+    return Collection(table, _rows(sweep, table, contents.entries))
+
+
+def save_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
+    """Write a table as Parquet or CSV, by the path's suffix: whole, or not at all."""
+    suffix = Path(path).suffix
+    if suffix not in (".parquet", ".csv"):
+        raise ValueError(f"a table's file must end in .parquet or .csv, got {shown(str(path))}")
+    with atomic_path(path) as temporary:
+        if suffix == ".csv":
+            table.to_csv(temporary, index=False)
+            return
+        try:
+            table.to_parquet(temporary, index=False)
+        except ImportError as error:
+            raise ImportError('Parquet needs pyarrow: pip install "schurscope[sweep]"') from error
+
+
+def spectra(
+    collection: Collection, store: Store, most: int = 50
+) -> dict[tuple[str, str], dict[int, list[npt.NDArray[np.float64]]]]:
+    """Moduli of the eigenvalues of trained networks: (task, construction) → N_h → list of (N_h,).
+
+    Of each kind and width the first `most` networks that reach their gate, or all if none does;
+    their records are read. Errors as in `load_result`.
+    """
+    found: dict[tuple[str, str], dict[int, list[npt.NDArray[np.float64]]]] = {}
+    done = collection.jobs[collection.jobs["state"] == "done"]
+    groups: Any = done.groupby(["task", "recurrent", "N_h"], observed=True, sort=False)
+    for (task, recurrent, width), kind in groups:
+        passed = kind[kind["passed"]]
+        chosen = (passed if len(passed) else kind)["key"][:most]
+        moduli = [store.read_record(key)[0]["moduli"] for key in chosen]
+        found.setdefault((str(task), str(recurrent)), {})[int(width)] = moduli
+    return found
+
+
+def _state(key: str, entries: dict[str, Entry], failed: set[str], running: set[str]) -> str:
+    if key in entries:
+        return "done"
+    if key in failed:
+        return "failed"
+    return "running" if key in running else "missing"
+
+
+def _job_table(
+    sweep: Sweep,
+    jobs: Sequence[Job],
+    states: Sequence[str],
+    problems: dict[str, str],
+    entries: dict[str, Entry],
+) -> pd.DataFrame:
+    import pandas as pd
+
+    gates = {task.label: task for task in sweep.tasks if isinstance(task, SweepTask)}
+    found = [entries.get(job.key) for job in jobs]
+    nan = float("nan")
+    baseline = [nan if entry is None else float(entry.rows[0, 0, 0]) for entry in found]
+    labels = [job.setting.label for job in jobs]
+    passed = [gates[name].passes(value) for name, value in zip(labels, baseline, strict=True)]
+    columns: dict[str, Any] = {
+        "task": _category(labels),
+        "N_h": [job.n_hidden for job in jobs],
+        "recurrent": _category([job.recurrent for job in jobs]),
+        "seed": [job.seed for job in jobs],
+        "measure": _category([job.setting.measure for job in jobs]),
+        "key": _category([job.key for job in jobs]),
+        "state": _category(states, STATES),
+        "baseline": baseline,
+        "passed": passed,
+        "loss": [nan if entry is None else entry.loss for entry in found],
+        "seconds": [nan if entry is None else entry.seconds for entry in found],
+        "host": _category(["" if entry is None else entry.host for entry in found]),
+        "finished": [nan if entry is None else entry.finished for entry in found],
+        "problem": [problems[job.key] for job in jobs],
+    }
+    return pd.DataFrame(columns)
+
+
+def _rows(sweep: Sweep, jobs: pd.DataFrame, entries: dict[str, Entry]) -> pd.DataFrame:
+    done = jobs[jobs["state"] == "done"]
+    found = [entries[key] for key in done["key"]]
+    n_alphas, n_ablations = len(sweep.alphas), len(sweep.ablations)
+    kept = ["task", "N_h", "recurrent", "seed", "measure", "baseline", "passed", "loss", "key"]
+    rows = done[kept].take(np.repeat(np.arange(len(done)), n_alphas * n_ablations))
+    rows = rows.reset_index(drop=True)
+    alphas = np.repeat(np.array(sweep.alphas, dtype=np.float64), n_ablations)
+    rows.insert(4, "alpha", np.tile(alphas, len(done)))
+    names = _category(list(sweep.ablations) * (n_alphas * len(done)), sweep.ablations)
+    rows.insert(5, "ablation", names)
+    numbers = np.array([entry.rows for entry in found]).reshape(-1, 6)
+    for place, name in enumerate(FLOATS):
+        rows.insert(7 + place, name, numbers[:, place])
+    rows.insert(11, "vacuous", numbers[:, 4].astype(np.bool_))
+    rows.insert(12, "diverged", numbers[:, 5].astype(np.bool_))
+    cuts = np.repeat(np.array([entry.cuts for entry in found]).reshape(-1, 2), n_ablations, axis=0)
+    rows.insert(13, "n_R", cuts[:, 0].astype(np.int64))
+    rows.insert(14, "gap", cuts[:, 1])
+    return rows
+
+
+def _category(values: Sequence[str], known: Sequence[str] | None = None) -> Any:
+    """The values as categories, a byte or two each instead of a string; in order of appearance."""
+    import pandas as pd
+
+    categories = list(dict.fromkeys(values) if known is None else known)
+    return pd.Categorical(list(values), categories=categories)
+
+
+def _on_axes(frame: pd.DataFrame, axes: Sequence[str], names: Sequence[str]) -> xr.Dataset:
+    import xarray as xr
+
+    places, sizes, coordinates = [], [], {}
+    for axis in axes:
+        labels = list(dict.fromkeys(frame[axis]))
+        where = {label: place for place, label in enumerate(labels)}
+        places.append(np.array([where[label] for label in frame[axis]], dtype=np.int64))
+        sizes.append(len(labels))
+        coordinates[axis] = labels
+    arrays = {}
+    for name in names:
+        column = frame[name].to_numpy()
+        is_flag = column.dtype == np.bool_
+        array = np.zeros(sizes, np.bool_) if is_flag else np.full(sizes, np.nan)
+        array[tuple(places)] = column
+        arrays[name] = (tuple(axes), array)
+    return xr.Dataset(arrays, coords=coordinates)

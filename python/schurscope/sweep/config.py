@@ -1,0 +1,309 @@
+"""What a sweep varies and what it holds fixed: a dataclass that is also a TOML file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from .._validation import (
+    choice,
+    float_dtype,
+    fraction,
+    nonnegative_int,
+    positive_int,
+    real_number,
+    shown,
+    suggest,
+)
+from ..ablation import MEASURES, SUBSETS, Measure
+from ..cell import Cell
+from ..network import RECURRENT
+from ..tasks import TASKS, Task, task_named
+from .checks import TRAINING_DEFAULTS, SweepError, at, distinct, listed, training_options
+from .tomlfile import line_of, toml_reader
+
+__all__ = ["GATES", "Sweep", "SweepTask"]
+
+GATES: Mapping[str, float] = MappingProxyType({"fvu": 0.1, "replay_accuracy": 0.9})
+"""What the full network must reach to count as trained: at most this FVU, at least this accuracy.
+
+A choice of this package; the paper's networks reach an FVU of 0.01 and an accuracy of 1.
+"""
+
+
+@dataclass(frozen=True)
+class SweepTask:
+    """A task of a sweep: what its networks are trained on and judged by.
+
+    Attributes
+    ----------
+    task : Task
+        The trials to train on; one of the package's tasks.
+    evaluation : Task, optional
+        The trials to judge by; None means those of `task`.
+    training : mapping
+        Options of `schurscope.train` for this task, over those of the sweep.
+    measure : {"fvu", "replay_accuracy"}, optional
+        None means replay accuracy for the copy task and FVU for the others.
+    gate : float, optional
+        What the full network must reach, see `GATES`. Networks that do not are kept and marked.
+    label : str, optional
+        The name in tables and figures; None means the task's. Distinct within a sweep.
+
+    Raises
+    ------
+    SweepError
+        An argument is of the wrong kind, or the two tasks do not fit.
+    """
+
+    task: Task
+    evaluation: Task | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+    measure: Measure | None = None
+    gate: float | None = None
+    label: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("task", "evaluation"):
+            task = getattr(self, name)
+            if not (name == "evaluation" and task is None) and type(task) not in TASKS.values():
+                known = ", ".join(sorted(kind.__name__ for kind in _kinds()))
+                raise SweepError(
+                    (name,), f"{name} must be one of the tasks {known}, got {shown(task)}"
+                )
+        if self.evaluation is None:
+            object.__setattr__(self, "evaluation", self.task)
+        assert self.evaluation is not None
+        for channels in ("n_inputs", "n_outputs"):
+            trained, judged = getattr(self.task, channels), getattr(self.evaluation, channels)
+            if trained != judged:
+                raise SweepError(
+                    ("evaluation",), f"evaluation must have {channels} = {trained}, got {judged}"
+                )
+        if self.measure is None:
+            measure = "replay_accuracy" if self.task.name == "copy" else "fvu"
+            object.__setattr__(self, "measure", measure)
+        with at("measure"):
+            choice(self.measure, "measure", MEASURES)
+        with at("gate"):
+            gate = GATES[str(self.measure)] if self.gate is None else self.gate
+            object.__setattr__(self, "gate", real_number(gate, "gate"))
+        with at("training"):
+            object.__setattr__(self, "training", training_options(self.training))
+        label: object = self.task.name if self.label is None else self.label
+        if not (isinstance(label, str) and label.isprintable() and label):
+            raise SweepError(("label",), f"label must be printable text, got {shown(label)}")
+        object.__setattr__(self, "label", label)
+
+    def passes(self, baseline: float) -> bool:
+        """Whether a full network of this FVU or accuracy counts as trained; NaN does not."""
+        assert self.gate is not None
+        if self.measure == "replay_accuracy":
+            return baseline >= self.gate
+        return baseline <= self.gate
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Networks to train and take apart: every task × width × construction × seed.
+
+    Attributes
+    ----------
+    tasks : sequence of SweepTask or Task
+        At least one.
+    widths : sequence of int
+        N_h.
+    constructions : sequence of {"default", "orthogonal", "normal", "cayley"}
+        Of W_hh, see `schurscope.init_network`.
+    seeds : int or sequence of int
+        How many networks of each kind, or which; 3 stands for 0, 1, 2.
+    training : mapping
+        Options of `schurscope.train`.
+    alphas : sequence of float
+        Cuts of the spectrum, each in (0, 1].
+    ablations : sequence of str
+        Subsets such as ``"RR+CC"``; the full network always comes first.
+    evaluation_trials : int
+        Held-out trials by which each network is judged.
+    dtype : {"float32", "float64"}
+        Of the networks and their arithmetic.
+    entropy : int
+        Root of all random numbers.
+    cell : Cell
+        Of all networks; h = tanh(…) if not given.
+
+    Raises
+    ------
+    SweepError
+        An argument is of the wrong kind, empty, or names something twice.
+    """
+
+    tasks: Sequence[SweepTask | Task]
+    widths: Sequence[int]
+    constructions: Sequence[str] = ("orthogonal",)
+    seeds: int | Sequence[int] = 3
+    training: Mapping[str, Any] = field(default_factory=dict)
+    alphas: Sequence[float] = (0.9,)
+    ablations: Sequence[str] = SUBSETS
+    evaluation_trials: int = 2048
+    dtype: str = "float32"
+    entropy: int = 0
+    cell: Cell = field(default_factory=Cell)
+
+    def __post_init__(self) -> None:
+        tasks = listed(self.tasks, "tasks", lambda task, _: _sweep_task(task))
+        labels = [task.label for task in tasks]
+        for place, label in enumerate(labels):
+            if label in labels[:place]:
+                raise SweepError(
+                    ("tasks", place),
+                    f"tasks must have distinct labels, got {label!r} twice; give one a label",
+                )
+        seeds: object = self.seeds
+        if isinstance(seeds, int):
+            with at("seeds"):
+                seeds = range(positive_int(seeds, "seeds"))
+        ablations = distinct(self.ablations, "ablations", lambda x, n: choice(x, n, SUBSETS))
+        checked: dict[str, Any] = {
+            "tasks": tasks,
+            "widths": distinct(self.widths, "widths", positive_int),
+            "constructions": distinct(
+                self.constructions, "constructions", lambda x, n: choice(x, n, RECURRENT)
+            ),
+            "seeds": distinct(seeds, "seeds", nonnegative_int),
+            "alphas": distinct(self.alphas, "alphas", fraction),
+            "ablations": ("full", *(name for name in ablations if name != "full")),
+        }
+        odd = [width for width in checked["widths"] if width % 2]
+        if "normal" in checked["constructions"] and odd:
+            raise SweepError(
+                ("widths",), f'widths must be even for the construction "normal", got {odd[0]}'
+            )
+        with at("training"):
+            checked["training"] = training_options(self.training)
+        with at("evaluation_trials"):
+            positive_int(self.evaluation_trials, "evaluation_trials")
+        with at("dtype"):
+            checked["dtype"] = float_dtype(self.dtype).name
+        with at("entropy"):
+            nonnegative_int(self.entropy, "entropy")
+        if not isinstance(self.cell, Cell):
+            raise SweepError(
+                ("cell",), f"cell must be a schurscope.Cell, got {type(self.cell).__name__}"
+            )
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Sweep:
+        """Read a TOML file whose keys are the attributes; see the package for an example.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read.
+        ValueError
+            It is not TOML or not a sweep; the message names the line.
+        """
+        text = Path(path).read_text(encoding="utf-8")
+        toml = toml_reader()
+        try:
+            return cls.from_table(toml.loads(text))
+        except toml.TOMLDecodeError as error:
+            raise ValueError(f"{path} is not a TOML file: {error}") from error
+        except SweepError as error:
+            line = line_of(text, error.where)
+            place = f", line {line}" if line else ""
+            raise ValueError(f"{path}{place}: {error}") from error
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> Sweep:
+        """The sweep of a table such as a TOML file holds; SweepError if it is none."""
+        _check_keys(table, cls, "a sweep")
+        options = dict(table)
+        with at("tasks"):
+            entries = options["tasks"]
+            if not isinstance(entries, list):
+                raise TypeError(f"tasks must be tables [[tasks]], got {shown(entries)}")
+        options["tasks"] = []
+        for place, entry in enumerate(entries):
+            with at("tasks", place):
+                options["tasks"].append(_task_from_table(entry))
+        if "cell" in options:
+            with at("cell"):
+                options["cell"] = _cell_from_table(options["cell"])
+        return cls(**options)
+
+    def training_of(self, task: SweepTask) -> dict[str, Any]:
+        """Every option that the networks of a task are trained with."""
+        return {**TRAINING_DEFAULTS, **self.training, **task.training}
+
+
+def _sweep_task(task: object) -> SweepTask:
+    return task if isinstance(task, SweepTask) else SweepTask(task)  # type: ignore[arg-type]
+
+
+def _cell_from_table(table: object) -> Cell:
+    if not isinstance(table, Mapping):
+        raise TypeError(f"cell must be a table, got {shown(table)}")
+    _check_keys(table, Cell, "a cell")
+    cell = Cell()
+    for name, value in table.items():
+        with at(name):
+            cell = replace(cell, **{name: value})
+    return cell
+
+
+def _task_from_table(table: object) -> SweepTask:
+    """A SweepTask of ``{task = "copy", horizon = 16, evaluation = {horizon = 128}, …}``."""
+    if not isinstance(table, Mapping):
+        raise TypeError(f"tasks must be tables [[tasks]], got {shown(table)}")
+    options = dict(table)
+    if "task" not in options:
+        raise ValueError('a task needs its name, such as task = "flip-flop"')
+    with at("task"):
+        plain = task_named(options.pop("task"))
+    own = {item.name for item in fields(SweepTask)} - {"task"}
+    parameters = {name: options.pop(name) for name in list(options) if name not in own}
+    task = _with_parameters(plain, parameters, own)
+    if "evaluation" in options:
+        with at("evaluation"):
+            changes = options["evaluation"]
+            if not isinstance(changes, Mapping):
+                raise TypeError(
+                    f"evaluation must be a table of the task's parameters, got {shown(changes)}"
+                )
+            options["evaluation"] = _with_parameters(task, changes, set())
+    return SweepTask(task, **options)
+
+
+def _with_parameters(task: Task, parameters: Mapping[str, Any], own: set[str]) -> Task:
+    assert is_dataclass(task)
+    assert not isinstance(task, type)
+    known = {item.name for item in fields(task)} | own
+    for name, value in parameters.items():
+        with at(name):
+            choice(name, f"a key of the task {task.name}", sorted(known))
+            task = replace(task, **{name: value})
+    return task
+
+
+def _check_keys(table: Mapping[str, Any], kind: type, what: str) -> None:
+    known = [item.name for item in fields(kind)]
+    for name in table:
+        if name not in known:
+            listed = ", ".join(known)
+            raise SweepError(
+                (name,), f"{what} has no {name!r}, only {listed}{suggest(name, known)}"
+            )
+    for item in fields(kind):
+        if item.name not in table and item.default is item.default_factory is MISSING:
+            raise SweepError((), f"{what} needs {item.name!r}")
+
+
+def _kinds() -> list[type]:
+    return [kind for kind in TASKS.values() if isinstance(kind, type)]

@@ -1,0 +1,186 @@
+"""Run the jobs of a sweep that are missing from a store, on any executor."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from types import FrameType, TracebackType
+from typing import Any
+
+from .. import _core
+from .._validation import nonnegative_int, positive
+from .claims import Runner
+from .config import Sweep
+from .index import Entry
+from .plan import Job, plan, shard
+from .pool import ProcessPool
+from .progress import Progress
+from .store import Store
+from .todo import Outcome, Todo
+from .work import run_batch
+
+__all__ = ["run"]
+
+POLL = 0.5  # seconds between looks at the clock, at signals and at the runner's heartbeat
+
+
+def run(
+    sweep: Sweep,
+    store: str | os.PathLike[str],
+    *,
+    n_workers: int = 0,
+    executor: Executor | None = None,
+    capacity: Callable[[], int] | None = None,
+    part: tuple[int, int] | None = None,
+    retry_failed: bool = False,
+    verify: bool = False,
+    stop_after: float | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Do what is missing of a sweep, and leave it in a store.
+
+    Other processes may run the same sweep into the same store at the same time, on any machine
+    that sees the folder; no job is done twice. A run that was killed goes on when started again.
+
+    The first SIGINT (Ctrl-C) or SIGTERM lets the running batches, of about a second or one job,
+    end; the second ends them at once. Either way KeyboardInterrupt is raised at the end.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    store : path
+        A folder: a store, or empty, or absent.
+    n_workers : int
+        Processes of one thread each, or with `executor` the batches to hand it at a time. 0 means
+        as many as there are processors.
+    executor : concurrent.futures.Executor, optional
+        What runs the jobs instead of processes of this machine. Its workers must see the store
+        under the same path.
+    capacity : callable, optional
+        Tells how many batches to hand to `executor` at a time, when that changes.
+    part : (int, int), optional
+        Index and count: only that part of the plan, see `shard`.
+    retry_failed : bool
+        Whether jobs that failed are tried again.
+    verify : bool
+        Whether every file of the store is read, and what is damaged done again.
+    stop_after : float, optional
+        Seconds after which no more jobs are begun.
+    progress : Progress, optional
+        Where to show how it is getting on; None shows nothing.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    StoreError
+        The store cannot be used or written to, or a worker may not work for it.
+    KeyboardInterrupt
+        The run was interrupted; the store is whole.
+    """
+    limit = math.inf if stop_after is None else positive(stop_after, "stop_after")
+    workers = nonnegative_int(n_workers, "n_workers") or _core.resolve_threads(0)
+    started = time.monotonic()
+    found = Store.create(store, _core.LEVEL)
+    jobs = plan(sweep, found.level)
+    if part is not None:
+        jobs = shard(jobs, *part)
+    runner = Runner(found.root)
+    pool: ProcessPool | None = None
+    with _Signals() as signals:
+
+        def is_over() -> bool:
+            return signals.count > 0 or time.monotonic() - started > limit
+
+        try:
+            todo = Todo(found, runner, jobs, progress)
+            todo.prepare(retry_failed=retry_failed, verify=verify)
+            if executor is None and todo.is_left():
+                executor = pool = ProcessPool(workers)
+            if executor is not None:
+                _work_off(todo, executor, capacity or (lambda: workers), is_over)
+            todo.close()
+        except BaseException:
+            if pool is not None:
+                pool.kill()
+            raise
+        finally:
+            runner.close()
+        if pool is not None:
+            pool.shutdown()
+    if signals.count:
+        raise KeyboardInterrupt
+    return todo.outcome(time.monotonic() - started)
+
+
+def _work_off(
+    todo: Todo, executor: Executor, capacity: Callable[[], int], is_over: Callable[[], bool]
+) -> None:
+    """Keep the executor busy until nothing is left, or it is over and what runs has ended."""
+    pending: dict[Future[list[Entry | None]], list[Job]] = {}
+    problem: Exception | None = None
+    is_told = False
+    while True:
+        slots = capacity()
+        while problem is None and not is_over() and len(pending) < slots:
+            batch = todo.take(slots)
+            if not batch:
+                break
+            pending[executor.submit(run_batch, batch, todo.store.root)] = batch
+        if is_over() and pending and not is_told:
+            is_told = True
+            todo.say("stopping when what runs has ended; another signal ends it at once")
+        todo.report(pending, slots)
+        if not pending and (problem or is_over() or not todo.is_left()):
+            break
+        ready, _ = wait(pending, timeout=POLL, return_when=FIRST_COMPLETED)
+        todo.runner.beat()
+        for future in ready:
+            batch = pending.pop(future)
+            try:
+                todo.finish(batch, future.result())
+            except BrokenExecutor as error:
+                todo.lose(batch, error)
+            except Exception as error:  # of the place, not of a job: a job's own are recorded
+                problem = problem or error
+    todo.report(pending, 0, last=True)
+    if problem is not None:
+        raise problem
+
+
+class _Signals:
+    """Counts SIGINT and SIGTERM while the block runs; the second raises KeyboardInterrupt.
+
+    Outside the main thread, where Python lets no one listen, it counts nothing.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Signals:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._received)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _received(self, _number: int, _frame: FrameType | None) -> None:
+        self.count += 1
+        if self.count > 1:
+            raise KeyboardInterrupt

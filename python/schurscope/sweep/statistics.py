@@ -1,0 +1,297 @@
+"""Statistics over networks: how large an effect is, and whether it could be chance.
+
+The unit is the trained network: a row of `Collection.rows` is one network with one ablation. Every
+function takes such a table and gives one with a row for each question. Networks whose full version
+does not reach its gate are left out unless asked for, rollouts that diverged have no number; both
+are counted in every row, none is dropped in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .._validation import choice, fraction, generator, positive_int
+from ..tasks import Rng
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["against_width", "effects", "holm", "paired_differences", "summarize"]
+
+GROUP = ["task", "recurrent", "N_h", "alpha", "ablation"]
+RESAMPLES_AT_ONCE = 256  # of the bootstrap, so that memory stays small for any number of networks
+QUANTITIES = ("value", "change", "removed_mass", "sensitivity", "n_R", "gap", "baseline", "loss")
+
+_Float64 = npt.NDArray[np.float64]
+
+
+def summarize(
+    rows: pd.DataFrame,
+    quantity: str = "change",
+    *,
+    level: float = 0.95,
+    n_resamples: int = 2000,
+    passed_only: bool = True,
+    rng: Rng = 0,
+) -> pd.DataFrame:
+    """Mean over networks, its standard error and two intervals, for every kind of network.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        `Collection.rows`.
+    quantity : {"value", "change", "removed_mass", "sensitivity", "n_R", "gap", "baseline", "loss"}
+    level : float
+        Coverage of the intervals, in (0, 1].
+    n_resamples : int
+        Of the bootstrap over networks, a percentile interval of the mean.
+    passed_only : bool
+        Whether networks below their gate are left out.
+    rng : numpy.random.Generator, SeedSequence, int or None
+
+    Returns
+    -------
+    DataFrame
+        One row for each task, construction, width, alpha and ablation: `n` networks with a finite
+        number, `mean`, `sd`, `sem`, `t_low`, `t_high`, `boot_low`, `boot_high`, and how many are
+        `below_gate`, `vacuous` and `diverged`. One network has neither SEM nor intervals.
+    """
+    level = fraction(level, "level")
+    n_resamples, random = positive_int(n_resamples, "n_resamples"), generator(rng)
+    found = []
+    for names, group in _groups(rows, GROUP):
+        sample, counts = _sample(group, quantity, passed_only)
+        low, high = _bootstrap(sample, level, n_resamples, random)
+        found.append(
+            dict(zip(GROUP, names, strict=True))
+            | _moments(sample, level)
+            | {"boot_low": low, "boot_high": high}
+            | counts
+        )
+    return _table(found)
+
+
+def effects(
+    rows: pd.DataFrame,
+    quantity: str = "change",
+    *,
+    level: float = 0.95,
+    passed_only: bool = True,
+) -> pd.DataFrame:
+    """Whether each ablation has an effect: t-tests of a mean change of 0, corrected by Holm.
+
+    The correction is over all rows of the table: tasks × ablations × whatever else the sweep
+    varies. Ablations that are vacuous in every network are no question and get none.
+
+    Returns
+    -------
+    DataFrame
+        One row for each task, construction, width, alpha and ablation but the full network: `n`,
+        `mean`, `sd`, `sem`, `t_low`, `t_high`, `t`, `p`, `p_holm` and the counts of `summarize`.
+    """
+    ablated = rows[rows["ablation"] != "full"]
+    found = []
+    for names, group in _groups(ablated, GROUP):
+        sample, counts = _sample(group, quantity, passed_only)
+        if counts["vacuous"] == len(group):
+            continue
+        found.append(
+            dict(zip(GROUP, names, strict=True))
+            | _moments(sample, fraction(level, "level"))
+            | _t_test(sample)
+            | counts
+        )
+    return _with_holm(_table(found))
+
+
+def paired_differences(
+    rows: pd.DataFrame,
+    quantity: str = "change",
+    *,
+    level: float = 0.95,
+    passed_only: bool = True,
+) -> pd.DataFrame:
+    """Differences between two ablations of the same networks, for every pair of ablations.
+
+    Paired by network, so that what makes one network more fragile than another cancels. t-tests of
+    a mean difference of 0, corrected by Holm over all rows of the table.
+
+    Returns
+    -------
+    DataFrame
+        One row for each task, construction, width, alpha and pair: `first`, `second`, then of
+        first minus second `n`, `mean`, `sd`, `sem`, `t_low`, `t_high`, `t`, `p`, `p_holm`.
+    """
+    kept = rows[rows["passed"]] if passed_only else rows
+    kept = kept[kept["ablation"] != "full"]
+    group_names = GROUP[:-1]
+    found = []
+    for names, group in _groups(kept, group_names):
+        wide = group.pivot(index="seed", columns="ablation", values=_quantity(quantity))
+        ablations = [name for name in dict.fromkeys(group["ablation"]) if name in wide.columns]
+        for place, first in enumerate(ablations):
+            for second in ablations[place + 1 :]:
+                difference = _finite(wide[first].to_numpy() - wide[second].to_numpy())
+                found.append(
+                    dict(zip(group_names, names, strict=True))
+                    | {"first": first, "second": second}
+                    | _moments(difference, fraction(level, "level"))
+                    | _t_test(difference)
+                )
+    return _with_holm(_table(found))
+
+
+def against_width(
+    rows: pd.DataFrame,
+    quantity: str = "change",
+    *,
+    level: float = 0.95,
+    passed_only: bool = True,
+) -> pd.DataFrame:
+    """How a quantity changes with width: the least-squares line over log2 N_h, every network once.
+
+    Returns
+    -------
+    DataFrame
+        One row for each task, construction, alpha and ablation: `n` networks, `n_widths`, `slope`
+        (per doubling of the width), `slope_low`, `slope_high` (t-interval), `p` of slope 0 and
+        `p_holm`. Fewer than two widths or three networks give no slope or no interval.
+    """
+    group_names = [name for name in GROUP if name != "N_h"]
+    found = []
+    for names, group in _groups(rows, group_names):
+        kept = group[group["passed"]] if passed_only else group
+        numbers = kept[_quantity(quantity)].to_numpy(dtype=np.float64)
+        is_finite = np.isfinite(numbers)
+        width = np.log2(kept["N_h"].to_numpy(dtype=np.float64)[is_finite])
+        found.append(
+            dict(zip(group_names, names, strict=True))
+            | _line(width, numbers[is_finite], fraction(level, "level"))
+        )
+    return _with_holm(_table(found))
+
+
+def holm(p: npt.ArrayLike) -> _Float64:
+    """Holm's step-down correction: p-values that may be compared with one level all together.
+
+    The i-th smallest of m is multiplied by m - i + 1; what results is made nondecreasing in the
+    order of the p-values, and at most 1. NaN stays NaN and is no test. Source: S. Holm, A simple
+    sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6 (1979).
+    """
+    given = np.asarray(p, dtype=np.float64)
+    corrected = np.full(given.shape, np.nan)
+    tests = np.flatnonzero(np.isfinite(given))
+    order = tests[np.argsort(given[tests], kind="stable")]
+    steps = given[order] * np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(steps)) if len(order) else steps
+    return corrected
+
+
+def _quantity(quantity: str) -> str:
+    return choice(quantity, "quantity", QUANTITIES)
+
+
+def _groups(rows: pd.DataFrame, names: list[str]) -> Iterator[tuple[Any, pd.DataFrame]]:
+    return iter(rows.groupby(names, observed=True, sort=False))
+
+
+def _sample(
+    group: pd.DataFrame, quantity: str, passed_only: bool
+) -> tuple[_Float64, dict[str, int]]:
+    """The finite numbers of a group, and what else there is in it."""
+    counts = {
+        "below_gate": int((~group["passed"]).sum()),
+        "vacuous": int(group["vacuous"].sum()),
+        "diverged": int(group["diverged"].sum()),
+    }
+    kept = group[group["passed"]] if passed_only else group
+    return _finite(kept[_quantity(quantity)].to_numpy(dtype=np.float64)), counts
+
+
+def _finite(numbers: _Float64) -> _Float64:
+    return numbers[np.isfinite(numbers)]
+
+
+def _moments(sample: _Float64, level: float) -> dict[str, Any]:
+    n = len(sample)
+    mean = float(sample.mean()) if n else np.nan
+    sd = float(sample.std(ddof=1)) if n > 1 else np.nan
+    sem = sd / np.sqrt(n) if n > 1 else np.nan
+    reach = _t_quantile(n - 1, 0.5 + level / 2) * sem if n > 1 else np.nan
+    return {
+        "n": n,
+        "mean": mean,
+        "sd": sd,
+        "sem": sem,
+        "t_low": mean - reach,
+        "t_high": mean + reach,
+    }
+
+
+def _t_test(sample: _Float64) -> dict[str, float]:
+    """Two-sided test that the mean is 0; NaN where there is no spread to compare it with."""
+    n = len(sample)
+    sd = float(sample.std(ddof=1)) if n > 1 else 0.0
+    if sd == 0.0:
+        return {"t": np.nan, "p": np.nan}
+    t = float(sample.mean()) / (sd / np.sqrt(n))
+    return {"t": t, "p": _two_sided(n - 1, t)}
+
+
+def _bootstrap(
+    sample: _Float64, level: float, n_resamples: int, random: np.random.Generator
+) -> tuple[float, float]:
+    if len(sample) < 2:
+        return np.nan, np.nan
+    means = np.empty(n_resamples)
+    for start in range(0, n_resamples, RESAMPLES_AT_ONCE):
+        block = means[start : start + RESAMPLES_AT_ONCE]
+        block[:] = sample[random.integers(len(sample), size=(len(block), len(sample)))].mean(axis=1)
+    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
+    return float(low), float(high)
+
+
+def _line(x: _Float64, y: _Float64, level: float) -> dict[str, Any]:
+    n, n_widths = len(x), len(np.unique(x))
+    found: dict[str, Any] = {"n": n, "n_widths": n_widths}
+    nothing = dict.fromkeys(("slope", "slope_low", "slope_high", "p"), np.nan)
+    if n_widths < 2:
+        return found | nothing
+    spread = x - x.mean()
+    slope = float(spread @ y / (spread @ spread))
+    if n < 3:
+        return found | nothing | {"slope": slope}
+    residual = y - y.mean() - slope * spread
+    error = float(np.sqrt(residual @ residual / (n - 2) / (spread @ spread)))
+    reach = _t_quantile(n - 2, 0.5 + level / 2) * error
+    p = _two_sided(n - 2, slope / error) if error > 0 else np.nan
+    return found | {"slope": slope, "slope_low": slope - reach, "slope_high": slope + reach, "p": p}
+
+
+def _t_quantile(freedom: int, probability: float) -> float:
+    from scipy.special import stdtrit  # slow to import
+
+    return float(stdtrit(freedom, probability))
+
+
+def _two_sided(freedom: int, t: float) -> float:
+    from scipy.special import stdtr
+
+    return 2 * float(stdtr(freedom, -abs(t)))
+
+
+def _with_holm(table: pd.DataFrame) -> pd.DataFrame:
+    if len(table):
+        after = list(table.columns).index("p") + 1
+        table.insert(after, "p_holm", holm(table["p"].to_numpy()))
+    return table
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(list(rows))

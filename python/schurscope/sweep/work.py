@@ -1,0 +1,263 @@
+"""What a worker does: train a network, take it apart, leave its files, hand back an entry."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import subprocess
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy
+
+from .. import _core
+from .._files import save_npz
+from .._json import plain
+from .._version import __version__
+from ..ablation import ablate
+from ..measures import TargetStatistics
+from ..network import Network, init_network
+from ..profile import AblationProfile
+from ..schur import ordered_schur
+from ..training import train
+from .index import Entry
+from .plan import Job
+from .store import RECORD_FORMAT, STATISTICS, Store, StoreError
+
+__all__ = ["JobResult", "load_result", "run_batch"]
+
+_ROWS = ("value", "change", "removed_mass", "sensitivity", "vacuous", "diverged")
+
+
+@dataclass(frozen=True, eq=False)
+class JobResult:
+    """Everything that a store keeps of a finished job.
+
+    Attributes
+    ----------
+    network : Network
+        After training.
+    profiles : tuple of AblationProfile
+        One for each cut, in the sweep's order, with per-trial sums: intervals over trials and
+        figures can be made of them.
+    loss : (updates,) float64
+        Of every batch, before its step.
+    moduli : (N_h,) float64
+        Of the eigenvalues of W_hh, in the order of the Schur form.
+    provenance : dict
+        Configuration, versions, commit, CPU, instruction-set level, host, seconds, entropy.
+    """
+
+    network: Network
+    profiles: tuple[AblationProfile, ...]
+    loss: npt.NDArray[np.float64]
+    moduli: npt.NDArray[np.float64]
+    provenance: dict[str, Any]
+
+
+def run_batch(jobs: Sequence[Job], root: Path) -> list[Entry | None]:
+    """Do the jobs one after another; the entry of each, None where it failed and a file says why.
+
+    Raises
+    ------
+    StoreError
+        This process may not work for the store, or cannot write to it. Jobs before are done.
+    """
+    store = Store(root)
+    if store.level != _core.LEVEL:
+        raise StoreError(
+            f"{root} holds networks trained on the instruction-set level {store.level}, but on "
+            f"{socket.gethostname()} this is {_core.LEVEL}: set SCHURSCOPE_SIMD={store.level} there"
+        )
+    return [_run_recorded(job, store) for job in jobs]
+
+
+def load_result(store: Store, key: str) -> JobResult:
+    """Read a finished job.
+
+    Raises
+    ------
+    OSError
+        A file of it cannot be read.
+    ValueError
+        A file of it is damaged.
+    """
+    arrays, provenance = store.read_record(key)
+    network = Network.load(store.network_path(key))
+    schur = ordered_schur(network.W_hh.astype(np.float64))
+    statistics = TargetStatistics(**{name: arrays[name] for name in STATISTICS})
+    profiles = []
+    for place, written in enumerate(provenance["settings"]):
+        settings = {**written, "gap": float(arrays["cuts"][place, 1])}  # which may be infinite
+        columns = dict(zip(_ROWS, arrays["rows"][place].T, strict=True))
+        flags = {name: columns.pop(name).astype(np.bool_) for name in ("vacuous", "diverged")}
+        profiles.append(
+            AblationProfile(
+                names=tuple(provenance["configuration"]["ablations"]),
+                **columns,
+                **flags,
+                per_trial=arrays["per_trial"][place],
+                per_step=arrays["per_step"][place],
+                measure=settings["measure"],
+                alpha=settings["alpha"],
+                schur=schur,
+                settings=settings,
+                statistics=statistics,
+            )
+        )
+    return JobResult(network, tuple(profiles), arrays["loss"], arrays["moduli"], provenance)
+
+
+def _run_recorded(job: Job, store: Store) -> Entry | None:
+    try:
+        return _run(job, store)
+    except StoreError:
+        raise
+    except Exception as error:
+        try:
+            store.fail(job, f"{type(error).__name__}: {error}", traceback.format_exc())
+        except OSError as unwritable:
+            raise StoreError(f"{store.root} cannot be written to: {unwritable}") from error
+        return None
+
+
+def _run(job: Job, store: Store) -> Entry:
+    setting, streams = job.setting, job.streams()
+    started = time.perf_counter()
+    network = init_network(
+        setting.task,
+        job.n_hidden,
+        job.recurrent,
+        streams["init"],
+        dtype=setting.dtype,
+        cell=setting.cell,
+    )
+    result = train(network, setting.task, **setting.training, rng=streams["training"])
+    trained = time.perf_counter()
+
+    schur = ordered_schur(result.network.W_hh.astype(np.float64))
+    trials = setting.evaluation.trials(
+        setting.evaluation_trials, streams["evaluation"], dtype=setting.dtype
+    )
+    profiles = [
+        ablate(
+            result.network,
+            trials,
+            alpha=alpha,
+            ablations=setting.ablations,
+            measure=setting.measure,
+            n_threads=1,
+            schur=schur,
+            # The same noise at every cut.
+            rng=job.streams()["noise"] if setting.cell.noise else None,
+        )
+        for alpha in setting.alphas
+    ]
+    seconds = {"train": trained - started, "ablate": time.perf_counter() - trained}
+    arrays = {
+        "rows": np.array([np.stack([getattr(p, x) for x in _ROWS], axis=-1) for p in profiles]),
+        "cuts": np.array([(p.sectors.n_R, p.sectors.gap) for p in profiles], dtype=np.float64),
+        "loss": result.loss,
+        "moduli": np.abs(schur.eigenvalues),
+        "per_trial": np.array([p.per_trial for p in profiles]),
+        "per_step": np.array([p.per_step for p in profiles]),
+        **{name: getattr(trials.statistics, name) for name in STATISTICS},
+    }
+    provenance = {
+        "key": job.key,
+        "configuration": job.configuration(),
+        "entropy": {"root": setting.entropy, "spawn_key": job.spawn_key},
+        "settings": [plain(profile.settings) for profile in profiles],
+        "seconds": seconds,
+        "finished": time.time(),
+        **_place_of_work(),
+    }
+    return _save(job.key, store, result.network, arrays, provenance)
+
+
+def _save(
+    key: str,
+    store: Store,
+    network: Network,
+    arrays: dict[str, npt.NDArray[Any]],
+    provenance: dict[str, Any],
+) -> Entry:
+    """Write the network, then the record, which is what makes the job count as done."""
+    record_path, network_path = store.record_path(key), store.network_path(key)
+    text = json.dumps(provenance, allow_nan=False).encode()
+    try:
+        record_path.parent.mkdir(exist_ok=True)
+        network.save(network_path)
+        save_npz(record_path, RECORD_FORMAT, {**arrays, "provenance": np.array(text)})
+        sizes = (record_path.stat().st_size, network_path.stat().st_size)
+    except OSError as error:
+        raise StoreError(f"{store.root} cannot be written to: {error}") from error
+    return Entry(
+        key=key,
+        sizes=sizes,
+        finished=provenance["finished"],
+        seconds=sum(provenance["seconds"].values()),
+        host=provenance["host"],
+        loss=float(arrays["loss"][-1]),
+        rows=arrays["rows"],
+        cuts=arrays["cuts"],
+    )
+
+
+@lru_cache(maxsize=1)
+def _place_of_work() -> dict[str, Any]:
+    """What provenance says of this process; the same for all of its jobs."""
+    return {
+        "versions": {
+            "schurscope": __version__,
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+            "python": platform.python_version(),
+        },
+        "commit": _commit(),
+        "level": _core.LEVEL,
+        "threads": 1,
+        "cpu": _cpu_model(),
+        "host": socket.gethostname(),
+    }
+
+
+def _commit() -> str:
+    """The commit that the package was installed from, or runs in; empty if that is not known."""
+    installed = distribution("schurscope").read_text("direct_url.json")
+    if installed is not None:
+        commit = json.loads(installed).get("vcs_info", {}).get("commit_id")
+        if commit:
+            return str(commit)
+    folder = Path(__file__).parent
+    try:
+        # A folder that merely lies inside another project's repository is not tracked there.
+        for command in (["ls-files", "--error-unmatch", __file__], ["rev-parse", "HEAD"]):
+            answer = subprocess.run(
+                ["git", "-C", os.fspath(folder), *command],
+                capture_output=True,
+                check=True,
+                text=True,
+            )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return answer.stdout.strip()
+
+
+def _cpu_model() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2] for line in text.splitlines() if line.startswith("model name")]
+    return names[0].strip() if names else platform.machine()
