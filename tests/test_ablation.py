@@ -327,3 +327,16 @@ def test_copy_task_profile_counts_generated_steps_only():
     profile = ablate(network, task.trials(9, 2), measure="replay_accuracy")
     assert np.isnan(profile.per_step[:, :3]).all()
     assert np.isfinite(profile.per_step[:, 3:]).all()
+
+
+def test_a_network_that_does_not_do_the_task_gets_a_caution(network, trials, sign_trials):
+    lost = Network(network.W_hh, network.W_xh, 100 * network.W_hy)
+    profile = ablate(lost, trials)
+    assert profile.value[0] > 1
+    assert "caution: the full network is no better than the mean target" in str(profile)
+    outputs = network.rollout(trials.inputs)
+    good = Trials(trials.inputs, outputs, trials.weights)
+    assert "caution" not in str(ablate(network, good))
+    wrong = Trials(sign_trials.inputs, -np.sign(outputs))
+    caution = ablate(network, wrong, measure="replay_accuracy").caution
+    assert caution.startswith("the full network is no better than chance")

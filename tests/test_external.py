@@ -53,8 +53,9 @@ def test_the_same_numbers_as_ablate(network, trials, dtype, alpha):
     assert ours.names == core.names == SUBSETS
     assert np.array_equal(ours.vacuous, core.vacuous)
     assert ours.sectors.n_R == core.sectors.n_R
-    steps = core.settings.pop("n_steps")
-    assert steps == 9
+    # What a function of the user's does not tell.
+    assert core.settings.pop("n_steps") == 9
+    assert core.settings.pop("cell") == repr(network.cell)
     assert ours.settings == {**core.settings, "measure": "share"}
 
 
@@ -100,7 +101,7 @@ def test_evaluate_gets_the_ablated_matrices_to_keep(network, dtype):
 
     profile = ablate_with(W_hh, evaluate, alpha=0.6)
     assert seen[0].tobytes() == W_hh.tobytes()
-    for W, name in zip(seen, profile.names, strict=True):
+    for W, name in zip(seen[1:], profile.names, strict=True):  # the full network came twice
         expected, mass = reference.ablated(W_hh, () if name == "full" else name.split("+"), 0.6)
         assert W.dtype == dtype
         np.testing.assert_allclose(W, expected, atol=20 * np.finfo(dtype).eps)
@@ -113,10 +114,10 @@ def test_vacuous_ablations_are_not_evaluated(dtype):
 
     def evaluate(W):
         calls.append(W)
-        return np.random.default_rng(len(calls)).standard_normal(5)
+        return np.random.default_rng(0).standard_normal(5)
 
     profile = ablate_with(W, evaluate, alpha=0.5)
-    assert len(calls) == 1
+    assert len(calls) == 2  # the full network, twice
     assert profile.vacuous.tolist() == [False] + [True] * 7
     assert (profile.per_trial == profile.per_trial[0]).all()
     assert (profile.change == 0).all()
@@ -151,7 +152,7 @@ def test_a_gain_beyond_the_range_of_the_dtype_gives_infinite_weights(network):
         ablations=[huge],
         alpha=0.6,
     )
-    assert finite == [True, False]
+    assert finite == [True, True, False]
     assert profile.diverged.tolist() == [False, True]
 
 
@@ -182,7 +183,7 @@ def test_another_order_and_progress(network):
         progress=lambda done, total: told.append((done, total)),
     )
     assert profile.schur is other
-    np.testing.assert_allclose(matrices[1], other.ablated({"RR"}), atol=1e-15)
+    np.testing.assert_allclose(matrices[2], other.ablated({"RR"}), atol=1e-15)
     assert told == [(1, 2), (2, 2)]
     by_real_part = ordered_schur(network.W_hh, "real part")
     profile = ablate_with(network.W_hh, lambda _: [1.0], alpha=0.3, schur=by_real_part)
@@ -312,8 +313,13 @@ def test_other_scores_are_refused(network, scores, error, message):
         ablate_with(network.W_hh, lambda _: scores)
 
 
+def test_scores_left_to_chance_are_refused(network, rng):
+    with pytest.raises(ValueError, match=r"same scores for the same matrix.*model\.eval\(\)"):
+        ablate_with(network.W_hh, lambda _: rng.standard_normal(9))
+
+
 def test_the_number_of_scores_must_stay(network):
-    sizes = iter([3, 3, 2])
+    sizes = iter([3, 3, 3, 2])
     with pytest.raises(
         ValueError,
         match=r"for 'CR' must have shape \(3,\) because it returned 3 scores for 'full', got \(2,",

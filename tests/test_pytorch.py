@@ -184,7 +184,7 @@ def parametrized():
 BAD = [
     (lambda: [3, "weight_hh_l0"], TypeError, "module must be a torch.nn.Module, got int"),
     (lambda: [module_of("RNN"), "weight_hh"], ValueError, "did you mean 'weight_hh_l0'"),
-    (lambda: [torch.nn.Sequential(module_of("RNN")), "weight_hh_l0"], ValueError, "name must be"),
+    (lambda: [torch.nn.Sequential(module_of("RNN")), "weight_hh_l0"], ValueError, "module must be"),
     (lambda: [parametrized(), "weight_hh_l0"], ValueError, "which is parametrized; remove_"),
     (lambda: [module_of("RNN").half(), "weight_hh_l0"], TypeError, r"got torch.float16; convert"),
     (

@@ -642,7 +642,8 @@ def test_wrong_orders_are_refused(rng):
     W = rng.standard_normal((4, 4))
     with pytest.raises(ValueError, match=r"order must be .*'modulus'"):
         ordered_schur(W, "moduli")
-    with pytest.raises(ValueError, match=r"leak must be 1 unless order='leaky modulus', got 0"):
-        ordered_schur(W, leak=0.5)
+    for wrong in ({"leak": 0.5}, {"order": "leaky modulus"}):
+        with pytest.raises(ValueError, match="leak must be given for order='leaky modulus', and"):
+            ordered_schur(W, **wrong)
     with pytest.raises(ValueError, match="leak must"):
         ordered_schur(W, "leaky modulus", 0.0)

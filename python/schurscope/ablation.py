@@ -17,7 +17,6 @@ import numpy.typing as npt
 from . import _core
 from ._validation import FloatArray, FloatDType, choice, nonnegative_int, real_number, shown
 from ._version import __version__
-from .cell import Cell
 from .measures import require_signs, sensitivity
 from .network import Network
 from .profile import AblationProfile
@@ -209,7 +208,7 @@ def ablate(
         settings={
             **settings_of(schur, sectors, measure, network.dtype, trials.n_trials),
             "n_steps": trials.n_steps,
-            **({} if network.cell == Cell() else {"cell": repr(network.cell)}),
+            "cell": repr(network.cell),
         },
         statistics=statistics,
     )
@@ -292,7 +291,7 @@ def _fitting_trials(network: Network, trials: Trials) -> Trials:
 def _schur_of(network: Network, schur: OrderedSchur | None, order: Order | None) -> OrderedSchur:
     W_hh = network.W_hh.astype(np.float64)
     if schur is None:
-        leak = network.cell.leak if order == "leaky modulus" else 1.0
+        leak = network.cell.leak if order == "leaky modulus" else None
         return ordered_schur(W_hh, order or "modulus", leak)
     if not isinstance(schur, OrderedSchur):
         raise TypeError(f"schur must be an OrderedSchur or None, got {type(schur).__name__}")

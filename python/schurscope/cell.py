@@ -1,13 +1,4 @@
-"""What a recurrent network does at each step, besides its weights.
-
-With the state h_t, the leak a, the activation φ, the output nonlinearity ψ and noise of standard
-deviation σ at the input of each unit, ξ_t ~ N(0, 1) and independent:
-
-- rate form:     h_t = (1 - a) h_(t-1) + a φ(W_hh h_(t-1) + W_xh x_t + b_h + σ ξ_t),
-                 ŷ_t = ψ(W_hy h_t + b_y)
-- current form:  h_t = (1 - a) h_(t-1) + a (W_hh φ(h_(t-1)) + W_xh x_t + b_h + σ ξ_t),
-                 ŷ_t = ψ(W_hy φ(h_t) + b_y)
-"""
+"""What a recurrent network does at each step, besides its weights."""
 
 from __future__ import annotations
 
@@ -29,7 +20,15 @@ FORMS: tuple[Form, ...] = ("rate", "current")
 
 @dataclass(frozen=True)
 class Cell:
-    """The step of a network; see the module's equations.
+    """The step of a network.
+
+    With the state h_t, the leak a, the activation φ, the output nonlinearity ψ and noise of
+    standard deviation σ at the input of each unit, ξ_t ~ N(0, 1) and independent:
+
+    - rate form: h_t = (1 - a) h_(t-1) + a φ(W_hh h_(t-1) + W_xh x_t + b_h + σ ξ_t),
+      ŷ_t = ψ(W_hy h_t + b_y);
+    - current form: h_t = (1 - a) h_(t-1) + a (W_hh φ(h_(t-1)) + W_xh x_t + b_h + σ ξ_t),
+      ŷ_t = ψ(W_hy φ(h_t) + b_y).
 
     Attributes
     ----------

@@ -55,8 +55,9 @@ def ablate_with(
     evaluate : callable
         Takes W̃, (N_h, N_h) in the dtype of W, a copy that it may keep and write to, and returns the
         scores of the trials, (trials,). Every call must score the same trials in the same order and
-        with the same random numbers, because changes and their intervals are paired. It is called
-        for the full network first; what it raises is passed on.
+        with the same random numbers, because changes and their intervals are paired: a PyTorch
+        module belongs in ``eval()`` mode. It is called for the full network first, twice, to see
+        whether it does; what it raises is passed on.
     alpha : float
         Where the spectrum is cut: R holds the eigenvalues of modulus >= alpha * rho. In (0, 1].
     ablations : iterable of str or Ablation, optional
@@ -80,7 +81,8 @@ def ablate_with(
     ------
     TypeError, ValueError
         An argument is of the wrong kind or size; an ablation is unknown or named twice; `evaluate`
-        returns something else than one real number per trial, or not as many as before.
+        returns something else than one real number per trial, not as many as before, or other
+        scores when it is called again with the same matrix.
     """
     W = real_array(W, "W", ("N_h", "N_h"))
     dtype = W.dtype
@@ -97,10 +99,14 @@ def ablate_with(
     running = np.flatnonzero(~vacuous)
     scores: dict[int, _Float64] = {}
     n_trials: int | str = "trials"
-    for place in running.tolist():
+    for place in [0, *running.tolist()]:  # the full network twice
         given = evaluate(_ablated(schur, rows[place], dtype))
-        scores[place] = _scores(given, rows[place].name, n_trials)
-        n_trials = scores[place].size
+        found = _scores(given, rows[place].name, n_trials)
+        if place in scores:
+            _require_same(found, scores[place])
+            continue
+        scores[place] = found
+        n_trials = found.size
         if progress is not None:
             progress(len(scores), running.size)
     # A vacuous row repeats the full network's.
@@ -163,3 +169,14 @@ def _scores(given: npt.ArrayLike, ablation: str, n_trials: int | str) -> _Float6
     because = "" if n_trials == "trials" else f"it returned {n_trials} scores for 'full'"
     scores = real_array(given, name, (n_trials,), because=because, allow_nonfinite=True)
     return scores.astype(np.float64)
+
+
+def _require_same(again: _Float64, before: _Float64) -> None:
+    """ValueError if two evaluations of the same matrix differ by more than a GPU's rounding."""
+    if not np.allclose(again, before, rtol=1e-3, atol=1e-6, equal_nan=True):
+        worst = int(np.abs(again - before).argmax())
+        raise ValueError(
+            "evaluate must return the same scores for the same matrix, got other ones when the "
+            f"full network was evaluated again (trial {worst}: {before[worst]:g}, then "
+            f"{again[worst]:g}); is there dropout (model.eval()) or a generator without a seed?"
+        )

@@ -116,6 +116,20 @@ class AblationProfile:
         trials = f"{settings['n_trials']} trials{steps}"
         return f"{self.measure} over {trials}, {settings['dtype']}"
 
+    @property
+    def caution(self) -> str:
+        """What makes the effects hard to read, or an empty text.
+
+        A full network whose FVU is 1 or more, or whose replay accuracy is at most a half, does not
+        do the task: more often than not it or its trials are not what they are taken for.
+        """
+        full, hint = self.value[0], "check its activation, leak and biases, and the trials' axes"
+        if self.measure == "fvu" and full >= 1:
+            return f"the full network is no better than the mean target: {hint}"
+        if self.measure == "replay_accuracy" and full <= 0.5:
+            return f"the full network is no better than chance: {hint}"
+        return ""
+
     def __len__(self) -> int:
         """Number of ablations, the full network included."""
         return len(self.names)
@@ -226,7 +240,8 @@ class AblationProfile:
         widths = [max(len(row[column]) for row in rows) for column in range(len(heading))]
         lines = [_line(row, widths) for row in rows]
         lines.insert(1, "─" * max(map(len, lines)))
-        return "\n".join([*self._header(), *lines])
+        caution = [f"caution: {self.caution}"] if self.caution else []
+        return "\n".join([*self._header(), *lines, *caution])
 
     def _header(self) -> list[str]:
         settings, sectors = self.settings, self.sectors

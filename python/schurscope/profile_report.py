@@ -53,6 +53,8 @@ def print_profile(profile: AblationProfile, intervals: Intervals) -> None:
         style="dim",
         highlight=False,
     )
+    if profile.caution:
+        console.print(f"caution: {profile.caution}", style="yellow", highlight=False)
 
 
 def _ends(interval: NDArray[np.float64]) -> str:

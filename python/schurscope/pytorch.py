@@ -112,6 +112,17 @@ class RecurrentWeight:
         from torch.nn.utils.parametrize import is_parametrized
 
         own = dict(self.module.named_parameters(recurse=False))
+        deeper = [
+            place
+            for place, module in self.module.named_modules()
+            if place and self.name.split(".")[-1] in dict(module.named_parameters(recurse=False))
+        ]
+        if self.name not in own and deeper:
+            kind = type(self.module).__name__
+            raise ValueError(
+                f"module must be the one whose own parameter {self.name.split('.')[-1]!r} is, got "
+                f"{kind}, which has it in its submodule {', '.join(deeper)}: give that"
+            )
         if is_parametrized(self.module, self.name):
             raise ValueError(
                 f"name must be a parameter that the module does not compute, got {self.name!r}, "

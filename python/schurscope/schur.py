@@ -297,7 +297,9 @@ class OrderedSchur:
         )
 
 
-def ordered_schur(W: npt.ArrayLike, order: Order = "modulus", leak: float = 1.0) -> OrderedSchur:
+def ordered_schur(
+    W: npt.ArrayLike, order: Order = "modulus", leak: float | None = None
+) -> OrderedSchur:
     """Real Schur form of W with its diagonal blocks in nonincreasing order of modulus.
 
     A leaky network is the map (1 - a) I + a W where its activation is steep, and a flow along W - I
@@ -313,8 +315,8 @@ def ordered_schur(W: npt.ArrayLike, order: Order = "modulus", leak: float = 1.0)
         Real and finite; float32, integers and booleans are taken as float64, exactly.
     order : {"modulus", "leaky modulus", "real part"}
         By ``|lambda|``, ``|1 - a + a lambda|`` or the real part of lambda, the largest first.
-    leak : float
-        a of the leaky modulus, in (0, 1].
+    leak : float, optional
+        a of the leaky modulus, in (0, 1]; the other orders have none.
 
     Returns
     -------
@@ -326,15 +328,18 @@ def ordered_schur(W: npt.ArrayLike, order: Order = "modulus", leak: float = 1.0)
         W is not an array of float32, float64 or integers: complex, float16, object, text.
     ValueError
         W is empty, not square, not finite, or so large that T overflows; an unknown order; a leak
-        outside (0, 1], or other than 1 for an order that has none.
+        outside (0, 1], missing, or given for an order that has none.
     numpy.linalg.LinAlgError
         LAPACK's QR iteration did not converge.
     """
     W = _frozen(real_array(W, "W", ("N_h", "N_h")).astype(np.float64))
     choice(order, "order", ORDERS)
-    leak = fraction(leak, "leak")
-    if leak != 1 and order != "leaky modulus":
-        raise ValueError(f"leak must be 1 unless order='leaky modulus', got {leak:g} for {order!r}")
+    if (leak is None) == (order == "leaky modulus"):
+        raise ValueError(
+            f"leak must be given for order='leaky modulus', and for no other, got leak={leak} for "
+            f"order={order!r}"
+        )
+    leak = 1.0 if leak is None else fraction(leak, "leak")
     exponent = _exponent(W)
     # T is that of the scaled matrix, and so is the shift.
     shift = float(_scaled(np.float64((1 - leak) / leak), -exponent))

@@ -136,7 +136,7 @@ def tie_spread(
     random = generator(rng)
     if not isinstance(network, Network):
         raise TypeError(f"network must be a schurscope.Network, got {type(network).__name__}")
-    leak = network.cell.leak if order == "leaky modulus" else 1.0
+    leak = network.cell.leak if order == "leaky modulus" else None
     schur = ordered_schur(network.W_hh.astype(np.float64), order, leak)
     sectors = schur.sectors(alpha)
     # The rectangles of the reference serve every order: no block leaves its sector.

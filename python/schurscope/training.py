@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from . import _core
 from ._validation import choice, generator, nonnegative, positive, positive_int
-from .cell import Cell
 from .network import Cayley, Network
 from .tasks import Task, Trials
 
@@ -171,7 +170,7 @@ def train(
         "weight_decay": weight_decay,
         "clip": clip,
         "dtype": network.dtype.name,
-        **({} if network.cell == Cell() else {"cell": repr(network.cell)}),
+        "cell": repr(network.cell),
         "level": _core.LEVEL,
         "seconds": time.perf_counter() - started,
     }
