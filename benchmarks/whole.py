@@ -19,7 +19,7 @@ def lines(quick: bool) -> list[str]:
     missing = [package for package in NEEDED if not installed(package)]
     if missing:
         return [f"schurscope reproduce: skipped, {', '.join(missing)} not installed"]
-    options = ["--quick"] if quick else []
+    options = ["--quick"] if quick else ["--seeds", "3"]
     command = [sys.executable, "-c", "from schurscope.cli import main; main()", "reproduce"]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "results"
