@@ -117,7 +117,8 @@ def test_damage_is_refused_or_harmless(tmp_path, rng):
     """SciPy's own reader ends the process on some of these."""
     path = tmp_path / "file.mat"
     for compress in (False, True):
-        scipy.io.savemat(path, {"W": np.arange(12.0).reshape(3, 4)}, do_compression=compress)
+        matrix = np.arange(12.0).reshape(3, 4)
+        scipy.io.savemat(path, {"W": matrix, "net": {"W": matrix}}, do_compression=compress)
         whole = path.read_bytes()
         refused = 0
         for _ in range(300):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 
+import h5py
 import numpy as np
 import pytest
 import scipy.io
@@ -199,6 +200,21 @@ def test_fields_of_a_matlab_struct(tmp_path, own):
     assert any("model.leak = 0.5" in note for note in found.notes)
     for name, array in fields.items():
         np.testing.assert_array_equal(getattr(found.network, name), np.squeeze(array))
+
+
+def test_fields_of_a_matlab_struct_of_version_7_3(tmp_path, own):
+    """HDF5 after 512 bytes of MATLAB's own: structs are groups, and columns stand first."""
+    arrays, _ = own
+    fields = {"W_hh": arrays["R"], "W_xh": arrays["I"], "W_hy": arrays["O"]}
+    with h5py.File(tmp_path / "net.mat", "w", userblock_size=512) as file:
+        for name, array in fields.items():
+            file[f"model/net/{name}"] = array.T
+    with open(tmp_path / "net.mat", "r+b") as stream:
+        stream.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM")
+    found = import_network(tmp_path / "net.mat", activation="relu")
+    assert found.mapped["W_hh"] == "model/net/W_hh"
+    for name, array in fields.items():
+        np.testing.assert_array_equal(getattr(found.network, name), array)
 
 
 def test_what_is_no_network_is_told_how_to_become_one(tmp_path, own, trials):

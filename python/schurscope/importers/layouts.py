@@ -109,7 +109,10 @@ def _layout_of(parts: Parts, name: str, format: str | None) -> Layout | None:
 
 
 def _set_others_aside(parts: Parts, chosen: str, names: list[str]) -> None:
-    """Of the layers that are not the chosen one; ValueError if one may stand before the readout."""
+    """Mark what is of other layers; ValueError if the readout found may be another matrix's.
+
+    What stands before the chosen layer in its stack has no readout.
+    """
     mine = _OF_LAYER.match(chosen)
     for name in parts.checkpoint.arrays:
         its = _OF_LAYER.match(name)
