@@ -230,6 +230,33 @@ def test_info_tells_what_is_in_a_network(elsewhere, trained):
     assert "from schurscope" in call("info", trained[0]).output
 
 
+def test_networks_under_names_of_ones_own(tmp_path, rng):
+    """Saved for x @ W, under other names, with a nonlinear readout, and judged by saved trials."""
+    R, into, out = (rng.standard_normal(shape) / 3 for shape in ((10, 10), (3, 10), (10, 2)))
+    path = tmp_path / "own.npz"
+    np.savez(path, R=R, I=into, O=out, b=np.ones((1, 10)), alpha=0.2)
+    unnamed = call("info", path)
+    assert unnamed.exit_code == 1
+    assert "--key W_hh=… --key W_xh=… --key W_hy=…" in unnamed.output
+    keys = ["--key", "W_hh=R.T", "--key", "W_xh=I.T", "--key", "W_hy=O.T"]
+    text = call("info", path, *keys).output
+    assert "  W_hh = Rᵀ" in text
+    assert "left out: b (1, 10); " in text
+    assert "name them with keys={'b_h': 'b'} (on the command line --key b_h=b)" in text
+    assert "  note: assumed leak=1.0, though the source has alpha = 0.2, " in text
+    cell = ["--activation", "relu", "--leak", 0.2, "--output", "sigmoid", "--noise", 0.1]
+    options = [*keys, "--key", "b_h=b", *cell, "--dtype", "float32"]
+    wanted = schurscope.Cell("relu", leak=0.2, output="sigmoid", noise=0.1)
+    text = call("info", path, *options).output
+    assert text.startswith("Network(N_h=10, N_x=3, N_y=2, b_h, ")
+    assert f"float32) from arrays\n  {wanted}\n" in text
+    x, y = rng.standard_normal((20, 8, 3)), rng.standard_normal((20, 8, 2))
+    schurscope.Trials(x, y).save(tmp_path / "trials.npz")
+    result = call("ablate", path, *options, "--trials", tmp_path / "trials.npz")
+    assert result.exit_code == 0, result.output
+    assert "fvu over 20 trials of 8 steps, float32" in result.stdout
+
+
 USAGE = [
     (["train", "flipflop"], "did you mean 'flip-flop'"),
     (["train", "sine", "--set", "n_step=5"], "NAME among n_steps, got 'n_step=5'"),

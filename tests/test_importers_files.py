@@ -18,6 +18,9 @@ import scipy.io
 import schurscope as ss
 from schurscope.importers import FORMATS, import_network
 
+# Most sources here do not say their activation, of which `test_importers_warnings` has the tests.
+pytestmark = pytest.mark.filterwarnings("ignore:assumed activation")
+
 NAMES = ("W_hh", "W_xh", "W_hy", "b_h", "b_y", "h_0")
 
 

@@ -18,7 +18,10 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 keras = framework("keras")
 
 # Keras reads PyTorch's tensors in a way of which NumPy disapproves.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy"),
+    pytest.mark.filterwarnings("ignore:assumed activation"),
+]
 
 ACTIVATIONS = {name: name for name in ("tanh", "relu", "softplus", "sigmoid")}
 ACTIVATIONS["linear"] = "identity"
@@ -126,7 +129,7 @@ def save(layers, path):
     ("layers", "told"),
     [
         (lambda layer: [layer.GRU(8)], r"gates of a GRU: .*recurrent_kernel \(8, 24\)"),
-        (lambda layer: [layer.LSTM(8)], r"gates of a LSTM: .*recurrent_kernel \(8, 32\)"),
+        (lambda layer: [layer.LSTM(8)], r"gates of an LSTM: .*recurrent_kernel \(8, 32\)"),
         (
             lambda layer: [layer.SimpleRNN(8, return_sequences=True), layer.SimpleRNN(8)],
             r"several recurrent matrices: .*simple_rnn/cell/.* \(8, 8\), .*simple_rnn_1/cell",

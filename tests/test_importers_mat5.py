@@ -42,7 +42,7 @@ def test_what_is_no_array_of_numbers_is_named(tmp_path):
     path = tmp_path / "file.mat"
     other = {
         "text": "hello",
-        "fields": {"a": 1},
+        "fields": np.zeros(2, [("a", "f8")]),
         "cells": np.array([1, "x"], object),
         "sparse": scipy.sparse.eye(3),
         "complex": np.array([1j]),
@@ -52,12 +52,46 @@ def test_what_is_no_array_of_numbers_is_named(tmp_path):
     found = read_mat5(path, 2**20)
     assert found.skipped == {
         "text": "a MATLAB char, not an array of numbers",
-        "fields": "a MATLAB struct, not an array of numbers",
+        "fields": "a MATLAB struct array, not an array of numbers",
         "cells": "a MATLAB cell, not an array of numbers",
         "sparse": "a MATLAB sparse, not an array of numbers",
         "complex": "complex numbers",
     }
     assert found.arrays["number"].tolist() == [[3.0]]
+
+
+def leaves(node, name):
+    """Names and arrays of what SciPy reads of structs."""
+    if node.dtype.names is None:
+        return {name: node}
+    fields = [leaves(node[field][0, 0], f"{name}.{field}") for field in node.dtype.names]
+    return {key: array for found in fields for key, array in found.items()}
+
+
+@given(
+    tree=st.recursive(
+        ARRAYS,
+        lambda inner: st.dictionaries(
+            st.from_regex(r"[a-zA-Z][a-zA-Z0-9_]{0,20}", fullmatch=True),
+            inner,
+            min_size=1,
+            max_size=3,
+        ),
+        max_leaves=6,
+    ),
+    compress=st.booleans(),
+)
+def test_structs_are_read_by_their_fields(tmp_path_factory, tree, compress):
+    path = tmp_path_factory.mktemp("mat") / "file.mat"
+    options = {"long_field_names": True, "do_compression": compress}
+    scipy.io.savemat(path, {"net": tree}, **options)
+    wanted = leaves(scipy.io.loadmat(path)["net"], "net")
+    found = read_mat5(path, 2**20)
+    assert found.skipped == {}
+    assert set(found.arrays) == set(wanted)
+    for name, array in found.arrays.items():
+        assert (array.shape, array.dtype) == (wanted[name].shape, wanted[name].dtype)
+        np.testing.assert_array_equal(array, wanted[name])
 
 
 @pytest.mark.parametrize("order", "<>")
@@ -83,7 +117,8 @@ def test_damage_is_refused_or_harmless(tmp_path, rng):
     """SciPy's own reader ends the process on some of these."""
     path = tmp_path / "file.mat"
     for compress in (False, True):
-        scipy.io.savemat(path, {"W": np.arange(12.0).reshape(3, 4)}, do_compression=compress)
+        matrix = np.arange(12.0).reshape(3, 4)
+        scipy.io.savemat(path, {"W": matrix, "net": {"W": matrix}}, do_compression=compress)
         whole = path.read_bytes()
         refused = 0
         for _ in range(300):

@@ -18,6 +18,9 @@ import schurscope as ss
 from frameworks import framework
 from schurscope.importers import import_network
 
+# Most sources here do not say their activation, of which `test_importers_warnings` has the tests.
+pytestmark = pytest.mark.filterwarnings("ignore:assumed activation")
+
 N_H, N_X, N_Y = 10, 3, 2
 
 

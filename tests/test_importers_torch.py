@@ -15,6 +15,9 @@ import reference
 import schurscope as ss
 from schurscope.importers import import_network
 
+# Most sources here do not say their activation, of which `test_importers_warnings` has the tests.
+pytestmark = pytest.mark.filterwarnings("ignore:assumed activation")
+
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
 
 
@@ -124,9 +127,14 @@ def test_the_record(tmp_path, model):
         "b_y": "model.fc.bias",
     }
     assert found.ignored["epoch"] == "int, not an array"
+    n_optimizer = sum(name.startswith("optimizer.") for name in found.ignored)
+    assert n_optimizer == len(found.ignored) - 1 > 10
+    assert f"  ignored: optimizer ({n_optimizer} entries)\n" in str(found)
+    assert "exp_avg" not in str(found)
     assert found.ignored["optimizer.state.0.exp_avg"] == "of the optimiser"
-    (note,) = found.notes
-    assert note.startswith("assumed activation='tanh', form='rate', leak=1.0, output='identity'")
+    form, activation = found.notes
+    assert form == "assumed form='rate', leak=1.0, output='identity': the source does not say"
+    assert activation.startswith("assumed activation='tanh': the source does not say; give activa")
     assert "W_hh = model.rnn.weight_hh_l0" in str(found)
     assert_computes(ss.load_network(path), model)
 
@@ -169,7 +177,8 @@ def test_names_of_ones_own():
     model = Own()
     keys = {"W_hh": "cell.U.weight", "W_xh": "cell.V.weight", "b_h": "cell.V.bias"}
     keys["W_hy"] = "decoder.weight"
-    network = ss.load_network(model, keys=keys)
+    with pytest.warns(UserWarning, match=r"left out: other\.bias \(8,\); .*'h_0': 'other\.bias'"):
+        network = ss.load_network(model, keys=keys)
     assert_computes(network, model)
     with pytest.raises(ValueError, match=r"has no W_hh and no W_xh .* cell\.U\.weight \(8, 8\)"):
         ss.load_network(model)
@@ -222,7 +231,7 @@ def test_parametrised_weights_are_computed(tmp_path, model):
 
 def test_left_out_parameters_are_told(model):
     model.norm = nn.LayerNorm(8)
-    with pytest.warns(UserWarning, match=r"not part of .*: norm\.weight, norm\.bias"):
+    with pytest.warns(UserWarning, match=r"left out: norm\.weight \(8,\), norm\.bias \(8,\)"):
         ss.load_network(model)
 
 
@@ -232,7 +241,7 @@ AMBIGUOUS = [
     (nn.RNN(3, 8, num_layers=2), r"has several recurrent layers \(.*weight_hh_l1"),
     (nn.RNN(3, 8, bidirectional=True), r"is bidirectional \(.*weight_hh_l0_reverse"),
     (nn.GRU(3, 8), r"gates of a GRU: 0\.weight_hh_l0 \(24, 8\) stacks 3.*schurscope\.ablate_with"),
-    (nn.LSTM(3, 8), r"gates of a LSTM: 0\.weight_hh_l0 \(32, 8\) stacks 4"),
+    (nn.LSTM(3, 8), r"gates of an LSTM: 0\.weight_hh_l0 \(32, 8\) stacks 4"),
     (nn.GRUCell(3, 8), r"gates of a GRU: 0\.weight_hh \(24, 8\)"),
     (
         nn.ModuleDict({"a": nn.RNN(3, 8), "b": nn.RNN(3, 8)}),

@@ -177,8 +177,17 @@ def test_axes_must_be_the_three_letters(trials, axes):
 
 
 def test_axes_need_arrays_that_have_them(trials):
-    with pytest.raises(ValueError, match=r"targets must have 3 axes, got shape \(7, 9\)"):
-        Trials.from_arrays(trials.inputs, trials.targets[..., 0], axes="TBF")
+    with pytest.raises(ValueError, match=r"inputs must have 3 axes, got shape \(7, 9\)"):
+        Trials.from_arrays(trials.inputs[..., 0], trials.targets, axes="TBF")
+
+
+def test_class_indices_are_told_how_to_become_targets(trials):
+    classes = trials.targets[..., 0] > 0
+    told = r"targets must be \(trials, steps, N_y\), got shape \(7, 9\)\. Class indices .* one-hot"
+    for make in (Trials, Trials.from_arrays):
+        with pytest.raises(ValueError, match=told):
+            make(trials.inputs, classes)
+        assert make(trials.inputs, np.eye(2)[classes.astype(int)]).n_outputs == 2
 
 
 def test_other_orders_are_checked_as_strictly(trials):

@@ -34,12 +34,12 @@ from .trials import Trials
     "--trials",
     "trials_file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Instead of a task: an .npz with inputs, targets and perhaps weights.",
+    help="Instead of a task: an .npz of inputs, targets (or x, y) and perhaps weights and h_0.",
 )
 @click.option(
     "--axes",
     metavar="ORDER",
-    help="Of the arrays in that file: B trials, T steps, F channels.  [default: BTF]",
+    help="Of its axes: B trials, T steps, F channels; PyTorch's is TBF.  [default: BTF]",
 )
 @import_options
 @click.option(

@@ -39,6 +39,11 @@ def task_parameters(command: F) -> F:
 def import_options(command: F) -> F:
     """The options of `load_network`, gathered by `imported`."""
     for option in (
+        click.option("--dtype", type=click.Choice(("float32", "float64")), help="Of the network."),
+        click.option("--noise", type=float, help="Standard deviation at each hidden unit."),
+        click.option(
+            "--output", type=click.Choice(ACTIVATIONS), help="Nonlinearity of the outputs."
+        ),
         click.option("--form", type=click.Choice(FORMS), help="Of the network's equation."),
         click.option("--leak", type=float, help="a = dt / tau, in (0, 1]."),
         click.option("--activation", type=click.Choice(ACTIVATIONS), help="Of the hidden units."),
@@ -47,7 +52,7 @@ def import_options(command: F) -> F:
             "keys",
             multiple=True,
             metavar="PART=ENTRY",
-            help="Where a part is, e.g. --key W_hh=cell.U; may be repeated.",
+            help="Where a part is, e.g. --key W_hh=cell.U, or =cell.U.T; may be repeated.",
         ),
         click.option(
             "--format", type=click.Choice(FORMATS), help="Of the network.  [default: found]"

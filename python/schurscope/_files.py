@@ -133,7 +133,9 @@ def zip_names(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> list[
                 check_zip(archive, max_bytes)
                 return archive.namelist()
         except Exception as error:  # as in read_npz
-            raise ValueError(f"{path} is damaged or not a zip archive: {error}") from error
+            raise ValueError(
+                f"{path} is damaged or not a zip archive (truncated?): {error}"
+            ) from error
 
 
 def check_zip(archive: zipfile.ZipFile, max_bytes: int) -> None:

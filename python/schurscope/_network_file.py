@@ -72,6 +72,11 @@ def read_network(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> di
     if is_safetensors(head):
         parts = _read_safetensors(path)
     else:
+        if head and not is_network_file(path, max_bytes):
+            raise ValueError(
+                f"{path} is damaged or not a {NETWORK_FORMAT} file; schurscope.load_network reads "
+                "networks trained elsewhere"
+            )
         optional = (*_OPTIONAL, *cayley_names, "cell")
         parts = dict(load_npz(path, NETWORK_FORMAT, _REQUIRED, optional, max_bytes))
     parameters = [parts.pop(name) for name in cayley_names if name in parts]

@@ -270,7 +270,10 @@ def _check_rectangles(rows: Sequence[Ablation], n_hidden: int) -> None:
 def _fitting_trials(network: Network, trials: Trials) -> Trials:
     """The trials in the network's dtype."""
     if not isinstance(network, Network):
-        raise TypeError(f"network must be a schurscope.Network, got {type(network).__name__}")
+        raise TypeError(
+            f"network must be a schurscope.Network, got {type(network).__name__}; use "
+            "ss.load_network(…) for files and modules"
+        )
     if not isinstance(trials, Trials):
         raise TypeError(f"trials must be schurscope.Trials, got {type(trials).__name__}")
     for attribute, matrix in (("n_inputs", "W_xh"), ("n_outputs", "W_hy")):

@@ -68,10 +68,12 @@ class Trials:
         inputs = real_array(self.inputs, "inputs", ("trials", "steps", "N_x"))
         steps = inputs.shape[:2]
         because = f"inputs has shape {inputs.shape}"
-        _refuse_swapped_axes(inputs, _any(self.targets, "targets"))
+        targets = _any(self.targets, "targets")
+        _refuse_classes(targets)
+        _refuse_swapped_axes(inputs, targets)
         arrays = {
             "inputs": inputs,
-            "targets": real_array(self.targets, "targets", (*steps, "N_y"), because=because),
+            "targets": real_array(targets, "targets", (*steps, "N_y"), because=because),
         }
         if self.weights is not None:
             arrays["weights"] = step_weights(self.weights, steps, because)
@@ -285,9 +287,21 @@ def _any(array: npt.ArrayLike, name: str) -> FloatArray:
 
 def _moved(array: npt.ArrayLike, name: str, order: list[int]) -> FloatArray:
     given = _any(array, name)
+    if name == "targets":
+        _refuse_classes(given)
     if given.ndim != len(order):
         raise ValueError(f"{name} must have {len(order)} axes, got shape {given.shape}")
     return given.transpose(order)
+
+
+def _refuse_classes(targets: FloatArray) -> None:
+    """ValueError if targets have no axis of channels, as the indices of classes have none."""
+    if targets.ndim == 2:
+        raise ValueError(
+            f"targets must be (trials, steps, N_y), got shape {targets.shape}. Class indices need "
+            "one-hot vectors, numpy.eye(n_classes)[targets]; one output channel needs "
+            "targets[..., numpy.newaxis]"
+        )
 
 
 def _refuse_swapped_axes(inputs: FloatArray, targets: FloatArray) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .._files import Array
 from .._validation import cast, float_dtype
 from ..cell import ACTIVATIONS, Cell
 from ..network import Network
 from .checkpoint import listed
-from .layouts import LAYOUTS, find_layout, find_readout, left_over, put_layout
-from .parts import Parts
+from .layouts import LAYOUTS, OPTIMIZER, find_layout, find_readout, left_over, put_layout
+from .parts import Parts, by_keys, components
 from .research import COMPUTED, put_computed_format
 
 __all__ = ["FORMATS", "assemble", "collect"]
@@ -36,7 +35,8 @@ def collect(parts: Parts, format: str | None) -> str:
     if found is None and format not in (None, "arrays"):
         parts.fail(f"is not in the format {format!r}; it holds {listed(parts.checkpoint.arrays)}")
     if missing := [part for part in ("W_hh", "W_xh") if part not in parts.arrays]:
-        hint = "Name the entries with keys={'W_hh': …, 'W_xh': …, 'W_hy': …}"
+        named = by_keys(W_hh="…", W_xh="…", W_hy="…")
+        hint = f"Name the entries with {named}, and b_h, b_y and h_0 if it has them"
         if any("parametrizations." in name for name in parts.checkpoint.arrays):
             hint = "Its weights are parametrised: give the module itself, which computes them"
         parts.fail(
@@ -54,29 +54,60 @@ def assemble(
     checkpoint = parts.checkpoint
     notes, concerns = checkpoint.notes, checkpoint.warnings
     _add_residual(parts, found, options.pop("residual", None), notes)
-    cell = _cell(parts, options, notes)
+    cell = _cell(parts, options, notes, concerns)
     ignored, missed = left_over(parts)
-    if missed and "W_hy" not in parts.keys:  # who names the readout knows what else there is
-        concerns.append(f"not part of the imported network: {', '.join(missed)}")
+    missed = [name for name in missed if components(name)[-1].lower() not in _LEAKS]
+    if fitting := _fitting(parts, missed):
+        told = listed({name: checkpoint.arrays[name] for name in fitting})
+        suggested = {part: name for name, part in reversed(fitting.items())}
+        concerns.append(
+            f"parameters that fit b_h, b_y or h_0 were left out: {told}; where they belong to the "
+            f"network, name them with {by_keys(**suggested)}"
+        )
+    others = [name for name in missed if name not in fitting]
+    if others and "W_hy" not in parts.keys:  # who names the readout knows what else there is
+        concerns.append(f"not part of the imported network: {', '.join(others)}")
     if narrow := {n: kind for n, kind in checkpoint.narrow.items() if n in parts.used}:
         told = ", ".join(f"{name} ({kind})" for name, kind in narrow.items())
         concerns.append(f"widened to float32, the narrowest that is computed with: {told}")
-    arrays = _of_one_dtype(parts.arrays, dtype, notes)
-    if "h_0" in arrays and not arrays["h_0"].any():
-        del arrays["h_0"]  # as good as none
+    arrays = _of_one_dtype(parts, dtype, notes)
     try:
         network = Network(**arrays, cell=cell)
+        if network.h_0 is not None and not network.h_0.any():
+            network = replace(network, h_0=None)  # as good as none
     except (TypeError, ValueError) as error:
         sources = ", ".join(f"{part} is {how}" for part, how in parts.mapped.items())
-        parts.fail(f"does not hold a valid network: {error} ({sources})")
+        hint = _transposed_hint(parts)
+        parts.fail(f"does not hold a valid network: {error} ({sources}){hint}")
     return network, ignored, notes, concerns
 
 
-def _of_one_dtype(
-    arrays: dict[str, Array], dtype: npt.DTypeLike | None, notes: list[str]
-) -> dict[str, Any]:
-    """All in `dtype`, or in the widest that occurs, which is exact."""
-    wanted = float_dtype(np.result_type(*arrays.values()) if dtype is None else dtype)
+_LEAKS = ("leak", "alpha", "tau", "dt")
+"""Names under which a = dt / tau is saved, or what it is computed from."""
+
+
+def _fitting(parts: Parts, missed: list[str]) -> dict[str, str]:
+    """The vectors left out that could be a bias or the initial state → which part."""
+    W_hh, W_hy = parts.arrays["W_hh"], parts.arrays["W_hy"]
+    found: dict[str, str] = {}
+    for name in missed:
+        array = parts.checkpoint.arrays[name]
+        if array.size != max(array.shape):
+            continue
+        # None in the keys says that there is to be no bias.
+        if W_hh.shape[:1] == (array.size,) and parts.keys.get("b_h", "") is not None:
+            found[name] = "b_h" if "b_h" not in parts.arrays else "h_0"
+        elif W_hy.shape[:1] == (array.size,) and "b_y" not in {**parts.arrays, **parts.keys}:
+            found[name] = "b_y"
+    return found
+
+
+def _of_one_dtype(parts: Parts, dtype: npt.DTypeLike | None, notes: list[str]) -> dict[str, Any]:
+    """All in `dtype`, or in the widest that occurs in the source, which is exact."""
+    arrays = parts.arrays
+    stored = [array for part, array in arrays.items() if part not in parts.given]
+    widest = np.result_type(*(stored or arrays.values()))
+    wanted = float_dtype(widest if dtype is None else dtype)
     if any(array.dtype != wanted for array in arrays.values()):
         told = ", ".join(f"{part} {array.dtype}" for part, array in arrays.items())
         notes.append(f"converted to {wanted}: {told}")
@@ -98,7 +129,42 @@ def _add_residual(parts: Parts, found: str, given: bool | None, notes: list[str]
         parts.mapped["W_hh"] += " + I"
 
 
-def _cell(parts: Parts, given: dict[str, Any], notes: list[str]) -> Cell:
+def _transposed_hint(parts: Parts) -> str:
+    """The end of a message, where the input matrix or the readout fits W_hh only transposed."""
+    arrays = parts.arrays
+    n_hidden = max(arrays["W_hh"].shape, default=1)
+    turned = [
+        f"{part} {arrays[part].shape}"
+        for part, axis in (("W_xh", 0), ("W_hy", 1))
+        if arrays[part].ndim == 2
+        and arrays[part].shape[axis] != n_hidden == arrays[part].shape[1 - axis]
+    ]
+    if not turned:
+        return ""
+    names = {
+        part: f"{parts.mapped[part]}.T" if parts.has(parts.mapped[part]) else "…"
+        for part in ("W_hh", "W_xh", "W_hy")
+    }
+    return (
+        f". {' and '.join(turned)}: transposed? Here W_hh is (post, pre), W_xh (N_h, N_x) and W_hy "
+        "(N_y, N_h). Where states are rows, as in x @ W, all three are transposed, W_hh too, whose "
+        f"shape does not tell: name them with .T, {by_keys(**names)}, or give arrays there"
+    )
+
+
+def _leaks(parts: Parts) -> list[str]:
+    """Numbers of the source that may state its leak, with their values."""
+    scalars = {n: a.item() for n, a in parts.checkpoint.arrays.items() if a.size == 1}
+    return [
+        f"{name} = {value:g}"
+        for name, value in {**scalars, **parts.checkpoint.numbers}.items()
+        if components(name)[-1].lower() in _LEAKS
+        and name not in parts.used
+        and not OPTIMIZER.search(name)
+    ]
+
+
+def _cell(parts: Parts, given: dict[str, Any], notes: list[str], concerns: list[str]) -> Cell:
     """The cell of what the source states, the caller says, or the format has by default."""
     stated = {**parts.checkpoint.cell, **parts.stated}
     for name in ("activation", "output"):
@@ -118,7 +184,17 @@ def _cell(parts: Parts, given: dict[str, Any], notes: list[str]) -> Cell:
         for field in fields(Cell)
         if field.name not in known and field.name != "noise"
     }
-    if assumed:
-        told = ", ".join(f"{name}={value!r}" for name, value in assumed.items())
+    quiet = dict(assumed)
+    if "activation" in quiet:
+        told = f"activation={quiet.pop('activation')!r}"
+        concerns.append(f"assumed {told}: the source does not say; give activation= to settle it")
+    if "leak" in quiet and (leaks := _leaks(parts)):
+        told = f"leak={quiet.pop('leak')!r}"
+        concerns.append(
+            f"assumed {told}, though the source has {', '.join(leaks)}, which is not used because "
+            "names are not proof; give leak=, which is dt / tau"
+        )
+    if quiet:
+        told = ", ".join(f"{name}={value!r}" for name, value in quiet.items())
         notes.append(f"assumed {told}: the source does not say")
     return Cell(**assumed, **known)

@@ -28,6 +28,8 @@ class Checkpoint:
         Entries that are no arrays of numbers → why they were not read.
     narrow : dict
         Arrays that were float16 or bfloat16 and are float32 now → that dtype.
+    numbers : dict
+        Those of the skipped entries that are a number.
     cell : dict
         Fields of `Cell` that the source states, and ``residual``.
     config : dict
@@ -41,6 +43,7 @@ class Checkpoint:
     arrays: dict[str, Array] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     narrow: dict[str, str] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
     cell: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -52,6 +55,8 @@ class Checkpoint:
             array, narrow = to_numpy(value)
         except TypeError as error:
             self.skipped[name] = str(error)
+            if isinstance(value, numbers.Real) and not isinstance(value, bool):
+                self.numbers[name] = float(value)
             return
         self.arrays[name] = array
         if narrow:

@@ -11,9 +11,17 @@ import re
 from dataclasses import dataclass
 
 from .checkpoint import listed
-from .parts import Parts, components, gates, is_kernel
+from .parts import GATES_HINT, Parts, by_keys, components, gates, is_kernel
 
-__all__ = ["LAYOUTS", "Layout", "find_layout", "find_readout", "left_over", "put_layout"]
+__all__ = [
+    "LAYOUTS",
+    "OPTIMIZER",
+    "Layout",
+    "find_layout",
+    "find_readout",
+    "left_over",
+    "put_layout",
+]
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,6 @@ class Layout:
 
 
 LAYOUTS = (
-    Layout("torch", "weight_hh_l0", "weight_ih_l0", ("bias_ih_l0", "bias_hh_l0")),
     # `bias` alone is how Equinox names it.
     Layout("torch", "weight_hh", "weight_ih", ("bias_ih", "bias_hh", "bias")),
     Layout("keras", "recurrent_kernel", "kernel", ("bias",)),
@@ -39,13 +46,21 @@ LAYOUTS = (
     Layout("flax", "dense_h.kernel", "dense_i.kernel", ("dense_i.bias", "dense_h.bias")),
     Layout("psychrnn", "W_rec", "W_in", ("b_rec",), "W_out", "b_out", "init_state", "init_state"),
     Layout("arrays", "W_rec", "W_in", ("b_rec",), "W_out", "b_out", "h_0"),
+    Layout("arrays", "Wrec", "Win", ("brec",), "Wout", "bout", "h_0"),
     Layout("arrays", "W_hh", "W_xh", ("b_h",), "W_hy", "b_y", "h_0"),
 )
 
 _PSYCHRNN_MASKS = re.compile(r"Dale_|(input|rec|output)_connectivity$")
 """Already applied to the weights that PsychRNN saves."""
 
-_OPTIMIZER = re.compile(r"optimi[sz]er|(^|[./])(exp_avg|momentum_buffer)", re.IGNORECASE)
+OPTIMIZER = re.compile(
+    r"optimi[sz]er|(^|[./])(exp_avg|momentum_buffer|param_groups)", re.IGNORECASE
+)
+
+_OF_LAYER = re.compile(
+    r"(?P<prefix>.*)(weight|bias)_(ih|hh)(?P<layer>_l(?P<depth>\d+)(_reverse)?)$"
+)
+"""Entries of PyTorch's layers and directions."""
 
 
 def _ends(name: str, end: str) -> bool:
@@ -61,10 +76,12 @@ def find_layout(parts: Parts, format: str | None) -> tuple[Layout, str] | None:
     arrays = parts.checkpoint.arrays
     named = parts.keys.get("W_hh")
     candidates = {
-        name: layout
-        for name in ([named] if isinstance(named, str) else arrays)
-        if name in arrays and (layout := _layout_of(parts, name, format)) is not None
+        name: layout for name in arrays if (layout := _layout_of(parts, name, format)) is not None
     }
+    if isinstance(named, str):
+        chosen = parts.resolve(named)[0]
+        _set_others_aside(parts, chosen, list(candidates))
+        candidates = {name: candidates[name] for name in candidates if name == chosen}
     for name in candidates:
         gates(parts, name)
     if not isinstance(named, str):
@@ -78,6 +95,11 @@ def find_layout(parts: Parts, format: str | None) -> tuple[Layout, str] | None:
 
 def _layout_of(parts: Parts, name: str, format: str | None) -> Layout | None:
     """The first layout whose recurrent matrix is called so."""
+    if (found := _OF_LAYER.match(name)) and format in (None, "torch"):
+        layer = found["layer"]
+        biases = (f"bias_ih{layer}", f"bias_hh{layer}")
+        layout = Layout("torch", f"weight_hh{layer}", f"weight_ih{layer}", biases)
+        return layout if _ends(name, layout.W_hh) else None
     for layout in LAYOUTS:
         if _ends(name, layout.W_hh) and format in (None, layout.format):
             prefix = name[: len(name) - len(layout.W_hh)]
@@ -86,31 +108,53 @@ def _layout_of(parts: Parts, name: str, format: str | None) -> Layout | None:
     return None
 
 
+def _set_others_aside(parts: Parts, chosen: str, names: list[str]) -> None:
+    """Mark what is of other layers; ValueError if the readout found may be another matrix's.
+
+    What stands before the chosen layer in its stack has no readout.
+    """
+    mine = _OF_LAYER.match(chosen)
+    for name in parts.checkpoint.arrays:
+        its = _OF_LAYER.match(name)
+        if its and mine and (its["prefix"], its["layer"]) != (mine["prefix"], mine["layer"]):
+            parts.elsewhere.add(name)
+
+    def is_before(name: str) -> bool:
+        its = _OF_LAYER.match(name)
+        if its is None or mine is None or its["prefix"] != mine["prefix"]:
+            return False
+        return int(its["depth"]) < int(mine["depth"])
+
+    others = [name for name in names if name != chosen and not is_before(name)]
+    if chosen in names and others and "W_hy" not in parts.keys:
+        parts.fail(
+            f"has other recurrent matrices than {chosen} that its readout may belong to "
+            f"({', '.join(others)}); say what reads out this one with {by_keys(W_hy='…')}, or in "
+            "Python give an array there (numpy.eye(N_h) if the outputs are the states)"
+        )
+
+
 def _refuse_more_than_one_cell(parts: Parts, names: list[str]) -> None:
     arrays = parts.checkpoint.arrays
     extra = [n for n in arrays if re.search(r"(^|[./])weight_hh_l\d+(_reverse)?$", n)]
     if any(name.endswith("_reverse") for name in extra):
         parts.fail(
             f"is bidirectional ({', '.join(extra)}); a Network runs forwards only. Name one "
-            f"direction with keys={{'W_hh': …, 'W_xh': …}} to look at it alone"
+            f"direction with {by_keys(W_hh='…', W_hy='…')} to look at it alone"
         )
     if any(not name.endswith("_l0") for name in extra):
         parts.fail(
             f"has several recurrent layers ({', '.join(extra)}); a Network has one. Name one with "
-            "keys={'W_hh': …, 'W_xh': …} to look at it alone"
+            f"{by_keys(W_hh=extra[-1])} to look at it alone"
         )
     if len(names) > 1:
         parts.fail(
             f"has several recurrent matrices: {listed({n: arrays[n] for n in names})}; name one "
-            f"with keys={{'W_hh': {names[0]!r}}}"
+            f"with {by_keys(W_hh=names[0])}"
         )
     flax_gates = [name for name in arrays if re.search(r"(^|[./])h[rznifog]\.kernel$", name)]
     if flax_gates and not names:
-        parts.fail(
-            f"holds the gates of a GRU or LSTM ({', '.join(flax_gates)}). A Network has one "
-            "recurrent matrix; for cells with gates there is schurscope.ablate_with, which ablates "
-            "a matrix inside your own rollout"
-        )
+        parts.fail(f"holds the gates of a GRU or an LSTM ({', '.join(flax_gates)}). {GATES_HINT}")
 
 
 def put_layout(parts: Parts, layout: Layout, prefix: str) -> None:
@@ -123,7 +167,9 @@ def put_layout(parts: Parts, layout: Layout, prefix: str) -> None:
     parts.put("W_hh", full(layout.W_hh))
     parts.put("W_xh", full(layout.W_xh))
     if "W_xh" not in parts.arrays and "W_xh" not in parts.keys:
-        parts.fail(f"has {full(layout.W_hh)} but no {full(layout.W_xh)}; name it with keys")
+        parts.fail(
+            f"has {full(layout.W_hh)} but no {full(layout.W_xh)}; name it with {by_keys(W_xh='…')}"
+        )
     parts.put("b_h", *(full(name) for name in layout.b_h))
     if layout.W_hy:
         parts.put("W_hy", full(layout.W_hy))
@@ -142,7 +188,7 @@ def find_readout(parts: Parts) -> None:
     named = parts.keys.get("W_hy")
     if "W_hy" in parts.arrays:
         if isinstance(named, str):
-            _put_sibling_bias(parts, named)
+            _put_sibling_bias(parts, parts.resolve(named)[0])
         return
     candidates = {
         name: array
@@ -150,14 +196,14 @@ def find_readout(parts: Parts) -> None:
         if array.ndim == 2
         and name not in parts.used
         and components(name)[-1] in ("weight", "kernel")
-        and not _OPTIMIZER.search(name)
+        and not OPTIMIZER.search(name)
     }
     if len(candidates) != 1:
         kind = "several matrices that could be its readout" if candidates else "no readout"
         others = {name: array for name, array in arrays.items() if name not in parts.used}
         parts.fail(
-            f"has {kind}: {listed(candidates or others)}; name it with keys={{'W_hy': …}}, or give "
-            "an array there (numpy.eye(N_h) if the outputs are the states)"
+            f"has {kind}: {listed(candidates or others)}; name it with {by_keys(W_hy='…')}, or in "
+            "Python give an array there (numpy.eye(N_h) if the outputs are the states)"
         )
     (name,) = candidates
     inputs = candidates[name].shape[0 if is_kernel(name) else 1]
@@ -165,7 +211,7 @@ def find_readout(parts: Parts) -> None:
     if inputs != n_hidden:
         parts.fail(
             f"has {name} {candidates[name].shape}, which cannot read out {n_hidden} units; name "
-            "the readout with keys={'W_hy': …}"
+            f"the readout with {by_keys(W_hy='…')}, and with .T after the name if it is transposed"
         )
     parts.put("W_hy", name)
     _put_sibling_bias(parts, name)
@@ -185,8 +231,10 @@ def left_over(parts: Parts) -> tuple[dict[str, str], list[str]]:
         if name in parts.used:
             if _PSYCHRNN_MASKS.match(name):
                 ignored[name] = "already applied to the weights"
-        elif _OPTIMIZER.search(name):
+        elif OPTIMIZER.search(name):
             ignored[name] = "of the optimiser"
+        elif name in parts.elsewhere:
+            ignored[name] = "of another layer or direction"
         else:
             ignored[name] = f"{array.dtype} {array.shape}, not part of the network"
             if array.ndim and array.dtype.kind == "f":

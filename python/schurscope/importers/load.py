@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -48,8 +50,17 @@ class ImportedNetwork:
     def __str__(self) -> str:
         lines = [f"{self.network!r} from {self.format}", f"  {self.network.cell}"]
         lines += [f"  {part} = {source}" for part, source in self.mapped.items()]
-        lines += [f"  ignored: {name} ({why})" for name, why in self.ignored.items()]
+        of_optimizers = Counter(filter(None, map(_optimizer_of, self.ignored)))
+        lines += [f"  ignored: {name} ({n} entries)" for name, n in of_optimizers.items()]
+        others = {name: why for name, why in self.ignored.items() if not _optimizer_of(name)}
+        lines += [f"  ignored: {name} ({why})" for name, why in others.items()]
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])
+
+
+def _optimizer_of(name: str) -> str:
+    """The name of the optimiser's state that an entry is in, or nothing."""
+    found = re.match(r"(.*?optimi[sz]er[^./]*)[./]", name, re.IGNORECASE)
+    return found[1] if found else ""
 
 
 def load_network(
@@ -85,10 +96,12 @@ def load_network(
     keys : dict, optional
         Names entries that are not found, or are ambiguous: part (``"W_hh"``, ``"W_xh"``,
         ``"W_hy"``, ``"b_h"``, ``"b_y"``, ``"h_0"``) → an entry, several entries whose sum it is, an
-        array, or None for a bias that is to be left out. Entries called ``kernel`` are transposed.
+        array, or None for a bias that is to be left out. Entries called ``kernel`` are transposed,
+        and so is one whose name you give with ``.T`` after it. Arrays are cast to the dtype of the
+        source's.
     activation, form, leak, output, noise : optional
         Of the `Cell`, where the source does not say. Most files do not say tanh or relu; where
-        neither they nor you do, the format's default is taken and noted.
+        neither they nor you do, the format's default is taken, with a warning.
     residual : bool, optional
         A Flax cell's ``residual=True``, which adds I to W_hh.
     dtype : float32 or float64, optional
@@ -109,14 +122,15 @@ def load_network(
         candidates); the cell has gates, layers or directions that a `Network` has not; an option
         contradicts what the source says; weights that are not finite.
     TypeError
-        A source or an option of the wrong kind.
+        A source, `keys` or an option of the wrong kind.
     ImportError
         The package that reads this format is not installed; the message says what to install.
 
     Warns
     -----
     UserWarning
-        float16 or bfloat16 became float32, or parameters were left out.
+        The activation was assumed, or a leak of 1 where the source has an entry called leak, alpha,
+        tau or dt; parameters were left out; float16 or bfloat16 became float32.
 
     Examples
     --------
@@ -171,11 +185,13 @@ def _import(
         options["residual"] = residual
     if isinstance(source, (str, os.PathLike)):
         if format in (None, "schurscope") and is_network_file(source, max_bytes):
-            return _own(source, {**options, **(keys or {})}, dtype, max_bytes), []
+            return _own(
+                source, {**options, **({"keys": keys} if keys else {})}, dtype, max_bytes
+            ), []
         checkpoint = read_checkpoint(source, max_bytes)
     else:
         checkpoint = from_object(source)
-    parts = Parts(checkpoint, dict(keys or {}))
+    parts = Parts(checkpoint, {} if keys is None else keys)
     found = collect(parts, format)
     network, ignored, notes, concerns = assemble(parts, found, options, dtype)
     imported = ImportedNetwork(network, found, parts.mapped, ignored, (*notes, *concerns))

@@ -25,12 +25,13 @@ _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8
 _STORED[13] = "u8"
 _CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8"}
 _CLASSES[15] = "u8"
-_OTHERS = {1: "cell", 2: "struct", 3: "object", 4: "char", 5: "sparse", 16: "function"}
+_STRUCT = 2
+_OTHERS = {1: "cell", 2: "struct array", 3: "object", 4: "char", 5: "sparse", 16: "function"}
 _COMPLEX = 0x0800
 
 
 def read_mat5(path: Path, max_bytes: int) -> Checkpoint:
-    """The real arrays of a file; everything else is skipped by name.
+    """The real arrays of a file and of its structs, as ``net.W``; all else is skipped by name.
 
     ValueError if it is damaged or would unpack to more than `max_bytes`.
     """
@@ -44,11 +45,11 @@ def read_mat5(path: Path, max_bytes: int) -> Checkpoint:
                 kind, data = _inflated(data, order, len(content), left)
             left -= len(data)
             if kind == _MATRIX and len(data):
-                name, array = _matrix(data, order)
-                if isinstance(array, str):
-                    found.skipped[name] = array
-                else:
-                    found.add(name, array)
+                for name, array in _matrices(data, order):
+                    if isinstance(array, str):
+                        found.skipped[name] = array
+                    else:
+                        found.add(name, array)
     except Exception as error:  # struct, zlib and NumPy each have their own
         raise ValueError(f"{path} is damaged: {error}") from error
     return found
@@ -90,19 +91,35 @@ def _inflated(
     return kind, memoryview(content)
 
 
-def _matrix(data: memoryview, order: str) -> tuple[str, Array | str]:
-    """Name and array, or what it is if it is no array of real numbers."""
+def _matrices(
+    data: memoryview, order: str, given: str | None = None
+) -> Iterator[tuple[str, Array | str]]:
+    """Names and arrays, or what it is that is no array of real numbers; of a struct its fields.
+
+    The fields have no names of their own, so their matrices are `given` one.
+    """
     elements = _elements(data, order)
     flags = np.frombuffer(next(elements)[1], f"{order}u4")
     shape = tuple(int(size) for size in np.frombuffer(next(elements)[1], f"{order}i4"))
     name = bytes(next(elements)[1]).decode("latin-1")
+    name = name if given is None else given
     kind = int(flags[0]) & 0xFF
+    if kind == _STRUCT and math.prod(shape) == 1:
+        (width,) = np.frombuffer(next(elements)[1], f"{order}i4")
+        names = bytes(next(elements)[1])
+        for start, (_, field) in zip(range(0, len(names), width), elements, strict=True):
+            if len(field):
+                label = names[start : start + width].partition(b"\0")[0].decode("latin-1")
+                yield from _matrices(field, order, f"{name}.{label}")
+        return
     if kind not in _CLASSES:
-        return name, f"a MATLAB {_OTHERS.get(kind, 'object')}, not an array of numbers"
+        yield name, f"a MATLAB {_OTHERS.get(kind, 'object')}, not an array of numbers"
+        return
     if int(flags[0]) & _COMPLEX:
-        return name, "complex numbers"
+        yield name, "complex numbers"
+        return
     stored, values = next(elements)
     array = np.frombuffer(values, f"{order}{_STORED[stored]}")
     if math.prod(shape) != array.size or min(shape, default=0) < 0:
         raise ValueError(f"{name} declares {shape} but has {array.size} numbers")
-    return name, array.reshape(shape, order="F").astype(_CLASSES[kind])
+    yield name, array.reshape(shape, order="F").astype(_CLASSES[kind])

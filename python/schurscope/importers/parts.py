@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from .._files import Array
-from .._validation import choice, finite, real_array
+from .._validation import choice, finite, real_array, shown
 from .checkpoint import Checkpoint, listed, to_numpy
 
-__all__ = ["PARTS", "Parts", "components", "gates", "is_kernel"]
+__all__ = ["PARTS", "Parts", "by_keys", "components", "gates", "is_kernel"]
 
-PARTS = ("W_hh", "W_xh", "W_hy", "b_h", "b_y", "h_0")
+GATES_HINT = (
+    "A Network has one recurrent matrix; for cells with gates there is schurscope.ablate_with, "
+    "which ablates a matrix inside your own rollout, and schurscope.pytorch.RecurrentWeight, which "
+    "takes the matrix of a gate out of a PyTorch module and puts it back"
+)
+
+_MATRICES = ("W_hh", "W_xh", "W_hy")
+PARTS = (*_MATRICES, "b_h", "b_y", "h_0")
 
 
 def components(name: str) -> list[str]:
@@ -24,6 +31,15 @@ def components(name: str) -> list[str]:
 def is_kernel(name: str) -> bool:
     """Whether Keras and Flax store an array of this name as (in, out), transposed."""
     return components(name)[-1].endswith("kernel")
+
+
+def by_keys(**named: str) -> str:
+    """How the caller names parts, for a message: in Python and on the command line."""
+    keys = ", ".join(
+        f"{part!r}: {entry if entry == '…' else repr(entry)}" for part, entry in named.items()
+    )
+    options = " ".join(f"--key {part}={entry}" for part, entry in named.items())
+    return f"keys={{{keys}}} (on the command line {options})"
 
 
 @dataclass
@@ -39,6 +55,10 @@ class Parts:
         By part: the array, and in words what it was made of.
     used : set of str
         Entries that are in the network, or whose absence from it is right.
+    elsewhere : set of str
+        Entries of other layers or directions than the one that is imported.
+    given : set of str
+        Parts that are arrays of the caller's.
     stated : dict
         Fields of the cell that the source or its format fixes.
     assumed : dict
@@ -48,17 +68,28 @@ class Parts:
     """
 
     checkpoint: Checkpoint
-    keys: dict[str, Any]
+    keys: Mapping[str, Any]
     arrays: dict[str, Array] = field(default_factory=dict)
     mapped: dict[str, str] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
+    elsewhere: set[str] = field(default_factory=set)
+    given: set[str] = field(default_factory=set)
     stated: dict[str, Any] = field(default_factory=dict)
     assumed: dict[str, Any] = field(default_factory=dict)
     unstated: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for part in self.keys:
+        if not isinstance(self.keys, Mapping):
+            raise TypeError(
+                "keys must be a dictionary such as {'W_hh': 'cell.U'}, which names an entry for a "
+                f"part, got {shown(self.keys)}"
+            )
+        for part, given in self.keys.items():
             choice(part, "keys", PARTS)
+            if given is None and part in _MATRICES:
+                raise TypeError(
+                    f"keys[{part!r}] must not be None: only biases and h_0 can be left out"
+                )
 
     def entry(self, name: str) -> Array:
         """A finite real array of the checkpoint, as a float array."""
@@ -72,6 +103,17 @@ class Parts:
     def has(self, name: str) -> bool:
         """Whether the checkpoint has an array of that name."""
         return name in self.checkpoint.arrays
+
+    def resolve(self, name: str) -> tuple[str, bool]:
+        """The entry that a name of the caller's means, and whether it is to be transposed.
+
+        A name that ends in ``.T``, unless an entry is called so, means the transpose of the entry
+        without it. Entries called kernel are transposed as they are.
+        """
+        entry = name.removesuffix(".T")
+        is_asked = entry != name and not self.has(name) and self.has(entry)
+        entry = entry if is_asked else name
+        return entry, is_asked != is_kernel(entry)
 
     def put(self, part: str, *names: str) -> None:
         """Make a part of the sum of those of the entries that exist, kernels transposed."""
@@ -92,22 +134,34 @@ class Parts:
             elif isinstance(given, Sequence) and given and all(isinstance(g, str) for g in given):
                 self._sum(part, list(given))
             elif given is not None:
-                self.arrays[part] = self._real(to_numpy(given)[0], f"keys[{part!r}]")
-                self.mapped[part] = "the given array"
+                self._put_given(part, given)
+
+    def _put_given(self, part: str, given: object) -> None:
+        try:
+            array, _ = to_numpy(given)
+        except TypeError as error:
+            raise TypeError(
+                f"keys[{part!r}] must be the name of an entry, a list of names, an array or None, "
+                f"got {shown(given)}"
+            ) from error
+        self.arrays[part] = _flat(part, self._real(array, f"keys[{part!r}]"))
+        self.mapped[part] = "the given array"
+        self.given.add(part)
 
     def _sum(self, part: str, names: list[str]) -> None:
         total: Array | None = None
+        told = []
         for name in names:
-            array = self.entry(name)
-            array = array.T if is_kernel(name) else array
-            if part == "h_0" or part[0] == "b":
-                array = array.reshape(-1) if array.size == max(array.shape, default=1) else array
+            entry, is_transposed = self.resolve(name)
+            array = self.entry(entry)
+            array = _flat(part, array.T if is_transposed else array)
+            told.append(f"{entry}ᵀ" if is_transposed else entry)
             if total is not None and total.shape != array.shape:
                 self.fail(f"must have {' and '.join(names)} of one shape to sum them into {part}")
             total = array if total is None else total + array
         assert total is not None
         self.arrays[part] = total
-        self.mapped[part] = " + ".join(f"{name}ᵀ" if is_kernel(name) else name for name in names)
+        self.mapped[part] = " + ".join(told)
 
     def _real(self, array: Array, name: str) -> Array:
         try:
@@ -122,14 +176,19 @@ class Parts:
         raise ValueError(f"{self.checkpoint.origin} {told}")
 
 
+def _flat(part: str, array: Array) -> Array:
+    """A vector that is written as a row or a column, as (N,); matrices as they are."""
+    is_vector = part not in _MATRICES and array.size == max(array.shape, default=1)
+    return array.reshape(-1) if is_vector else array
+
+
 def gates(parts: Parts, name: str) -> None:
     """Refuse matrices of cells with gates: (3 N_h, N_h) or (4 N_h, N_h)."""
     array = parts.checkpoint.arrays[name]
     shape = array.shape[::-1] if is_kernel(name) else array.shape
     if len(shape) == 2 and shape[1] and shape[0] in (3 * shape[1], 4 * shape[1]):
-        kind = "GRU" if shape[0] == 3 * shape[1] else "LSTM"
+        kind = "a GRU" if shape[0] == 3 * shape[1] else "an LSTM"
         parts.fail(
-            f"holds the gates of a {kind}: {name} {array.shape} stacks {shape[0] // shape[1]} "
-            "recurrent matrices. A Network has one; for cells with gates there is "
-            "schurscope.ablate_with, which ablates a matrix inside your own rollout"
+            f"holds the gates of {kind}: {name} {array.shape} stacks {shape[0] // shape[1]} "
+            f"recurrent matrices. {GATES_HINT}"
         )

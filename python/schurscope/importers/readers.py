@@ -109,7 +109,9 @@ def _read_torch(path: Path, max_bytes: int) -> Checkpoint:
                 f"{path} holds pickled objects besides tensors, such as a whole module, which are "
                 "never loaded because they can run any code; save model.state_dict() instead"
             ) from error
-        raise ValueError(f"{path} is damaged: {type(error).__name__} while reading it") from error
+        raise ValueError(
+            f"{path} is damaged (truncated?): {type(error).__name__} while reading it"
+        ) from error
     if not isinstance(content, Mapping):
         raise ValueError(f"{path} must hold a state dict, got {type(content).__name__}")
     # Before anything is copied: a tensor may claim any shape of a storage of a few bytes.
