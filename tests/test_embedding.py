@@ -39,5 +39,5 @@ def test_an_import_loads_no_other_project_and_nothing_slow():
     loaded = set(run.stdout.split())
     projects = {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names
     assert projects == {"schurscope"}
-    leaves = {"schurscope.cli", "schurscope.plotting", "schurscope.reproduce"}
+    leaves = {f"schurscope.{leaf}" for leaf in ("cli", "plotting", "reproduce", "sweep")}
     assert not loaded & leaves

@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 
 import reference
-from schurscope.network import RECURRENT, Network, init_network
+from schurscope.construction import RECURRENT, init_network
+from schurscope.network import Network
 from schurscope.tasks import ContextIntegration, Copy
 
 TASK = ContextIntegration()  # four inputs, one output

@@ -14,7 +14,8 @@ from hypothesis.extra import numpy as hnp
 
 from schurscope._files import read_npz
 from schurscope.cell import ACTIVATIONS, FORMS, Cell
-from schurscope.network import Network, init_network
+from schurscope.construction import init_network
+from schurscope.network import Network
 from schurscope.tasks import ContextIntegration
 
 SUFFIXES = (".npz", ".safetensors")

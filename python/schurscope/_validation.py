@@ -23,6 +23,10 @@ FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 FloatDType: TypeAlias = np.dtype[np.floating[Any]]
 
 
+Rng: TypeAlias = np.random.Generator | np.random.SeedSequence | int | None
+"""A generator, or what seeds one; None is fresh entropy, which cannot be repeated."""
+
+
 def shown(value: object) -> str:
     """Short text of an offending value, for a message."""
     text = repr(value)

@@ -15,13 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._validation import FloatArray, FloatDType, choice, nonnegative_int, real_number, shown
+from ._validation import FloatArray, FloatDType, Rng, choice, nonnegative_int, real_number, shown
 from ._version import __version__
 from .measures import require_signs, sensitivity
 from .network import Network
 from .profile import AblationProfile
 from .schur import Order, OrderedSchur, Sectors, couplings, ordered_schur
-from .tasks import Rng
 from .trials import Trials
 
 __all__ = [

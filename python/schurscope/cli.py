@@ -12,7 +12,7 @@ import numpy as np
 from . import __version__, _core
 from ._json import write_json
 from .cell import ACTIVATIONS, FORMS, Activation, Cell, Form
-from .network import RECURRENT, init_network
+from .construction import RECURRENT, init_network
 from .tasks import Task
 from .training import OPTIMIZERS, train
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ._validation import FloatArray, generator, positive_int
-from .tasks import Rng
+from ._validation import FloatArray, Rng, generator, positive_int
 
 if TYPE_CHECKING:
     from neurogym import Dataset

@@ -12,13 +12,14 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar, Protocol, TypeAlias
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ._validation import (
     FloatDType,
+    Rng,
     choice,
     finite,
     float_dtype,
@@ -34,15 +35,11 @@ __all__ = [
     "ContextIntegration",
     "Copy",
     "FlipFlop",
-    "Rng",
     "SineGeneration",
     "Task",
     "Trials",
     "task_named",
 ]
-
-Rng: TypeAlias = np.random.Generator | np.random.SeedSequence | int | None
-"""A generator, or what seeds one; None is fresh entropy, which cannot be repeated."""
 
 
 class Task(Protocol):

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from . import _core
 from ._validation import choice, generator, nonnegative, positive, positive_int
-from .network import Cayley, Network
+from .cayley import Cayley
+from .network import Network
 from .tasks import Task, Trials
 
 __all__ = ["OPTIMIZERS", "Progress", "TrainingResult", "train"]

@@ -27,7 +27,7 @@ from .measures import TargetStatistics
 if TYPE_CHECKING:
     from neurogym import Dataset
 
-    from .tasks import Rng
+    from ._validation import Rng
 
 __all__ = ["Trials", "frozen_trials"]
 

@@ -24,7 +24,8 @@ from .._files import atomic_path
 from .._json import plain, write_json
 from .._version import __version__
 from ..ablation import ablate
-from ..network import Network, init_network
+from ..construction import init_network
+from ..network import Network
 from ..profile import AblationProfile
 from ..schur import TIE_RULE, OrderedSchur, ordered_schur
 from ..training import train

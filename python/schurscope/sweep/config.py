@@ -21,7 +21,7 @@ from .._validation import (
 )
 from ..ablation import MEASURES, SUBSETS, Measure
 from ..cell import Cell
-from ..network import RECURRENT
+from ..construction import RECURRENT
 from ..tasks import TASKS, Task, task_named
 from .checks import TRAINING_DEFAULTS, SweepError, at, distinct, listed, training_options
 from .tomlfile import line_of, toml_reader

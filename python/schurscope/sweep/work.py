@@ -25,8 +25,9 @@ from .._files import save_npz
 from .._json import plain
 from .._version import __version__
 from ..ablation import ablate
+from ..construction import init_network
 from ..measures import TargetStatistics
-from ..network import Network, init_network
+from ..network import Network
 from ..profile import AblationProfile
 from ..schur import ordered_schur
 from ..training import train
