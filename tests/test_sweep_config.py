@@ -164,7 +164,7 @@ def test_a_key_changes_with_all_that_decides_numbers_and_with_nothing_else():
     keys = {plan(other)[0].key for other in others}
     assert len(keys) == len(others)
     assert key not in keys
-    assert plan(base, level="baseline")[0].key != key
+    assert plan(base, level="another")[0].key != key
     same = SweepTask(flip_flop, label="another name", gate=0.5)
     assert plan(replace(base, tasks=[same]))[0].key == key
     assert plan(replace(base, training={**TRAINING, "weight_decay": 0.0}))[0].key == key
