@@ -120,7 +120,8 @@ def test_plot_writes_figures_and_statistics(config, store, tmp_path):
     assert result.exit_code == 0, result.output
     kinds = [f"{task}-orthogonal-alpha0.9" for task in ("flip-flop", "sine")]
     figures = {f"{kind}-{name}.png" for kind in kinds for name in ("effects", "widths")}
-    tables = {f"{n}.csv" for n in ("summarize", "effects", "paired_differences", "against_width")}
+    questions = ("summarize", "effects", "paired_differences", "against_width")
+    tables = {f"{name}{of}.csv" for name in questions for of in ("", "-sensitivity")}
     assert set(os.listdir(tmp_path / "figures")) == figures | tables
 
 

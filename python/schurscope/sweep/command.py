@@ -238,7 +238,8 @@ def plot_command(sweep: Sweep, store: Path, out: Path) -> None:
     """Draw effects over seeds and widths, and n_R, spectra and sensitivities against width.
 
     Beside the figures, tables of the statistics: means with intervals, tests of every effect and
-    of every difference between two ablations (with Holm's correction), slopes against width.
+    of every difference between two ablations (with Holm's correction), slopes against width; each
+    of the changes, and once more of the sensitivities.
     """
     from ..plotting.sweeps import save_sweep_figures
 
@@ -249,9 +250,10 @@ def plot_command(sweep: Sweep, store: Path, out: Path) -> None:
     for name in save_sweep_figures(found.rows, spectra(found, Store(store)), out):
         click.echo(f"wrote {out / name}")
     for table in (summarize, effects, paired_differences, against_width):
-        path = out / f"{table.__name__}.csv"
-        save_table(table(found.rows), path)
-        click.echo(f"wrote {path}")
+        for quantity, ending in (("change", ""), ("sensitivity", "-sensitivity")):
+            path = out / f"{table.__name__}{ending}.csv"
+            save_table(table(found.rows, quantity), path)
+            click.echo(f"wrote {path}")
     _tell_what_lacks(found)
 
 
