@@ -183,8 +183,8 @@ def test_gradients_agree_with_central_differences(rng, activation, form, leak):
         return error / (n_y * weights.sum())
 
     gradient = np.empty(size)
-    data = (cell.names, inputs, targets, weights, h_0, noise)
-    value = _core.loss_gradient(theta, *sizes, -1, True, True, *data, gradient)
+    trials = (inputs, targets, weights, h_0, noise)
+    value = _core.loss_gradient(theta, (*sizes, -1, True, True), cell.names, trials, gradient)
     assert value == pytest.approx(loss(theta), rel=1e-12)
     expected = reference.central_differences(loss, theta)
     np.testing.assert_allclose(gradient, expected, atol=1e-6 * np.abs(expected).max())

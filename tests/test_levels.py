@@ -164,7 +164,8 @@ for dtype in (np.float32, np.float64):
     states = np.empty((trials, steps, n_hidden), dtype)
     *weights, x = [array.astype(dtype) for array in (W_hh, *rest, inputs)]
     cell = ("tanh", "rate", 1.0, "identity")
-    _core.rollout(*weights, cell, x, None, None, outputs, states, 1)
+    trials = (x, None, None, None, None)
+    _core.rollout((*weights, cell), trials, outputs, states, 1)
     results[f"outputs_{dtype.__name__}"] = outputs
     results[f"states_{dtype.__name__}"] = states
 np.savez(sys.argv[1], **results)
@@ -241,8 +242,9 @@ def test_threads_at_work_in_the_core_are_left_out_of_the_automatic_number(monkey
     ]
     inputs = rng.standard_normal((trials, steps, 1))
     outputs = np.empty((trials, steps, 1))
-    rest = (("tanh", "rate", 1.0, "identity"), inputs, None, None, outputs, None, 2)
-    worker = threading.Thread(target=_core.rollout, args=(*weights, *rest))
+    network = (*weights, ("tanh", "rate", 1.0, "identity"))
+    arguments = (network, (inputs, None, None, None, None), outputs, None, 2)
+    worker = threading.Thread(target=_core.rollout, args=arguments)
     monkeypatch.setenv("SCHURSCOPE_NUM_THREADS", "64")
     observed = set()
     worker.start()

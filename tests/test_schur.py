@@ -576,7 +576,7 @@ def test_the_core_refuses_what_is_not_quasi_triangular():
         _core.block_starts(np.asfortranarray(np.ones((3, 3))))
     two_in_a_row = np.asfortranarray(np.eye(3) + np.eye(3, k=-1))
     with pytest.raises(ValueError, match="two nonzero entries in a row, in columns 0 and 1"):
-        _core.block_order(two_in_a_row, False, 0.0)
+        _core.sort_blocks(two_in_a_row, np.eye(3, order="F"), False, 0.0)
     with pytest.raises(ValueError, match="order must be a permutation of the 2 blocks"):
         _core.reorder_schur(np.eye(2, order="F"), np.eye(2, order="F"), np.array([0, 0]))
 

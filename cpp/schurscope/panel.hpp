@@ -7,6 +7,7 @@
 #include "schurscope/tile.hpp"
 
 namespace schurscope {
+inline namespace SCHURSCOPE_ISA {
 
 /// Trials of a rollout, row-major, that belong to the caller. Null: no targets, no weights (nothing is measured), no
 /// noise, h_0 = 0.
@@ -55,10 +56,10 @@ void to_panel(const T* trials, Index stride, Index count, Index size, Index widt
     for (Index e = 0; e < whole; e += lanes<T>) {
       Vec<T> square[lanes<T>];
       for (Index l = 0; l < lanes<T>; ++l) {
-        square[l] = lane + l < count ? load_unaligned(trials + (lane + l) * stride + e) : Vec<T>{};
+        square[l] = lane + l < count ? simd::load_unaligned(trials + (lane + l) * stride + e) : Vec<T>{};
       }
-      transpose_square<T>(square);
-      for (Index l = 0; l < lanes<T>; ++l) store(panel + (e + l) * width + lane, square[l]);
+      simd::transpose_square<T>(square);
+      for (Index l = 0; l < lanes<T>; ++l) simd::store(panel + (e + l) * width + lane, square[l]);
     }
   }
   for (Index e = whole; e < size; ++e) {
@@ -132,4 +133,5 @@ class TrialPanel {
   std::vector<char> counts_;
 };
 
+}  // namespace SCHURSCOPE_ISA
 }  // namespace schurscope

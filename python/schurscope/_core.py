@@ -73,14 +73,16 @@ _variant = _load(
 )
 
 LEVEL: str = _variant.LEVEL
+ACTIVATIONS: tuple[str, ...] = _variant.ACTIVATIONS
+MEASURES: tuple[str, ...] = _variant.MEASURES
 build_info = _variant.build_info
 active_threads = _variant.active_threads
 block_starts = _variant.block_starts
-block_order = _variant.block_order
+sort_blocks = _variant.sort_blocks
 reorder_schur = _variant.reorder_schur
 ablated_matrix = _variant.ablated_matrix
 removed_masses = _variant.removed_masses
-sweep = _variant.sweep
+run_ablations = _variant.run_ablations
 rollout = _variant.rollout
 activate = _variant.activate
 cayley_matrix = _variant.cayley_matrix

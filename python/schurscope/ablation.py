@@ -166,7 +166,7 @@ def ablate(
     per_step = np.empty((len(rows), trials.n_steps))
     summed = "agreement" if measure == "replay_accuracy" else "squared_error"
     noise = network.noise(rng, trials.n_trials, trials.n_steps)
-    _sweep(
+    _run_ablations(
         network,
         schur,
         [row for row, runs in zip(rows, run, strict=True) if runs],
@@ -309,7 +309,7 @@ def removed_masses(schur: OrderedSchur, rows: Sequence[Ablation]) -> _Float64:
     norm = float(np.linalg.norm(schur.T))
     removed = np.zeros(len(rows))
     if norm > 0:
-        _core.removed_masses(schur.T, *_compact(rows), removed)
+        _core.removed_masses(schur.T, _compact(rows), removed)
         removed /= norm
     return removed
 
@@ -318,7 +318,7 @@ def ablated_matrix(schur: OrderedSchur, row: Ablation) -> _Float64:
     """W̃ = Q T̃ Qᵀ of one row: (N_h, N_h)."""
     _, rectangles, gains = _compact([row])
     W_ablated = np.empty_like(schur.W)
-    _core.ablated_matrix(schur.W, schur.Q, schur.T, rectangles, gains, W_ablated)
+    _core.ablated_matrix(schur.W, (schur.Q, schur.T), (rectangles, gains), W_ablated)
     return W_ablated
 
 
@@ -336,7 +336,7 @@ def _compact(
     )
 
 
-def _sweep(
+def _run_ablations(
     network: Network,
     schur: OrderedSchur,
     rows: Sequence[Ablation],
@@ -347,19 +347,14 @@ def _sweep(
     n_threads: int,
 ) -> None:
     """Fill the first rows of `sums`, (…, trials) and (…, steps): one per ablation."""
-    _core.sweep(
-        *network.core_arguments(),
-        schur.Q,
-        schur.T,
-        *_compact(rows),
-        trials.inputs,
-        trials.targets,
-        trials.step_weights,
-        network.start(trials.h_0, trials.n_trials),
-        noise,
+    h_0 = network.start(trials.h_0, trials.n_trials)
+    _core.run_ablations(
+        network.core_arguments(),
+        (schur.Q, schur.T),
+        _compact(rows),
+        (trials.inputs, trials.targets, trials.step_weights, h_0, noise),
         summed,
-        sums[0][: len(rows)],
-        sums[1][: len(rows)],
+        (sums[0][: len(rows)], sums[1][: len(rows)]),
         n_threads,
     )
 

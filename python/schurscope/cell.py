@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
+from . import _core
 from ._validation import choice, nonnegative, real_number
 
 __all__ = ["ACTIVATIONS", "FORMS", "Activation", "Cell", "CellNames", "Form"]
 
-Activation = Literal["tanh", "relu", "softplus", "sigmoid", "identity"]
+Activation: TypeAlias = str
 Form = Literal["rate", "current"]
 CellNames = tuple[str, str, float, str]
 """Activation, form, leak and output, as the core takes them."""
 
-ACTIVATIONS: tuple[Activation, ...] = ("tanh", "relu", "softplus", "sigmoid", "identity")
+ACTIVATIONS: tuple[Activation, ...] = _core.ACTIVATIONS
 FORMS: tuple[Form, ...] = ("rate", "current")
 
 

@@ -258,12 +258,13 @@ class Network:
         start = self.start(h_0, n_trials, f"inputs has shape {x.shape}")
         noise = self.noise(rng, n_trials, n_steps)
         threads = _core.resolve_threads(n_threads)
-        _core.rollout(*self.core_arguments(), x, start, noise, outputs, states, threads)
+        trials = (x, None, None, start, noise)
+        _core.rollout(self.core_arguments(), trials, outputs, states, threads)
 
     def core_arguments(
         self,
     ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, CellNames]:
-        """The weights and the cell in the order in which the core's functions take them."""
+        """The weights and the cell, as the core's functions take them."""
         b_h, b_y = self.biases
         return self.W_hh, self.W_xh, b_h, self.W_hy, b_y, self.cell.names
 

@@ -41,8 +41,6 @@ couplings = ("RR", "CR", "CC")
 """T_RR, T_C→R (rows in R, columns in C) and T_CC."""
 
 _TOLERANCE = 1e-12
-# Only eigenvalues so ill-conditioned that the swaps move them past each other need a second pass.
-_MAX_PASSES = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,7 +257,7 @@ class OrderedSchur:
         rectangles = self.sectors(alpha).rectangles(couplings)
         gains = np.full(len(rectangles), real_number(gain, "gain"))
         W_ablated = np.empty_like(self.W)
-        _core.ablated_matrix(self.W, self.Q, self.T, rectangles, gains, W_ablated)
+        _core.ablated_matrix(self.W, (self.Q, self.T), (rectangles, gains), W_ablated)
         return W_ablated
 
     def reordered(self, order: npt.ArrayLike) -> OrderedSchur:
@@ -345,15 +343,7 @@ def ordered_schur(
     shift = float(_scaled(np.float64((1 - leak) / leak), -exponent))
     T, Q = scipy.linalg.schur(_scaled(W, -exponent), output="real")
     T, Q = np.array(T, order="F"), np.array(Q, order="F")
-    n_swaps, refused = 0, np.empty((0, 2), dtype=np.complex128)
-    for _ in range(_MAX_PASSES):
-        wanted = _core.block_order(T, order == "real part", shift)
-        if np.array_equal(wanted, np.arange(len(wanted))):
-            break
-        swaps, refused = _core.reorder_schur(T, Q, wanted)
-        n_swaps += swaps
-        if swaps == 0:
-            break
+    n_swaps, refused = _core.sort_blocks(T, Q, order == "real part", shift)
     return _assembled(W, Q, T, exponent, n_swaps, refused, order, leak)
 
 

@@ -119,8 +119,9 @@ def train(
     random = generator(rng)
 
     theta = _flatten(network)
-    first_moment = np.zeros_like(theta)
-    second_moment = np.zeros_like(theta)
+    parameters = theta, np.zeros_like(theta), np.zeros_like(theta)  # and Adam's two moments
+    decoupled = optimizer == "adamw"
+    options = (learning_rate, BETA1, BETA2, EPSILON, weight_decay, decoupled, largest_norm)
     total = epochs * batches_per_epoch
     loss = np.empty(total, dtype=np.float64)
     started = time.perf_counter()
@@ -130,30 +131,19 @@ def train(
     for batches in _slabs(epochs, batches_per_epoch, NOISY_SLAB if noisy else BATCHES_PER_SLAB):
         trials = _slab(network, task, batches * batch_size, random)
         _core.train(
-            theta,
-            first_moment,
-            second_moment,
+            parameters,
             done,
-            network.n_hidden,
-            network.n_inputs,
-            network.n_outputs,
-            -1 if network.cayley is None else len(network.cayley.pairs),
-            network.b_h is not None,
-            network.b_y is not None,
+            _layout(network),
             network.cell.names,
-            trials.inputs,
-            trials.targets,
-            trials.step_weights,
-            network.start(trials.h_0, trials.n_trials),
-            network.noise(noise_stream, trials.n_trials, trials.n_steps),
+            (
+                trials.inputs,
+                trials.targets,
+                trials.step_weights,
+                network.start(trials.h_0, trials.n_trials),
+                network.noise(noise_stream, trials.n_trials, trials.n_steps),
+            ),
             batch_size,
-            learning_rate,
-            BETA1,
-            BETA2,
-            EPSILON,
-            weight_decay,
-            optimizer == "adamw",
-            largest_norm,
+            options,
             loss[done : done + batches],
         )
         _check_finite(loss[done : done + batches], theta, done, learning_rate, clip)
@@ -229,6 +219,13 @@ def _check_finite(
         f"the loss stopped being finite at step {step}: lower learning_rate "
         f"(now {learning_rate:g}){advice}"
     )
+
+
+def _layout(network: Network) -> tuple[int, int, int, int, bool, bool]:
+    """Where the core finds each parameter in the vector of :func:`_flatten`."""
+    n_pairs = -1 if network.cayley is None else len(network.cayley.pairs)
+    sizes = (network.n_hidden, network.n_inputs, network.n_outputs)
+    return *sizes, n_pairs, network.b_h is not None, network.b_y is not None
 
 
 def _flatten(network: Network) -> NDArray[Any]:
