@@ -35,8 +35,8 @@ TEST_CASE("an option is what it was made of and nothing else") {
   const Activation relu = activations::Relu{};
   CHECK(relu.is<activations::Relu>());
   CHECK(!relu.is<activations::Tanh>());
-  CHECK(Measure::named("agreement").is<measures::Agreement>());
-  CHECK(!Measure::named("agreement").is<measures::SquaredError>());
+  CHECK(Measure::named("accuracy").is<measures::Accuracy>());
+  CHECK(!Measure::named("accuracy").is<measures::Agreement>());
 }
 
 }  // namespace

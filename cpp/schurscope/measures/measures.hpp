@@ -6,13 +6,15 @@
 #pragma once
 
 #include "schurscope/choice.hpp"
+#include "schurscope/measures/accuracy.hpp"
 #include "schurscope/measures/agreement.hpp"
+#include "schurscope/measures/cross_entropy.hpp"
 #include "schurscope/measures/squared_error.hpp"
 
 namespace schurscope {
 inline namespace SCHURSCOPE_ISA {
 
-using Measure = Choice<measures::SquaredError, measures::Agreement>;
+using Measure = Choice<measures::SquaredError, measures::Agreement, measures::Accuracy, measures::CrossEntropy>;
 
 /// One step of a panel: the weighted scores added per lane to `per_trial`, and over the panel's vectors to the one
 /// vector of lanes `per_step`.
