@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from schurscope.network import Network
-from schurscope.trials import Trials
+from schurscope.networks.network import Network
+from schurscope.trials.trials import Trials
 
 # The same examples on every run and every machine: a test that fails can be run again.
 settings.register_profile(

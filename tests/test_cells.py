@@ -12,7 +12,7 @@ import pytest
 import reference
 import schurscope as ss
 from schurscope import _core
-from schurscope.cell import ACTIVATIONS, FORMS
+from schurscope.networks.cell import ACTIVATIONS, FORMS
 
 N_H, N_X, N_Y = 19, 3, 2
 LEAKS = (1.0, 0.3)

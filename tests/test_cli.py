@@ -20,7 +20,7 @@ import reference
 import schurscope
 from schurscope import Network, ablate
 from schurscope.cli import main
-from schurscope.tasks import Copy, FlipFlop
+from schurscope.trials.tasks import Copy, FlipFlop
 
 # A parent that ignores Ctrl-C, such as a shell in the background, must not pass that on.
 CODE = """
@@ -128,7 +128,7 @@ def test_ablate_prints_the_profile_with_intervals(trained):
     assert set(rows) == {"full", "CR", "RR+CC"}
     value, low, high = (float(rows["CR"][place]) for place in (1, 2, 4))
     assert low < value < high
-    assert schurscope.schur.TIE_RULE in text
+    assert schurscope.coordinates.schur.TIE_RULE in text
 
 
 def test_ablate_leaves_tables_and_figures(trained, tmp_path):

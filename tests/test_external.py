@@ -13,9 +13,9 @@ import torch
 import reference
 from frameworks import framework
 from schurscope import Ablation, Trials, ablate, ablate_with, init_network, ordered_schur, plotting
-from schurscope.ablation import SUBSETS
-from schurscope.profile_report import print_profile, save_profile
-from schurscope.tasks import FlipFlop
+from schurscope.ablation.run import SUBSETS
+from schurscope.report.profile import print_profile, save_profile
+from schurscope.trials.tasks import FlipFlop
 
 ARRAYS = ("W_hh", "W_xh", "W_hy", "b_h", "b_y")
 

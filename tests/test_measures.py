@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reference
-from schurscope.measures import TargetStatistics, fvu, replay_accuracy, sensitivity
+from schurscope.ablation.measures import TargetStatistics, fvu, replay_accuracy, sensitivity
 
 
 @st.composite

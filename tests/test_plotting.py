@@ -14,7 +14,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from schurscope import ablate, init_network, plotting
-from schurscope.tasks import Copy, FlipFlop
+from schurscope.trials.tasks import Copy, FlipFlop
 
 TASK = FlipFlop(n_steps=8)
 COPY = Copy(n_symbols=3, dimension=2, horizon=6)

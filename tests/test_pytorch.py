@@ -14,7 +14,7 @@ import torch
 
 import reference
 from schurscope import ablate_with, tasks
-from schurscope.pytorch import RecurrentWeight
+from schurscope.networks.pytorch import RecurrentWeight
 
 README = Path(__file__).parents[1] / "README.md"
 GATES = {"GRU": "rzn", "LSTM": "ifgo"}

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import reference
 from schurscope import _core
-from schurscope.schur import TIE_RULE, couplings, ordered_schur
+from schurscope.coordinates.schur import TIE_RULE, couplings, ordered_schur
 
 TOLERANCE = 1e-12
 SUBSETS = [subset.split("+") for subset in reference.SUBSETS[1:]]

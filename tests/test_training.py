@@ -10,7 +10,7 @@ import torch
 
 import reference
 from schurscope import Cayley, Cell, Network, Trials, _core, init_network, train
-from schurscope.tasks import Copy, FlipFlop, SineGeneration
+from schurscope.trials.tasks import Copy, FlipFlop, SineGeneration
 
 N_H, N_X, N_Y, N_PAIRS = 7, 3, 2, 2
 SIZES = (N_H, N_X, N_Y)

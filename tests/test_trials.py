@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from schurscope.trials import Trials
+from schurscope.trials.trials import Trials
 
 
 def arrays(n_trials=2, n_steps=3, n_inputs=4, n_outputs=1):

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._validation import choice, generator, nonnegative, positive, positive_int
-from .cayley import Cayley
-from .network import Network
-from .tasks import Task, Trials
+from ._internal.checks import choice, generator, nonnegative, positive, positive_int
+from .networks.cayley import Cayley
+from .networks.network import Network
+from .trials.tasks import Task, Trials
 
 __all__ = ["OPTIMIZERS", "Progress", "TrainingResult", "train"]
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..network import Network
-from ..schur import OrderedSchur, ordered_schur
-from ..trials import Trials
+from ..coordinates.schur import OrderedSchur, ordered_schur
+from ..networks.network import Network
+from ..trials.trials import Trials
 from .bars import ProfileLike, profile_list
 from .style import COLORS, INK, NORMAL, OTHER, PALE, SMALL, axes_or_new, label, tidy
 

@@ -20,14 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from .._files import atomic_path
-from .._json import plain, write_json
+from .._internal.files import atomic_path
+from .._internal.json import plain, write_json
 from .._version import __version__
-from ..ablation import ablate
-from ..construction import init_network
-from ..network import Network
-from ..profile import AblationProfile
-from ..schur import TIE_RULE, OrderedSchur, ordered_schur
+from ..ablation.profile import AblationProfile
+from ..ablation.run import ablate
+from ..coordinates.schur import TIE_RULE, OrderedSchur, ordered_schur
+from ..networks.constructions import init_network
+from ..networks.network import Network
 from ..training import train
 from .experiments import Experiment
 

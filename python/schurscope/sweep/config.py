@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from .._validation import (
+from .._internal.checks import (
     choice,
     float_dtype,
     fraction,
@@ -19,10 +19,10 @@ from .._validation import (
     shown,
     suggest,
 )
-from ..ablation import MEASURES, SUBSETS, Measure
-from ..cell import Cell
-from ..construction import RECURRENT
-from ..tasks import TASKS, Task, task_named
+from ..ablation.run import MEASURES, SUBSETS, Measure
+from ..networks.cell import Cell
+from ..networks.constructions import RECURRENT
+from ..trials.tasks import TASKS, Task, task_named
 from .checks import TRAINING_DEFAULTS, SweepError, at, distinct, listed, training_options
 from .tomlfile import line_of, toml_reader
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from .._validation import nonnegative_int, positive_int
+from .._internal.checks import nonnegative_int, positive_int
 from .._version import __version__
-from ..ablation import Measure
-from ..cell import Cell
-from ..schur import TIE_RULE
-from ..tasks import Task
+from ..ablation.run import Measure
+from ..coordinates.schur import TIE_RULE
+from ..networks.cell import Cell
+from ..trials.tasks import Task
 from .config import Sweep, SweepTask
 
 __all__ = ["FORMAT", "Job", "Setting", "plan", "shard"]

@@ -21,19 +21,19 @@ import numpy.typing as npt
 import scipy
 
 from .. import _core
-from .._files import save_npz
-from .._json import plain
+from .._internal.files import save_npz
+from .._internal.json import plain
 from .._version import __version__
-from ..ablation import ablate
-from ..construction import init_network
-from ..measures import TargetStatistics
-from ..network import Network
-from ..profile import AblationProfile
-from ..schur import ordered_schur
+from ..ablation.measures import TargetStatistics
+from ..ablation.profile import AblationProfile
+from ..ablation.run import ablate
+from ..coordinates.schur import ordered_schur
+from ..networks.constructions import init_network
+from ..networks.network import Network
 from ..training import train
-from .index import Entry
 from .plan import Job
-from .store import RECORD_FORMAT, STATISTICS, Store, StoreError
+from .store.index import Entry
+from .store.store import RECORD_FORMAT, STATISTICS, Store, StoreError
 
 __all__ = ["JobResult", "load_result", "run_batch"]
 
