@@ -211,7 +211,7 @@ def test_ablate_takes_other_cells(network, tmp_path):
     schurscope.Network(*weights, cell=cell).save(tmp_path / "net.npz")
     x = np.random.default_rng(0).standard_normal((9, 12, 3))
     np.savez(tmp_path / "trials.npz", x=x, y=x[..., :2])
-    options = ["--trials", tmp_path / "trials.npz", "--order", "leaky modulus"]
+    options = ["--trials", tmp_path / "trials.npz", "--order", "leaky_modulus"]
     first = call("ablate", tmp_path / "net.npz", *options)
     assert first.exit_code == 0, first.output
     again = call("ablate", tmp_path / "net.npz", *options, "--out", tmp_path / "out")

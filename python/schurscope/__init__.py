@@ -20,8 +20,9 @@ from ._version import __version__
 from .ablation import measures
 from .ablation.external import ablate_with
 from .ablation.measures import fvu, replay_accuracy
+from .ablation.plan import Ablation
 from .ablation.profile import AblationProfile, AblationRow, Intervals
-from .ablation.run import Ablation, ablate
+from .ablation.run import ablate
 from .ablation.ties import TieSpread, tie_spread
 from .coordinates.schur import OrderedSchur, Sectors, ordered_schur
 from .importers import ImportedNetwork, import_network, load_network

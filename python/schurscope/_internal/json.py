@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from .files import atomic_path
 
 def plain(value: Any) -> Any:
     """`value` with arrays as lists and numbers that are not finite as None, as JSON can hold it."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]

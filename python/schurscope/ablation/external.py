@@ -14,13 +14,17 @@ import numpy.typing as npt
 
 from .._internal.checks import FloatArray, FloatDType, real_array, shown
 from ..coordinates.schur import OrderedSchur, ordered_schur
-from .measures import sensitivity
+from .assemble import Assembly
+from .measures import Score
+from .plan import Ablation, ablated_matrix, ablation_rows
 from .profile import AblationProfile
-from .run import MEASURES, Ablation, ablated_matrix, ablation_rows, removed_masses, settings_of
 
 __all__ = ["Evaluate", "ablate_with"]
 
 _Float64 = npt.NDArray[np.float64]
+
+# Their intervals resample a denominator too, which a mean score has not.
+_NOT_MEANS = ("fvu", "fidelity", "replay_accuracy", "sign_accuracy")
 
 Evaluate: TypeAlias = Callable[[FloatArray], npt.ArrayLike]
 """W̃ (N_h, N_h) → one score for each trial, (trials,)."""
@@ -67,7 +71,7 @@ def ablate_with(
         What the scores are, for tables and figures.
     schur : OrderedSchur, optional
         Ordered Schur form of W, to save computing it again or to use another order, such as
-        ``ordered_schur(W, "real part")``.
+        ``ordered_schur(W, "real_part")``.
     progress : callable, optional
         Called as ``progress(done, total)`` after each evaluation.
 
@@ -88,63 +92,37 @@ def ablate_with(
     dtype = W.dtype
     if not callable(evaluate):
         raise TypeError(f"evaluate must be callable, got {shown(evaluate)}")
-    _check_measure(measure)
+    definition = _own_measure(measure)
     schur = _schur_of(W, schur)
     sectors = schur.sectors(alpha)
-    rows = ablation_rows(ablations, sectors)
-
-    removed_mass = removed_masses(schur, rows)
-    vacuous = removed_mass <= len(W) * np.finfo(dtype).eps
-    vacuous[0] = False  # the full network is the reference, not an intervention
-    running = np.flatnonzero(~vacuous)
-    scores: dict[int, _Float64] = {}
-    n_trials: int | str = "trials"
-    for place in [0, *running.tolist()]:  # the full network twice
-        given = evaluate(_ablated(schur, rows[place], dtype))
-        found = _scores(given, rows[place].name, n_trials)
-        if place in scores:
-            _require_same(found, scores[place])
-            continue
-        scores[place] = found
-        n_trials = found.size
+    assembly = Assembly(schur, sectors, ablation_rows(ablations, sectors), dtype)
+    running = assembly.running
+    full = _scores(evaluate(_ablated(schur, running[0], dtype)), running[0].name, "trials")
+    per_trial = np.empty((len(assembly.rows), full.size))
+    per_trial[0] = full
+    _require_same(_scores(evaluate(_ablated(schur, running[0], dtype)), "full", full.size), full)
+    for place, row in enumerate(running):
+        if place > 0:
+            given = evaluate(_ablated(schur, row, dtype))
+            per_trial[place] = _scores(given, row.name, full.size)
         if progress is not None:
-            progress(len(scores), running.size)
-    # A vacuous row repeats the full network's.
-    per_trial = np.stack([scores.get(place, scores[0]) for place in range(len(rows))])
-
+            progress(place + 1, len(running))
+    assembly.spread(per_trial)
     with np.errstate(over="ignore", invalid="ignore"):
         value = per_trial.mean(axis=1)
-        change = value - value[0]
-    change[0] = 0.0
-    change[vacuous] = 0.0
-    undefined = vacuous.copy()
-    undefined[0] = True
-    return AblationProfile(
-        names=tuple(row.name for row in rows),
-        value=value,
-        change=change,
-        removed_mass=removed_mass,
-        sensitivity=sensitivity(change, removed_mass, undefined),
-        per_trial=per_trial,
-        per_step=np.empty((len(rows), 0)),
-        vacuous=vacuous,
-        diverged=~np.isfinite(value),
-        measure=measure,
-        alpha=sectors.alpha,
-        schur=schur,
-        settings=settings_of(schur, sectors, measure, dtype, per_trial.shape[1]),
-        statistics=None,
-    )
+    per_step = np.empty((len(per_trial), 0))
+    return assembly.profile(definition, value, per_trial, per_step, denominator=None)
 
 
-def _check_measure(measure: object) -> None:
-    if not isinstance(measure, str) or not measure.isprintable() or not measure:
+def _own_measure(measure: object) -> Score:
+    if not isinstance(measure, str):
         raise ValueError(f"measure must be printable text, got {shown(measure)}")
-    if measure in MEASURES:
+    if measure in _NOT_MEANS:
         raise ValueError(
             f"measure must be a name of your own, got {measure!r}, which `ablate` computes with "
             "intervals of its own from a network and trials"
         )
+    return Score(measure)
 
 
 def _schur_of(W: FloatArray, schur: OrderedSchur | None) -> OrderedSchur:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from .._internal.checks import choice, fraction, generator, positive_int
+from .._internal.checks import Rng, choice, fraction, generator, positive_int
+from .._internal.frozen import ReadOnly
 from ..coordinates.schur import OrderedSchur, Sectors
-from .measures import TargetStatistics
+from .measures import Denominator, Measure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,10 +45,11 @@ class Intervals(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class AblationProfile:
+class AblationProfile(ReadOnly):
     """What each ablation does to the behaviour, and how much it removes.
 
     ``print(profile)`` shows a table; ``profile["CR"]`` is one row. Row 0 is the full network.
+    Arrays and settings are read-only.
 
     Attributes
     ----------
@@ -71,15 +73,18 @@ class AblationProfile:
         result says nothing about invariance.
     diverged : (ablations,) bool
         Some rollout was not finite.
-    measure : str
-        ``"fvu"``, ``"replay_accuracy"`` or the name of the score given to `ablate_with`.
+    definition : Measure
+        What was measured.
     alpha : float
     schur : OrderedSchur
         The coordinates that were ablated.
     settings : dict
         Package version, instruction-set level, dtype, tie rule, sizes: where the numbers come from.
-    statistics : TargetStatistics or None
-        Per-trial denominators, for the bootstrap; None for a score, which is a mean over trials.
+    denominator : Denominator or None
+        That of the measure, per trial, for the bootstrap; None for a score, which is a mean over
+        trials.
+    chance : float
+        The value of an answer that ignores the inputs; NaN if unknown.
     """
 
     names: tuple[str, ...]
@@ -91,22 +96,22 @@ class AblationProfile:
     per_step: _Float64
     vacuous: npt.NDArray[np.bool_]
     diverged: npt.NDArray[np.bool_]
-    measure: str
+    definition: Measure
     alpha: float
     schur: OrderedSchur
-    settings: dict[str, Any]
-    statistics: TargetStatistics | None
+    settings: Mapping[str, Any]
+    denominator: Denominator | None
+    chance: float = np.nan
+
+    @property
+    def measure(self) -> str:
+        """Name of the measure, such as ``"fvu"``, or of the score given to `ablate_with`."""
+        return self.definition.name
 
     @property
     def sectors(self) -> Sectors:
         """The cut of the spectrum at `alpha`."""
         return self.schur.sectors(self.alpha)
-
-    @property
-    def heading(self) -> str:
-        """The measure as tables name it: FVU, accuracy, or a score's name if that is as short."""
-        own = self.measure if len(self.measure) <= len("accuracy") else "score"
-        return {"fvu": "FVU", "replay_accuracy": "accuracy"}.get(self.measure, own)
 
     @property
     def origin(self) -> str:
@@ -120,15 +125,10 @@ class AblationProfile:
     def caution(self) -> str:
         """What makes the effects hard to read, or an empty text.
 
-        A full network whose FVU is 1 or more, or whose replay accuracy is at most a half, does not
-        do the task: more often than not it or its trials are not what they are taken for.
+        A full network that is no better than chance does not do the task: more often than not it or
+        its trials are not what they are taken for.
         """
-        full, hint = self.value[0], "check its activation, leak and biases, and the trials' axes"
-        if self.measure == "fvu" and full >= 1:
-            return f"the full network is no better than the mean target: {hint}"
-        if self.measure == "replay_accuracy" and full <= 0.5:
-            return f"the full network is no better than chance: {hint}"
-        return ""
+        return self.definition.caution(float(self.value[0]), self.chance)
 
     def __len__(self) -> int:
         """Number of ablations, the full network included."""
@@ -155,7 +155,7 @@ class AblationProfile:
         self,
         level: float = 0.95,
         n_resamples: int = 2000,
-        rng: np.random.Generator | int | None = 0,
+        rng: Rng = 0,
     ) -> Intervals:
         """Bootstrap intervals of value, change and sensitivity over trials.
 
@@ -175,7 +175,7 @@ class AblationProfile:
         level : float
             Coverage, in (0, 1].
         n_resamples : int
-        rng : numpy.random.Generator or int or None
+        rng : numpy.random.Generator, SeedSequence, int or None
 
         Returns
         -------
@@ -211,11 +211,8 @@ class AblationProfile:
         return values
 
     def _denominator(self, counts: npt.NDArray[np.int64] | None) -> _Float64:
-        if self.statistics is None:
-            return np.asarray(1.0)  # a score has none: it is a mean over trials
-        if self.measure == "fvu":
-            return self.statistics.total_variance(counts)
-        return self.statistics.total_weight(counts)
+        # A score has none: it is a mean over trials.
+        return np.asarray(1.0) if self.denominator is None else self.denominator.total(counts)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row per ablation; ``attrs`` holds the settings. Needs pandas."""
@@ -232,10 +229,11 @@ class AblationProfile:
         return change_bars(self, ax=ax)
 
     def __repr__(self) -> str:
-        return f"<AblationProfile {self.measure}, {len(self)} rows, alpha={self.alpha:g}>"
+        return f"AblationProfile(measure={self.measure!r}, rows={len(self)}, alpha={self.alpha:g})"
 
     def __str__(self) -> str:
-        heading = ("ablation", self.heading, f"Δ{self.heading}", "removed mass", "S_ΔT", "")
+        measure = self.definition.heading
+        heading = ("ablation", measure, f"Δ{measure}", "removed mass", "S_ΔT", "")
         rows = [heading, *(_cells(row) for row in self)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(heading))]
         lines = [_line(row, widths) for row in rows]

@@ -8,7 +8,7 @@ one order the reference; here the same ablations run in other orders that are as
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from .._internal.checks import generator, nonnegative, positive_int
-from ..coordinates.schur import Order, OrderedSchur, Sectors, ordered_schur
+from .._internal.checks import Rng, generator, nonnegative, positive_int
+from .._internal.frozen import ReadOnly
+from ..coordinates.schur import Order, OrderedSchur, Sectors, order_named, ordered_schur
 from ..networks.network import Network
 from ..trials.trials import Trials
-from .run import Ablation, Measure, ablate
+from .measures import Measure
+from .plan import Ablation
+from .profile import AblationProfile
+from .run import ablate
 
 __all__ = ["TieSpread", "tie_spread"]
 
@@ -28,7 +32,7 @@ _Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TieSpread:
+class TieSpread(ReadOnly):
     """Results of ablations over random orders of near-tied blocks; ``print`` shows a table.
 
     Attributes
@@ -54,7 +58,7 @@ class TieSpread:
     clusters: tuple[tuple[int, ...], ...]
     n_refused: npt.NDArray[np.int64]
     tolerance: float
-    settings: dict[str, Any]
+    settings: Mapping[str, Any]
 
     @property
     def spread(self) -> _Float64:
@@ -69,7 +73,7 @@ class TieSpread:
         return math.prod(math.factorial(len(cluster)) for cluster in self.clusters)
 
     def __repr__(self) -> str:
-        return f"<TieSpread of {', '.join(self.names)} over {len(self.value)} orders>"
+        return f"TieSpread(names={self.names}, orders={len(self.value)})"
 
     def __str__(self) -> str:
         sizes = ", ".join(str(len(cluster)) for cluster in self.clusters) or "none"
@@ -97,12 +101,12 @@ def tie_spread(
     *,
     alpha: float = 0.9,
     ablations: Iterable[str] = ("RR", "CR", "CC"),
-    measure: Measure = "fvu",
+    measure: str | Measure = "fvu",
     order: Order = "modulus",
     tolerance: float = 1e-3,
     n_orders: int = 20,
-    rng: np.random.Generator | int | None = 0,
     n_threads: int = 0,
+    rng: Rng = 0,
 ) -> TieSpread:
     """Repeat ablations over random admissible orders of near-tied blocks.
 
@@ -120,7 +124,8 @@ def tie_spread(
         Relative to the largest modulus, at least 0.
     n_orders : int
         Number of random orders.
-    rng : numpy.random.Generator or int or None
+    rng : numpy.random.Generator, SeedSequence, int or None
+        Source of the orders and of a cell's noise, which is the same for every order.
 
     Returns
     -------
@@ -136,13 +141,17 @@ def tie_spread(
     random = generator(rng)
     if not isinstance(network, Network):
         raise TypeError(f"network must be a schurscope.Network, got {type(network).__name__}")
-    leak = network.cell.leak if order == "leaky modulus" else None
+    order = order_named(order)
+    leak = network.cell.leak if order == "leaky_modulus" else None
     schur = ordered_schur(network.W_hh.astype(np.float64), order, leak)
     sectors = schur.sectors(alpha)
     # The rectangles of the reference serve every order: no block leaves its sector.
     rows = [Ablation.of(name, sectors) for name in ablations]
 
-    def run(form: OrderedSchur) -> Any:
+    # A seed, so that every order sees the same noise.
+    noise = int(random.integers(2**63)) if network.cell.noise > 0 else None
+
+    def run(form: OrderedSchur) -> AblationProfile:
         return ablate(
             network,
             trials,
@@ -151,6 +160,7 @@ def tie_spread(
             measure=measure,
             n_threads=n_threads,
             schur=form,
+            rng=noise,
         )
 
     profile = run(schur)

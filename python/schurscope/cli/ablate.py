@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from ..ablation.run import MEASURES, Measure, ablate
+from ..ablation.measures import MEASURES
+from ..ablation.run import ablate
 from ..coordinates.schur import ORDERS, Order
 from ..networks.network import Network
 from ..report.profile import print_profile, save_profile
@@ -48,8 +49,8 @@ from .options import (
 @click.option("--alpha", default=0.9, show_default=True, help="Cut of the spectrum, times rho.")
 @click.option(
     "--measure",
-    type=click.Choice(MEASURES),
-    help="What is measured.  [default: replay_accuracy for copy, fvu for the others]",
+    type=click.Choice(list(MEASURES)),
+    help="What is measured.  [default: the task's own, or fvu]",
 )
 @click.option(
     "--seed",
@@ -78,7 +79,7 @@ def ablate_command(
     axes: str | None,
     order: Order,
     alpha: float,
-    measure: Measure | None,
+    measure: str | None,
     seed: int,
     ablations: tuple[str, ...],
     out: Path | None,
@@ -116,13 +117,12 @@ def ablate_command(
         trials = Trials.load(trials_file, axes=axes or "BTF")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    is_copy = task is not None and task.name == "copy"
     profile = ablate(
         loaded,
         trials,
         alpha=alpha,
         ablations=ablations or None,
-        measure=measure or ("replay_accuracy" if is_copy else "fvu"),
+        measure=measure or str(getattr(task, "measure", "fvu")),
         n_threads=threads or 0,
         order=order,
         rng=streams["noise"] if loaded.cell.noise else None,

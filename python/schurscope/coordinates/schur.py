@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +28,8 @@ _Int64 = npt.NDArray[np.int64]
 _Complex128 = npt.NDArray[np.complex128]
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
-Order = Literal["modulus", "leaky modulus", "real part"]
-ORDERS: tuple[Order, ...] = ("modulus", "leaky modulus", "real part")
+Order = Literal["modulus", "leaky_modulus", "real_part"]
+ORDERS: tuple[Order, ...] = ("modulus", "leaky_modulus", "real_part")
 
 TIE_RULE = "modulus-1"
 """Version of the order of the blocks: nonincreasing modulus; moduli that agree to 1e-12 rho (or are
@@ -137,7 +137,7 @@ class OrderedSchur:
     refused : (n_refused, 2) complex128
         Eigenvalues of the upper and the lower block of each swap that was refused because rounding
         would have moved the eigenvalues beyond tolerance. Those two blocks kept their order.
-    order : {"modulus", "leaky modulus", "real part"}
+    order : {"modulus", "leaky_modulus", "real_part"}
         What the blocks are ordered by, see `keys`.
     leak : float
         a of the leaky modulus; 1 in the other orders.
@@ -175,14 +175,14 @@ class OrderedSchur:
 
         ``|lambda|`` (modulus), ``|1 - a + a lambda|`` (leaky modulus) or the real part.
         """
-        if self.order == "real part":
+        if self.order == "real_part":
             return self.eigenvalues.real
         return np.abs(1 - self.leak + self.leak * self.eigenvalues)
 
     @property
     def tie_rule(self) -> str:
         """The order and the version of its rule, such as `TIE_RULE`."""
-        if self.order == "leaky modulus":
+        if self.order == "leaky_modulus":
             return f"leaky-modulus-1 (a {self.leak:g})"
         return TIE_RULE if self.order == "modulus" else "real-part-1"
 
@@ -226,10 +226,10 @@ class OrderedSchur:
         alpha = fraction(alpha, "alpha")
         keys = self.keys
         largest = float(keys.max())
-        if self.order == "real part" and largest <= 0:
+        if self.order == "real_part" and largest <= 0:
             raise ValueError(
                 "alpha cuts at alpha times the largest real part, which must be positive, "
-                f"got {largest:.3g}; another order, such as 'leaky modulus', has a cut"
+                f"got {largest:.3g}; another order, such as 'leaky_modulus', has a cut"
             )
         n_R = int(np.flatnonzero(keys >= (alpha - _TOLERANCE) * largest)[-1]) + 1
         all_in_R = n_R == self.n_hidden
@@ -292,8 +292,8 @@ class OrderedSchur:
 
     def __repr__(self) -> str:
         return (
-            f"<OrderedSchur N_h {self.n_hidden}, {len(self.starts)} blocks, rho {self.rho:.6g}, "
-            f"residual {self.residual:.1e}, {self.n_swaps} swaps, {len(self.refused)} refused>"
+            f"OrderedSchur(N_h={self.n_hidden}, blocks={len(self.starts)}, rho={self.rho:.6g}, "
+            f"residual={self.residual:.1e}, swaps={self.n_swaps}, refused={len(self.refused)})"
         )
 
 
@@ -313,7 +313,7 @@ def ordered_schur(
     ----------
     W : (N_h, N_h) array_like
         Real and finite; float32, integers and booleans are taken as float64, exactly.
-    order : {"modulus", "leaky modulus", "real part"}
+    order : {"modulus", "leaky_modulus", "real_part"}
         By ``|lambda|``, ``|1 - a + a lambda|`` or the real part of lambda, the largest first.
     leak : float, optional
         a of the leaky modulus, in (0, 1]; the other orders have none.
@@ -333,10 +333,10 @@ def ordered_schur(
         LAPACK's QR iteration did not converge.
     """
     W = _frozen(real_array(W, "W", ("N_h", "N_h")).astype(np.float64))
-    choice(order, "order", ORDERS)
-    if (leak is None) == (order == "leaky modulus"):
+    order = order_named(order)
+    if (leak is None) == (order == "leaky_modulus"):
         raise ValueError(
-            f"leak must be given for order='leaky modulus', and for no other, got leak={leak} for "
+            f"leak must be given for order='leaky_modulus', and for no other, got leak={leak} for "
             f"order={order!r}"
         )
     leak = 1.0 if leak is None else fraction(leak, "leak")
@@ -347,7 +347,7 @@ def ordered_schur(
     T, Q = np.array(T, order="F"), np.array(Q, order="F")
     n_swaps, refused = 0, np.empty((0, 2), dtype=np.complex128)
     for _ in range(_MAX_PASSES):
-        wanted = _core.block_order(T, order == "real part", shift)
+        wanted = _core.block_order(T, order == "real_part", shift)
         if np.array_equal(wanted, np.arange(len(wanted))):
             break
         swaps, refused = _core.reorder_schur(T, Q, wanted)
@@ -355,6 +355,11 @@ def ordered_schur(
         if swaps == 0:
             break
     return _assembled(W, Q, T, exponent, n_swaps, refused, order, leak)
+
+
+def order_named(order: str) -> Order:
+    """The order of a name, also as it was written before 0.2, with a space: "leaky modulus"."""
+    return cast(Order, choice(str(order).replace(" ", "_"), "order", ORDERS))
 
 
 def _scaled(array: Any, exponent: int) -> Any:

@@ -129,8 +129,8 @@ class Network:
     def rollout(
         self,
         inputs: npt.ArrayLike,
-        n_threads: int = 0,
         *,
+        n_threads: int = 0,
         h_0: npt.ArrayLike | None = None,
         rng: Rng = None,
     ) -> FloatArray:
@@ -162,8 +162,8 @@ class Network:
     def states(
         self,
         inputs: npt.ArrayLike,
-        n_threads: int = 0,
         *,
+        n_threads: int = 0,
         h_0: npt.ArrayLike | None = None,
         rng: Rng = None,
     ) -> FloatArray:

@@ -26,7 +26,7 @@ def print_profile(profile: AblationProfile, intervals: Intervals) -> None:
     settings, console = profile.settings, Console()
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("ablation", no_wrap=True)
-    measure, ends = escape(profile.heading), "95 % interval"
+    measure, ends = escape(profile.definition.heading), "95 % interval"
     for heading in (measure, ends, f"Δ{measure}", ends, "removed", "S_ΔT"):
         table.add_column(heading, justify="right", no_wrap=True)
     for place, row in enumerate(profile):
@@ -96,7 +96,7 @@ def save_profile(
         axes["trajectories"] = plotting.trajectories(
             *rollouts, ablations=names[:3], alpha=profile.alpha, schur=profile.schur
         )
-    if profile.measure == "replay_accuracy":
+    if profile.definition.limits == (0.0, 1.0):
         axes["accuracy_per_lag"] = plotting.accuracy_per_lag(profile)
     for name, ax in axes.items():
         for suffix in ("png", "pdf"):

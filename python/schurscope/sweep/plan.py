@@ -14,7 +14,6 @@ import numpy as np
 from .. import _core
 from .._internal.checks import nonnegative_int, positive_int
 from .._version import __version__
-from ..ablation.run import Measure
 from ..coordinates.schur import TIE_RULE
 from ..networks.cell import Cell
 from ..trials.tasks import Task
@@ -37,7 +36,7 @@ class Setting:
     task: Task
     evaluation: Task
     training: Mapping[str, Any]
-    measure: Measure
+    measure: str
     alphas: tuple[float, ...]
     ablations: tuple[str, ...]
     evaluation_trials: int

@@ -43,7 +43,11 @@ __all__ = [
 
 
 class Task(Protocol):
-    """What training needs of a task; any object with these will do."""
+    """What training needs of a task; any object with these will do.
+
+    A task may also say by what it is judged: ``measure``, the name of a measure of
+    `schurscope.measures`; ``"fvu"`` where it has none.
+    """
 
     @property
     def name(self) -> str:
@@ -81,6 +85,7 @@ class Copy:
     """
 
     name: ClassVar[str] = "copy"
+    measure: ClassVar[str] = "replay_accuracy"
     n_symbols: int = 8
     dimension: int = 8
     horizon: int = 16
@@ -133,6 +138,7 @@ class FlipFlop:
     """
 
     name: ClassVar[str] = "flip-flop"
+    measure: ClassVar[str] = "fvu"
     n_channels: int = 3
     n_steps: int = 25
     pulse_probability: float = 0.15
@@ -189,6 +195,7 @@ class SineGeneration:
     """
 
     name: ClassVar[str] = "sine"
+    measure: ClassVar[str] = "fvu"
     n_inputs: ClassVar[int] = 1
     n_outputs: ClassVar[int] = 1
     n_steps: int = 50
@@ -226,6 +233,7 @@ class ContextIntegration:
     """
 
     name: ClassVar[str] = "context-integration"
+    measure: ClassVar[str] = "fvu"
     n_inputs: ClassVar[int] = 4
     n_outputs: ClassVar[int] = 1
     n_steps: int = 48

@@ -5,24 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .._internal.arrays import one_hot
 from .._internal.checks import (
     FloatArray,
     FloatDType,
     cast,
     float_dtype,
+    positive_int,
     read_only,
     real_array,
     shown,
     step_weights,
 )
 from .._internal.files import MAX_BYTES, Array, own_entries, read_npz, save_npz
-from ..ablation.measures import TargetStatistics
 
 if TYPE_CHECKING:
     from neurogym import Dataset
@@ -45,6 +45,7 @@ class Trials:
     ----------
     inputs : (trials, steps, N_x)
     targets : (trials, steps, N_y)
+        None where there are none: N_y is then 0.
     weights : (trials, steps) or None
         Nonnegative weight of each step in the loss and the measures; None means ones.
     h_0 : (trials, N_h) or None
@@ -60,7 +61,7 @@ class Trials:
     """
 
     inputs: FloatArray
-    targets: FloatArray
+    targets: FloatArray = None  # type: ignore[assignment] # an array once it is made
     weights: FloatArray | None = None
     h_0: FloatArray | None = None
 
@@ -68,13 +69,14 @@ class Trials:
         inputs = real_array(self.inputs, "inputs", ("trials", "steps", "N_x"))
         steps = inputs.shape[:2]
         because = f"inputs has shape {inputs.shape}"
-        targets = _any(self.targets, "targets")
+        arrays = {"inputs": inputs}
+        given: FloatArray | None = self.targets
+        targets = _without_channels(inputs) if given is None else _any(given, "targets")
         _refuse_classes(targets)
         _refuse_swapped_axes(inputs, targets)
-        arrays = {
-            "inputs": inputs,
-            "targets": real_array(targets, "targets", (*steps, "N_y"), because=because),
-        }
+        arrays["targets"] = real_array(
+            targets, "targets", (*steps, "N_y"), because=because, allow_empty=given is None
+        )
         if self.weights is not None:
             arrays["weights"] = step_weights(self.weights, steps, because)
         if self.h_0 is not None:
@@ -87,7 +89,7 @@ class Trials:
     def from_arrays(
         cls,
         inputs: npt.ArrayLike,
-        targets: npt.ArrayLike,
+        targets: npt.ArrayLike | None = None,
         weights: npt.ArrayLike | None = None,
         h_0: npt.ArrayLike | None = None,
         *,
@@ -119,10 +121,48 @@ class Trials:
         without_channels = [0, 1] if axes.index("B") < axes.index("T") else [1, 0]
         return cls(
             _moved(inputs, "inputs", order),
-            _moved(targets, "targets", order),
+            None if targets is None else _moved(targets, "targets", order),  # type: ignore[arg-type]
             None if weights is None else _moved(weights, "weights", without_channels),
             None if h_0 is None else _any(h_0, "h_0"),
         )
+
+    @classmethod
+    def from_classes(
+        cls,
+        inputs: npt.ArrayLike,
+        classes: npt.ArrayLike,
+        n_classes: int,
+        weights: npt.ArrayLike | None = None,
+        h_0: npt.ArrayLike | None = None,
+    ) -> Trials:
+        """Trials whose targets are one-hot vectors of class indices.
+
+        Parameters
+        ----------
+        inputs : (trials, steps, N_x)
+        classes : (trials, steps) integers
+            0 … n_classes - 1.
+        n_classes : int
+            N_y.
+        weights, h_0 : optional
+            As for `Trials`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `Trials`; classes that are not integers in the range.
+        """
+        indices = np.asarray(classes)
+        if indices.ndim != 2 or indices.dtype.kind not in "iu":
+            raise TypeError(
+                "classes must be integers (trials, steps), got "
+                f"{indices.dtype} of shape {indices.shape}"
+            )
+        x = real_array(inputs, "inputs", ("trials", "steps", "N_x"))
+        extras = {"weights": weights, "h_0": h_0}
+        targets = one_hot(indices, positive_int(n_classes, "n_classes"), "classes")
+        moved = (None if array is None else _any(array, name) for name, array in extras.items())
+        return cls(x, targets.astype(x.dtype), *moved)
 
     @property
     def n_trials(self) -> int:
@@ -141,8 +181,13 @@ class Trials:
 
     @property
     def n_outputs(self) -> int:
-        """Number of target channels N_y."""
+        """Number of target channels N_y; 0 without targets."""
         return int(self.targets.shape[2])
+
+    @property
+    def has_targets(self) -> bool:
+        """Whether there are targets."""
+        return self.n_outputs > 0
 
     @property
     def dtype(self) -> FloatDType:
@@ -156,10 +201,20 @@ class Trials:
             return np.ones(self.inputs.shape[:2], self.dtype)
         return self.weights
 
-    @cached_property
-    def statistics(self) -> TargetStatistics:
-        """What the denominators of the measures need of the targets, computed once."""
-        return TargetStatistics.of(self.targets, self.step_weights)
+    def with_targets(self, targets: npt.ArrayLike) -> Trials:
+        """The same trials with other targets, (trials, steps, N_y)."""
+        return Trials(self.inputs, _any(targets, "targets"), self.weights, self.h_0)
+
+    def with_weights(self, weights: npt.ArrayLike | None) -> Trials:
+        """The same trials with other weights, (trials, steps), in the trials' dtype.
+
+        To judge a decision only at its steps, where the first class asks for fixation::
+
+            trials.with_weights(trials.targets[..., 0] == 0)
+        """
+        given = None if weights is None else cast(_any(weights, "weights"), self.dtype, "weights")
+        targets = self.targets if self.has_targets else None
+        return Trials(self.inputs, targets, given, self.h_0)  # type: ignore[arg-type]
 
     def astype(self, dtype: npt.DTypeLike) -> Trials:
         """These trials, rounded to float32 or widened to float64; itself if it has that dtype.
@@ -179,7 +234,8 @@ class Trials:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an .npz file to exactly `path`: whole, or not at all."""
         arrays = {name: getattr(self, name) for name in _ARRAYS}
-        save_npz(path, _FORMAT, {name: a for name, a in arrays.items() if a is not None})
+        kept = {name: a for name, a in arrays.items() if a is not None and a.size}
+        save_npz(path, _FORMAT, kept)
 
     @classmethod
     def load(
@@ -188,8 +244,8 @@ class Trials:
         """Read a file of `save`, bit for bit, or an .npz of your own. Nothing is ever unpickled.
 
         Your own has the entries inputs and targets, or x and y, and perhaps weights and h_0, with
-        their axes in the order `axes`; see `from_arrays`. A compressed file that would unpack to
-        more than `max_bytes` is refused.
+        their axes in the order `axes`; see `from_arrays`. The targets may be missing. A compressed
+        file that would unpack to more than `max_bytes` is refused.
 
         Raises
         ------
@@ -200,7 +256,7 @@ class Trials:
         """
         arrays, skipped = read_npz(path, max_bytes)
         if "format" in arrays or "format" in skipped:
-            arrays = own_entries(path, arrays, skipped, _FORMAT, _ARRAYS[:2], _ARRAYS[2:])
+            arrays = own_entries(path, arrays, skipped, _FORMAT, _ARRAYS[:1], _ARRAYS[1:])
         else:
             arrays = _plain_entries(path, arrays)
         try:
@@ -257,7 +313,8 @@ class Trials:
 
     def __repr__(self) -> str:
         extras = [name for name in _ARRAYS[2:] if getattr(self, name) is not None]
-        shapes = f"inputs {self.inputs.shape}, targets {self.targets.shape}"
+        targets = f"targets {self.targets.shape}" if self.has_targets else "no targets"
+        shapes = f"inputs {self.inputs.shape}, {targets}"
         return f"Trials({', '.join([shapes, *extras, str(self.dtype)])})"
 
 
@@ -273,7 +330,10 @@ def _plain_entries(path: str | os.PathLike[str], arrays: dict[str, Array]) -> di
             raise ValueError(f"{path} must have {name} or {short}, got both")
         if short in arrays:
             found[name] = arrays[short]
-        if name not in found:
+    strangers = arrays.keys() - _ARRAYS - set(_SHORT.values())
+    for name, short in _SHORT.items():
+        # Without targets, an entry that is not understood may be the targets under another name.
+        if name not in found and (name == "inputs" or strangers):
             raise ValueError(
                 f"{path} must hold {name} (or {short}), got {', '.join(arrays) or 'no arrays'}"
             )
@@ -294,12 +354,16 @@ def _moved(array: npt.ArrayLike, name: str, order: list[int]) -> FloatArray:
     return given.transpose(order)
 
 
+def _without_channels(inputs: FloatArray) -> FloatArray:
+    return np.empty((*inputs.shape[:2], 0), inputs.dtype)
+
+
 def _refuse_classes(targets: FloatArray) -> None:
     """ValueError if targets have no axis of channels, as the indices of classes have none."""
     if targets.ndim == 2:
         raise ValueError(
-            f"targets must be (trials, steps, N_y), got shape {targets.shape}. Class indices need "
-            "one-hot vectors, numpy.eye(n_classes)[targets]; one output channel needs "
+            f"targets must be (trials, steps, N_y), got shape {targets.shape}. For class indices "
+            "there is Trials.from_classes(inputs, classes, n_classes); one output channel needs "
             "targets[..., numpy.newaxis]"
         )
 
