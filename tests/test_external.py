@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 import reference
 from frameworks import framework
@@ -17,6 +16,8 @@ from schurscope.ablation.measures import Score
 from schurscope.ablation.plan import SUBSETS
 from schurscope.report.profile import print_profile, save_profile
 from schurscope.trials.tasks import FlipFlop
+
+torch = framework("torch")
 
 ARRAYS = ("W_hh", "W_xh", "W_hy", "b_h", "b_y")
 
