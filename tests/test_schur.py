@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 import reference
 from schurscope import _core
-from schurscope.coordinates.schur import TIE_RULE, couplings, ordered_schur
+from schurscope.coordinates.schur import TIE_RULE, ordered_schur
+from schurscope.coordinates.sectors import couplings
 
 TOLERANCE = 1e-12
 SUBSETS = [subset.split("+") for subset in reference.SUBSETS[1:]]

@@ -24,7 +24,8 @@ from .ablation.plan import Ablation
 from .ablation.profile import AblationProfile, AblationRow, Intervals
 from .ablation.run import ablate
 from .ablation.ties import TieSpread, tie_spread
-from .coordinates.schur import OrderedSchur, Sectors, ordered_schur
+from .coordinates.schur import OrderedSchur, ordered_schur
+from .coordinates.sectors import Sectors
 from .importers import ImportedNetwork, import_network, load_network
 from .networks import pytorch
 from .networks.cayley import Cayley

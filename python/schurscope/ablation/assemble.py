@@ -11,7 +11,8 @@ import numpy.typing as npt
 from .. import _core
 from .._internal.checks import FloatDType
 from .._version import __version__
-from ..coordinates.schur import OrderedSchur, Sectors
+from ..coordinates.schur import OrderedSchur
+from ..coordinates.sectors import Sectors
 from .measures import Denominator, Measure, sensitivity
 from .plan import Ablation, removed_masses
 from .profile import AblationProfile

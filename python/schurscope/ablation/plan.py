@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from .. import _core
 from .._internal.checks import choice, nonnegative_int, real_number, shown
-from ..coordinates.schur import OrderedSchur, Sectors, couplings
+from ..coordinates.schur import OrderedSchur
+from ..coordinates.sectors import Sectors, couplings
 
 __all__ = ["SUBSETS", "Ablation", "ablated_matrix", "ablation_rows", "compact", "removed_masses"]
 

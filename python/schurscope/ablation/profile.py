@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from .._internal.checks import Rng, choice, fraction, generator, positive_int
 from .._internal.frozen import ReadOnly
-from ..coordinates.schur import OrderedSchur, Sectors
+from ..coordinates.schur import OrderedSchur
+from ..coordinates.sectors import Sectors
 from .measures import Denominator, Measure
 
 if TYPE_CHECKING:

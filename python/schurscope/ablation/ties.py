@@ -18,7 +18,8 @@ import numpy.typing as npt
 from .. import _core
 from .._internal.checks import Rng, generator, nonnegative, positive_int
 from .._internal.frozen import ReadOnly
-from ..coordinates.schur import Order, OrderedSchur, Sectors, order_named, ordered_schur
+from ..coordinates.schur import Order, OrderedSchur, order_named, ordered_schur
+from ..coordinates.sectors import Sectors
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .measures import Measure

@@ -20,8 +20,9 @@ import scipy  # loads scipy.linalg, slow to load, when it is first used
 
 from .. import _core
 from .._internal.checks import choice, fraction, real_array, real_number, shown
+from .sectors import Sectors
 
-__all__ = ["ORDERS", "TIE_RULE", "Order", "OrderedSchur", "Sectors", "couplings", "ordered_schur"]
+__all__ = ["ORDERS", "TIE_RULE", "Order", "OrderedSchur", "order_named", "ordered_schur"]
 
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
@@ -37,78 +38,9 @@ linked by a chain of such agreements) are ties, of which the larger real part co
 parts that agree to 1e-12 rho, the one that LAPACK put first. The other orders follow the same rule
 with their own key, and the name begins with theirs: see `OrderedSchur.tie_rule`."""
 
-couplings = ("RR", "CR", "CC")
-"""T_RR, T_C→R (rows in R, columns in C) and T_CC."""
-
 _TOLERANCE = 1e-12
 # Only eigenvalues so ill-conditioned that the swaps move them past each other need a second pass.
 _MAX_PASSES = 10
-
-
-@dataclass(frozen=True, eq=False)
-class Sectors:
-    """The cut of an ordered Schur form into R, its leading rows, and C, the others.
-
-    Attributes
-    ----------
-    alpha : float
-        R holds the eigenvalues with ``|lambda| >= (alpha - 1e-12) * rho``; in another order than by
-        modulus, its key takes the place of the modulus, and the largest key that of rho.
-    n_R : int
-        Number of rows in R. Blocks are never split. R ends with the last block that reaches the
-        cut, also where a refused swap left a smaller key before it.
-    gap : float
-        Smallest key in R minus largest key in C, over the largest: how safe the cut is. Infinite if
-        C is empty.
-    starts : (n_blocks,) int64
-        First row of each diagonal block.
-    n_hidden : int
-        N_h.
-    """
-
-    alpha: float
-    n_R: int
-    gap: float
-    starts: _Int64
-    n_hidden: int
-
-    def mask(self, coupling: str) -> npt.NDArray[np.bool_]:
-        """Where a coupling lies in T: (N_h, N_h), true only strictly above the diagonal blocks.
-
-        Raises
-        ------
-        ValueError
-            `coupling` is not ``"RR"``, ``"CR"`` or ``"CC"``.
-        """
-        first_row, end_row, first_column, end_column = self._rectangle(
-            choice(coupling, "coupling", couplings)
-        )
-        block = np.searchsorted(self.starts, np.arange(self.n_hidden), side="right")
-        inside = np.zeros((self.n_hidden, self.n_hidden), dtype=np.bool_)
-        inside[first_row:end_row, first_column:end_column] = True
-        mask: npt.NDArray[np.bool_] = inside & (block[:, None] < block)
-        return mask
-
-    def rectangles(self, names: Iterable[str]) -> _Int64:
-        """Half-open rectangles (first_row, end_row, first_column, end_column) of T: (n, 4) int64.
-
-        One for each named coupling, in the order RR, CR, CC. They cover diagonal blocks; only what
-        lies strictly above the blocks belongs to the coupling.
-
-        Raises
-        ------
-        TypeError
-            `names` is a string or no collection.
-        ValueError
-            A name is not ``"RR"``, ``"CR"`` or ``"CC"``.
-        """
-        asked = _coupling_names(names)
-        rows = [self._rectangle(name) for name in couplings if name in asked]
-        return np.array(rows, dtype=np.int64).reshape(-1, 4)
-
-    def _rectangle(self, name: str) -> tuple[int, int, int, int]:
-        R, C = (0, self.n_R), (self.n_R, self.n_hidden)
-        return {"RR": (*R, *R), "CR": (*R, *C), "CC": (*C, *C)}[name]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -423,14 +355,6 @@ def _eigenvalues(T: _Float64, starts: _Int64) -> _Complex128:
     eigenvalues.imag[pairs] = imaginary
     eigenvalues.imag[pairs + 1] = -imaginary
     return eigenvalues
-
-
-def _coupling_names(names: Iterable[str]) -> set[str]:
-    if isinstance(names, str) or not isinstance(names, Iterable):
-        raise TypeError(
-            f'couplings must be a collection of names, such as {{"RR", "CC"}}, got {shown(names)}'
-        )
-    return {choice(name, "couplings", couplings) for name in names}
 
 
 def _permutation(order: npt.ArrayLike, n_blocks: int) -> _Int64:

@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Circle, Rectangle
 
-from ..coordinates.schur import OrderedSchur, Sectors
+from ..coordinates.schur import OrderedSchur
+from ..coordinates.sectors import Sectors
 from .style import COLORS, INK, NORMAL, PALE, SMALL, axes_or_new, tidy
 
 

@@ -23,6 +23,7 @@ from .._internal.checks import (
     step_weights,
 )
 from .._internal.files import MAX_BYTES, Array, own_entries, read_npz, save_npz
+from .shapes import any_real, moved, refuse_classes, refuse_swapped_axes, without_channels
 
 if TYPE_CHECKING:
     from neurogym import Dataset
@@ -71,9 +72,9 @@ class Trials:
         because = f"inputs has shape {inputs.shape}"
         arrays = {"inputs": inputs}
         given: FloatArray | None = self.targets
-        targets = _without_channels(inputs) if given is None else _any(given, "targets")
-        _refuse_classes(targets)
-        _refuse_swapped_axes(inputs, targets)
+        targets = without_channels(inputs) if given is None else any_real(given, "targets")
+        refuse_classes(targets)
+        refuse_swapped_axes(inputs, targets)
         arrays["targets"] = real_array(
             targets, "targets", (*steps, "N_y"), because=because, allow_empty=given is None
         )
@@ -120,10 +121,10 @@ class Trials:
         order = [axes.index(letter) for letter in "BTF"]
         without_channels = [0, 1] if axes.index("B") < axes.index("T") else [1, 0]
         return cls(
-            _moved(inputs, "inputs", order),
-            None if targets is None else _moved(targets, "targets", order),  # type: ignore[arg-type]
-            None if weights is None else _moved(weights, "weights", without_channels),
-            None if h_0 is None else _any(h_0, "h_0"),
+            moved(inputs, "inputs", order),
+            None if targets is None else moved(targets, "targets", order),  # type: ignore[arg-type]
+            None if weights is None else moved(weights, "weights", without_channels),
+            None if h_0 is None else any_real(h_0, "h_0"),
         )
 
     @classmethod
@@ -159,10 +160,13 @@ class Trials:
                 f"{indices.dtype} of shape {indices.shape}"
             )
         x = real_array(inputs, "inputs", ("trials", "steps", "N_x"))
-        extras = {"weights": weights, "h_0": h_0}
         targets = one_hot(indices, positive_int(n_classes, "n_classes"), "classes")
-        moved = (None if array is None else _any(array, name) for name, array in extras.items())
-        return cls(x, targets.astype(x.dtype), *moved)
+        return cls(
+            x,
+            targets.astype(x.dtype),
+            None if weights is None else any_real(weights, "weights"),
+            None if h_0 is None else any_real(h_0, "h_0"),
+        )
 
     @property
     def n_trials(self) -> int:
@@ -203,7 +207,7 @@ class Trials:
 
     def with_targets(self, targets: npt.ArrayLike) -> Trials:
         """The same trials with other targets, (trials, steps, N_y)."""
-        return Trials(self.inputs, _any(targets, "targets"), self.weights, self.h_0)
+        return Trials(self.inputs, any_real(targets, "targets"), self.weights, self.h_0)
 
     def with_weights(self, weights: npt.ArrayLike | None) -> Trials:
         """The same trials with other weights, (trials, steps), in the trials' dtype.
@@ -212,7 +216,9 @@ class Trials:
 
             trials.with_weights(trials.targets[..., 0] == 0)
         """
-        given = None if weights is None else cast(_any(weights, "weights"), self.dtype, "weights")
+        given = None
+        if weights is not None:
+            given = cast(any_real(weights, "weights"), self.dtype, "weights")
         targets = self.targets if self.has_targets else None
         return Trials(self.inputs, targets, given, self.h_0)  # type: ignore[arg-type]
 
@@ -281,11 +287,10 @@ class Trials:
         or drawn from it before makes no difference. The data set itself is left alone.
 
         Targets that are classes, such as the actions of a decision, become one-hot vectors: N_y is
-        their number, and ``targets.argmax(2)`` gives the classes back. They suit a network trained
-        with the mean squared error, of which FVU tells the part that is left. The outputs of one
-        trained with cross entropy are logits, whose size means nothing: score their argmax with
-        `ablate_with`. The weights are None. Most steps of most tasks ask only for fixation (class
-        0); ``Trials(t.inputs, t.targets, t.targets[..., 0] == 0)`` counts the others.
+        their number, and ``targets.argmax(2)`` gives the classes back. Judge them by
+        ``measure="accuracy"``, or logits by ``"cross_entropy"``. The weights are None. Most steps
+        of most tasks ask only for fixation, class 0; the steps of the decision alone count in
+        ``trials.with_weights(trials.targets[..., 0] == 0)``.
 
         Parameters
         ----------
@@ -338,53 +343,6 @@ def _plain_entries(path: str | os.PathLike[str], arrays: dict[str, Array]) -> di
                 f"{path} must hold {name} (or {short}), got {', '.join(arrays) or 'no arrays'}"
             )
     return found
-
-
-def _any(array: npt.ArrayLike, name: str) -> FloatArray:
-    """Real numbers of any shape, to be checked further."""
-    return real_array(array, name, None, allow_empty=True, allow_nonfinite=True)
-
-
-def _moved(array: npt.ArrayLike, name: str, order: list[int]) -> FloatArray:
-    given = _any(array, name)
-    if name == "targets":
-        _refuse_classes(given)
-    if given.ndim != len(order):
-        raise ValueError(f"{name} must have {len(order)} axes, got shape {given.shape}")
-    return given.transpose(order)
-
-
-def _without_channels(inputs: FloatArray) -> FloatArray:
-    return np.empty((*inputs.shape[:2], 0), inputs.dtype)
-
-
-def _refuse_classes(targets: FloatArray) -> None:
-    """ValueError if targets have no axis of channels, as the indices of classes have none."""
-    if targets.ndim == 2:
-        raise ValueError(
-            f"targets must be (trials, steps, N_y), got shape {targets.shape}. For class indices "
-            "there is Trials.from_classes(inputs, classes, n_classes); one output channel needs "
-            "targets[..., numpy.newaxis]"
-        )
-
-
-def _refuse_swapped_axes(inputs: FloatArray, targets: FloatArray) -> None:
-    """ValueError if one array has trials first and the other steps."""
-    if targets.ndim != 3 or inputs.shape[0] == inputs.shape[1]:
-        return
-    if targets.shape[:2] != inputs.shape[1::-1]:
-        return
-    # From step to step most signals change less than from trial to trial.
-    change = [np.abs(np.diff(inputs.astype(float), axis=axis)).mean() for axis in (0, 1)]
-    time = int(change[1] < change[0])
-    name = "inputs" if time == 0 else "targets"
-    raise ValueError(
-        "inputs and targets must both be (trials, steps, channels), got inputs "
-        f"{inputs.shape} and targets {targets.shape}, whose first two axes are swapped. Axis "
-        f"{time} of inputs looks like time, since values change less along it: swap the axes of "
-        f"{name} with numpy.swapaxes({name}, 0, 1). Where both have time first, there is "
-        'Trials.from_arrays(inputs, targets, axes="TBF")'
-    )
 
 
 def frozen_trials(
