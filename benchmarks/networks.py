@@ -79,7 +79,7 @@ def _measured(kind: str, seeds: int) -> dict[str, float]:
 def _measure(kind: str, seeds: int) -> dict[str, float]:
     import schurscope as ss
     from schurscope.sweep import collect, plan, run
-    from schurscope.tasks import ContextIntegration, Copy, FlipFlop, SineGeneration
+    from schurscope.trials.tasks import ContextIntegration, Copy, FlipFlop, SineGeneration
 
     sweep = ss.Sweep(
         tasks=[FlipFlop(), SineGeneration(), ContextIntegration(), Copy(4, 4, 16)],

@@ -15,7 +15,7 @@ import pandas as pd
 
 from schurscope import Sweep, SweepTask
 from schurscope.sweep import Store, collect, plan, run
-from schurscope.tasks import ContextIntegration, Copy, FlipFlop, SineGeneration
+from schurscope.trials.tasks import ContextIntegration, Copy, FlipFlop, SineGeneration
 
 TRAINING = {"epochs": 1, "batches_per_epoch": 20, "batch_size": 8, "learning_rate": 5e-3}
 SMALL = Sweep(

@@ -19,8 +19,8 @@ from schurscope import (
     tie_spread,
     train,
 )
-from schurscope.ablation import SUBSETS
-from schurscope.tasks import Copy, FlipFlop
+from schurscope.ablation.plan import SUBSETS
+from schurscope.trials.tasks import Copy, FlipFlop
 
 ARRAYS = ("W_hh", "W_xh", "W_hy", "b_h", "b_y")
 MEASURES = {"fvu": reference.fvu, "replay_accuracy": reference.replay_accuracy}

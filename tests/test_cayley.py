@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reference
-from schurscope.cayley import Cayley
+from schurscope.networks.cayley import Cayley
 
 
 @given(n_pairs=st.integers(0, 4), n_reals=st.integers(0, 4), seed=st.integers(0, 2**32))

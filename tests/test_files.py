@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from schurscope._files import atomic_path, load_npz, save_npz
+from schurscope._internal.files import atomic_path, load_npz, save_npz
 
 
 class WritesAFile:

@@ -12,11 +12,12 @@ from importlib import import_module
 
 import numpy as np
 import pytest
-import torch
 
 import schurscope as ss
 from frameworks import framework
 from schurscope.importers import import_network
+
+torch = framework("torch")
 
 # Most sources here do not say their activation, of which `test_importers_warnings` has the tests.
 pytestmark = pytest.mark.filterwarnings("ignore:assumed activation")

@@ -9,12 +9,14 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
-import torch
-from torch import nn
 
 import reference
 import schurscope as ss
+from frameworks import framework
 from schurscope.importers import import_network
+
+torch = framework("torch")
+nn = torch.nn
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from schurscope import _core, _cpu, _validation
+from schurscope import _core, _cpu, _internal
 
 USABLE = [level for level in _core.BUILT_LEVELS if level in _core.RUNNABLE_LEVELS]
 BEST = USABLE[-1]
@@ -117,8 +117,9 @@ def package_copy(tmp_path):
     package = tmp_path / "probe"
     package.mkdir()
     (package / "__init__.py").touch()
-    for module in (_core, _cpu, _validation):
+    for module in (_core, _cpu):
         shutil.copy(module.__file__, package)
+    shutil.copytree(Path(_internal.__file__).parent, package / "_internal")
     for level in USABLE:
         shutil.copy(variant_file(level), package)
     return package

@@ -9,9 +9,9 @@ import pytest
 from scipy import stats
 
 import reference
-from schurscope.construction import RECURRENT, init_network
-from schurscope.network import Network
-from schurscope.tasks import ContextIntegration, Copy
+from schurscope.networks.constructions import RECURRENT, init_network
+from schurscope.networks.network import Network
+from schurscope.trials.tasks import ContextIntegration, Copy
 
 TASK = ContextIntegration()  # four inputs, one output
 

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from schurscope._files import read_npz
-from schurscope.cell import ACTIVATIONS, FORMS, Cell
-from schurscope.construction import init_network
-from schurscope.network import Network
-from schurscope.tasks import ContextIntegration
+from schurscope._internal.files import read_npz
+from schurscope.networks.cell import ACTIVATIONS, FORMS, Cell
+from schurscope.networks.constructions import init_network
+from schurscope.networks.network import Network
+from schurscope.trials.tasks import ContextIntegration
 
 SUFFIXES = (".npz", ".safetensors")
 CELLS = st.builds(

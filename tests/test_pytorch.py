@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import reference
+from frameworks import framework
 from schurscope import ablate_with, tasks
-from schurscope.pytorch import RecurrentWeight
+from schurscope.networks.pytorch import RecurrentWeight
+
+torch = framework("torch")
 
 README = Path(__file__).parents[1] / "README.md"
 GATES = {"GRU": "rzn", "LSTM": "ifgo"}

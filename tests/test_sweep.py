@@ -15,9 +15,9 @@ import pytest
 
 import schurscope as ss
 from schurscope import Cell, SweepTask, ablate, init_network, train
-from schurscope.profile import AblationProfile
+from schurscope.ablation.profile import AblationProfile
 from schurscope.sweep import Store, collect, load_result, plan, run, save_table
-from schurscope.tasks import FlipFlop, SineGeneration
+from schurscope.trials.tasks import FlipFlop, SineGeneration
 from small_sweeps import SMALL, TRAINING, assert_complete, run_here
 
 COLUMNS = [

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from schurscope.cli import main
 from schurscope.sweep import Progress, Store, Sweep, collect, plan
-from schurscope.sweep.claims import Runner
 from schurscope.sweep.progress import duration
+from schurscope.sweep.store.claims import Runner
 from small_sweeps import assert_complete
 
 CONFIG = """

@@ -13,7 +13,7 @@ import pytest
 import schurscope.sweep
 from schurscope import Cell, Sweep, SweepTask
 from schurscope.sweep import SweepError, plan, shard
-from schurscope.tasks import Copy, FlipFlop, SineGeneration
+from schurscope.trials.tasks import Copy, FlipFlop, SineGeneration
 from small_sweeps import CONFIG, SLOW, SMALL, TRAINING
 
 TASK = '[[tasks]]\ntask = "flip-flop"\n'

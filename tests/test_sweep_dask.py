@@ -106,6 +106,6 @@ def test_a_killed_scheduler_ends_the_run_with_a_message_and_loses_nothing(
 
 
 def test_a_scheduler_that_does_not_answer_is_an_error(monkeypatch):
-    monkeypatch.setattr("schurscope.sweep.cluster.PATIENCE", "1s")
+    monkeypatch.setattr("schurscope.sweep.executors.dask.PATIENCE", "1s")
     with pytest.raises(OSError, match=r"127\.0\.0\.1:1"), dask_executor("tcp://127.0.0.1:1"):
         pass

@@ -17,8 +17,8 @@ import pytest
 
 from schurscope import SweepTask
 from schurscope.sweep import Store, StoreError, collect, plan, run
-from schurscope.sweep.pool import ProcessPool
-from schurscope.tasks import FlipFlop
+from schurscope.sweep.executors.pool import ProcessPool
+from schurscope.trials.tasks import FlipFlop
 from small_sweeps import (
     CONFIG,
     MAIN,

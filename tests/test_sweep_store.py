@@ -14,8 +14,8 @@ import pytest
 
 import schurscope as ss
 from schurscope.sweep import Store, StoreError, collect, plan, run
-from schurscope.sweep.claims import Runner, live_claims
-from schurscope.sweep.index import Log
+from schurscope.sweep.store.claims import Runner, live_claims
+from schurscope.sweep.store.index import Log
 from small_sweeps import SMALL, assert_complete, records, run_here, times_indexed
 
 
@@ -123,7 +123,7 @@ def test_a_runner_of_this_machine_is_dead_when_its_process_is(tmp_path):
     root = Store.create(tmp_path / "store", "baseline").root
     code = f"""
 from pathlib import Path
-from schurscope.sweep.claims import Runner, live_claims
+from schurscope.sweep.store.claims import Runner, live_claims
 root = Path({str(root)!r})
 Runner(root).claim("a")
 print(*live_claims(root))
@@ -170,7 +170,7 @@ def test_a_runner_takes_over_from_one_that_dies_meanwhile(finished, tmp_path):
 
 
 def test_logs_of_ended_runners_are_merged_and_lose_nothing(finished, tmp_path, monkeypatch):
-    monkeypatch.setattr("schurscope.sweep.index.MERGE_AT", 8)
+    monkeypatch.setattr("schurscope.sweep.store.index.MERGE_AT", 8)
     root = shutil.copytree(finished[0], tmp_path / "copy")
     store = Store(root)
     entries = list(store.index().values())

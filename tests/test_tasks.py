@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import reference
-from schurscope.tasks import (
+from schurscope.trials.tasks import (
     TASKS,
     ContextIntegration,
     Copy,

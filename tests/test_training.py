@@ -6,11 +6,13 @@ import math
 
 import numpy as np
 import pytest
-import torch
 
 import reference
+from frameworks import framework
 from schurscope import Cayley, Cell, Network, Trials, _core, init_network, train
-from schurscope.tasks import Copy, FlipFlop, SineGeneration
+from schurscope.trials.tasks import Copy, FlipFlop, SineGeneration
+
+torch = framework("torch")
 
 N_H, N_X, N_Y, N_PAIRS = 7, 3, 2, 2
 SIZES = (N_H, N_X, N_Y)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from schurscope import _validation as validation
+from schurscope._internal import checks as validation
 
 
 @given(

@@ -12,28 +12,33 @@ ordered real Schur form the behaviour needs, which it can lose, and how sure tha
     print(profile)
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import measures, pytorch, tasks
-from ._embedding import get_cmake_dir, get_include
+from ._internal.embedding import get_cmake_dir, get_include
 from ._version import __version__
-from .ablation import Ablation, ablate
-from .cayley import Cayley
-from .cell import Cell
-from .construction import init_network
-from .external import ablate_with
+from .ablation import measures
+from .ablation.external import ablate_with
+from .ablation.measures import fvu, replay_accuracy
+from .ablation.plan import Ablation
+from .ablation.profile import AblationProfile, AblationRow, Intervals
+from .ablation.run import ablate
+from .ablation.ties import TieSpread, tie_spread
+from .coordinates.schur import OrderedSchur, ordered_schur
+from .coordinates.sectors import Sectors
 from .importers import ImportedNetwork, import_network, load_network
-from .measures import fvu, replay_accuracy
-from .network import Network
-from .profile import AblationProfile, AblationRow, Intervals
-from .schur import OrderedSchur, Sectors, ordered_schur
-from .tasks import Task, task_named
-from .ties import TieSpread, tie_spread
+from .networks import pytorch
+from .networks.cayley import Cayley
+from .networks.cell import Cell
+from .networks.constructions import init_network
+from .networks.network import Network
 from .training import TrainingResult, train
-from .trials import Trials
+from .trials import tasks
+from .trials.tasks import Task, task_named
+from .trials.trials import Trials
 
 if TYPE_CHECKING:
-    from . import sweep
+    from . import plotting, sweep
     from .sweep import Sweep, SweepTask
 
 __all__ = [
@@ -64,6 +69,7 @@ __all__ = [
     "load_network",
     "measures",
     "ordered_schur",
+    "plotting",
     "pytorch",
     "replay_accuracy",
     "sweep",
@@ -73,12 +79,16 @@ __all__ = [
     "train",
 ]
 
+# Loaded when first asked for: figures need matplotlib; sweeps, worker processes and file formats.
+_LAZY = {"plotting": ".plotting", "sweep": ".sweep", "Sweep": ".sweep", "SweepTask": ".sweep"}
+
 
 def __getattr__(name: str) -> Any:
-    """Load `sweep`, with its worker processes and file formats, when it is first asked for."""
-    if name in ("Sweep", "SweepTask", "sweep"):
-        from importlib import import_module
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(_LAZY[name], __name__)
+    return module if _LAZY[name] == f".{name}" else getattr(module, name)
 
-        sweep = import_module(".sweep", __name__)
-        return sweep if name == "sweep" else getattr(sweep, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return __all__

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from types import ModuleType
 
 from . import _cpu
-from ._validation import nonnegative_int
+from ._internal.checks import nonnegative_int
 
 LEVELS: tuple[str, ...] = _cpu.LEVELS
 RUNNABLE_LEVELS: tuple[str, ...] = _cpu.RUNNABLE_LEVELS

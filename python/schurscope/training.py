@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._validation import choice, generator, nonnegative, positive, positive_int
-from .cayley import Cayley
-from .network import Network
-from .tasks import Task, Trials
+from ._internal.checks import choice, generator, nonnegative, positive, positive_int
+from ._internal.frozen import ReadOnly
+from .networks.cayley import Cayley
+from .networks.network import Network
+from .trials.tasks import Task, Trials
 
 __all__ = ["OPTIMIZERS", "Progress", "TrainingResult", "train"]
 
@@ -35,7 +36,7 @@ NOISY_SLAB = 8  # the same where each trial brings noise, which takes N_h number
 
 
 @dataclass(frozen=True, eq=False)
-class TrainingResult:
+class TrainingResult(ReadOnly):
     """What :func:`train` returns.
 
     Attributes
@@ -50,7 +51,7 @@ class TrainingResult:
 
     network: Network
     loss: NDArray[np.float64]
-    settings: dict[str, Any] = field(repr=False)
+    settings: Mapping[str, Any] = field(repr=False)
 
 
 def train(

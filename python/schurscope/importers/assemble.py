@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._validation import cast, float_dtype
-from ..cell import ACTIVATIONS, Cell
-from ..network import Network
-from .checkpoint import listed
+from .._internal.checks import cast, float_dtype
+from ..networks.cell import ACTIVATIONS, Cell
+from ..networks.network import Network
+from .formats.checkpoint import listed
 from .layouts import LAYOUTS, OPTIMIZER, find_layout, find_readout, left_over, put_layout
 from .parts import Parts, by_keys, components
 from .research import COMPUTED, put_computed_format

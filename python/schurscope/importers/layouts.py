@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .checkpoint import listed
+from .formats.checkpoint import listed
 from .parts import GATES_HINT, Parts, by_keys, components, gates, is_kernel
 
 __all__ = [

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy.typing as npt
 
-from .._files import MAX_BYTES
-from .._network_file import is_network_file
-from .._validation import choice
-from ..cell import Activation, Form
-from ..network import Network
+from .._internal.checks import choice
+from .._internal.files import MAX_BYTES
+from ..networks.cell import Activation, Form
+from ..networks.files import is_network_file
+from ..networks.network import Network
 from .assemble import FORMATS, assemble, collect
+from .formats.readers import from_object, read_checkpoint
 from .parts import Parts
-from .readers import from_object, read_checkpoint
 
 __all__ = ["FORMATS", "ImportedNetwork", "import_network", "load_network"]
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from .._files import Array
-from .._validation import choice, finite, real_array, shown
-from .checkpoint import Checkpoint, listed, to_numpy
+from .._internal.checks import choice, finite, real_array, shown
+from .._internal.files import Array
+from .formats.checkpoint import Checkpoint, listed, to_numpy
 
 __all__ = ["PARTS", "Parts", "by_keys", "components", "gates", "is_kernel"]
 

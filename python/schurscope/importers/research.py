@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validation import real_number
+from .._internal.checks import real_number
 from .layouts import Layout, put_layout
 from .parts import Parts, components
 

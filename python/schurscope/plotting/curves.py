@@ -8,26 +8,24 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..network import Network
-from ..schur import OrderedSchur, ordered_schur
-from ..trials import Trials
+from ..coordinates.schur import OrderedSchur, ordered_schur
+from ..networks.network import Network
+from ..trials.trials import Trials
 from .bars import ProfileLike, profile_list
 from .style import COLORS, INK, NORMAL, OTHER, PALE, SMALL, axes_or_new, label, tidy
 
 
 def accuracy_per_lag(profiles: ProfileLike | Sequence[ProfileLike], ax: Axes | None = None) -> Axes:
-    """Replay accuracy at each lag after the inputs, one curve per ablation.
+    """An accuracy at each lag after the inputs, one curve per ablation.
 
     With several profiles (seeds of one experiment) the curve is their mean and the band runs from
     the lowest to the highest. Steps without weight have no accuracy and are left out; so are
     ablations that are vacuous in every profile, whose curve is the full network's.
     """
     several = profile_list(profiles)
-    if several[0].measure != "replay_accuracy":
-        raise ValueError(
-            "accuracy_per_lag needs profiles of measure 'replay_accuracy', got "
-            f"{several[0].measure!r}"
-        )
+    measure = several[0].definition
+    if measure.limits != (0.0, 1.0):
+        raise ValueError(f"profiles must be of an accuracy, got {measure.name!r}")
     ax = axes_or_new(ax, (5.6, 3.4))
     stack = np.stack([profile.per_step for profile in several])
     counted = np.isfinite(stack).any(axis=(0, 1))
@@ -51,11 +49,11 @@ def accuracy_per_lag(profiles: ProfileLike | Sequence[ProfileLike], ax: Axes | N
         if len(several) > 1:
             low, high = stack[:, row].min(axis=0), stack[:, row].max(axis=0)
             ax.fill_between(lags, low, high, color=color, alpha=0.13, lw=0, zorder=1)
-    ax.set_ylim(min(0.48, float(np.nanmin(stack)) - 0.02), 1.02)
+    ax.set_ylim(min(several[0].chance, float(np.nanmin(stack))) - 0.02, 1.02)
     ax.set_xlim(1, int(lags[-1]))
-    ax.axhline(0.5, color=PALE, lw=0.8, zorder=0)
+    ax.axhline(several[0].chance, color=PALE, lw=0.8, zorder=0)
     ax.set_xlabel("lag (generated step)", fontsize=NORMAL, color=INK)
-    ax.set_ylabel("replay accuracy", fontsize=NORMAL, color=INK)
+    ax.set_ylabel(measure.axis_label, fontsize=NORMAL, color=INK)
     ax.legend(
         loc="center left",
         bbox_to_anchor=(1.0, 0.5),
@@ -103,10 +101,11 @@ def trajectories(
     h_0 = None if trials.h_0 is None else trials.h_0[trial : trial + 1]
     rng = 0 if network.cell.noise else None  # the same noise for every curve
     steps = np.arange(trials.n_steps)
-    target = trials.targets[trial, :, channel]
-    if trials.weights is not None:
-        target = np.where(trials.weights[trial] > 0, target, np.nan)
-    ax.plot(steps, target, color=PALE, lw=4.5, label="target", solid_capstyle="round")
+    if trials.has_targets:
+        target = trials.targets[trial, :, channel]
+        if trials.weights is not None:
+            target = np.where(trials.weights[trial] > 0, target, np.nan)
+        ax.plot(steps, target, color=PALE, lw=4.5, label="target", solid_capstyle="round")
     outputs = network.rollout(inputs, h_0=h_0, rng=rng)
     ax.plot(steps, outputs[0, :, channel], color=COLORS["full"], lw=1.5, label="full")
     for name in ablations:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 
-from .._files import atomic_path
+from .._internal.files import atomic_path
 
 COLORS: dict[str, str] = {
     "full": "#4d4d4d",

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 from numpy.typing import NDArray
 
+from ..ablation.measures import MEASURES
 from .bars import Published
 from .style import COLORS, INK, NORMAL, OTHER, PALE, SMALL, axes_or_new, label, save_figure, tidy
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAMES = {"sensitivity": "$S_{ΔT}$", "n_R": "$n_R$", "removed_mass": "removed mass"}
-MEASURES = {"fvu": "FVU", "replay_accuracy": "replay accuracy"}
 
 _Float64 = NDArray[np.float64]
 
@@ -269,7 +269,7 @@ def _one_kind(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
 
 def _quantity_label(rows: pd.DataFrame, quantity: str) -> str:
     measure = MEASURES[str(rows["measure"].iloc[0])]
-    return {"value": measure, "change": f"Δ {measure}", **NAMES}[quantity]
+    return {"value": measure.axis_label, "change": measure.change_label, **NAMES}[quantity]
 
 
 def _title(rows: pd.DataFrame) -> str:

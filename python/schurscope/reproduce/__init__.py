@@ -15,8 +15,8 @@ from pathlib import Path
 from rich.console import Console
 
 from .. import _core
-from .._json import write_json
-from .._validation import choice, nonnegative_int
+from .._internal.checks import choice, nonnegative_int
+from .._internal.json import write_json
 from .console import QUICK_NOTE, JobProgress, print_tables
 from .experiments import EXPERIMENTS, GROUPS, PAPER, Experiment, PaperValue, quick
 from .figures import save_figures

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..tasks import ContextIntegration, Copy, FlipFlop, SineGeneration, Task
+from ..trials.tasks import ContextIntegration, Copy, FlipFlop, SineGeneration, Task
 
 Group = Literal["copy", "neuroscience"]
 Quantity = Literal["n_R", "value", "change", "sensitivity"]

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from .. import plotting
-from ..schur import ordered_schur
-from ..trials import Trials
+from ..coordinates.schur import ordered_schur
+from ..trials.trials import Trials
 from .experiments import PAPER, Experiment
 from .jobs import JobRecord, load_network
 

@@ -20,14 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from .._files import atomic_path
-from .._json import plain, write_json
+from .._internal.files import atomic_path
+from .._internal.json import plain, write_json
 from .._version import __version__
-from ..ablation import ablate
-from ..construction import init_network
-from ..network import Network
-from ..profile import AblationProfile
-from ..schur import TIE_RULE, OrderedSchur, ordered_schur
+from ..ablation.measures import Measure, measure_named
+from ..ablation.profile import AblationProfile
+from ..ablation.run import ablate
+from ..coordinates.schur import TIE_RULE, OrderedSchur, ordered_schur
+from ..networks.constructions import init_network
+from ..networks.network import Network
 from ..training import train
 from .experiments import Experiment
 
@@ -111,6 +112,16 @@ class ProfileRecord:
     alpha: float
     n_R: int
     gap: float
+
+    @property
+    def definition(self) -> Measure:
+        """What was measured."""
+        return measure_named(self.measure)
+
+    @property
+    def chance(self) -> float:
+        """The value of an answer that ignores the inputs."""
+        return 0.5 if self.measure == "replay_accuracy" else 1.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import _core
-from .._files import atomic_path
-from .._json import plain, write_json
+from .._internal.files import atomic_path
+from .._internal.json import plain, write_json
 from .._version import __version__
-from ..schur import TIE_RULE
+from ..coordinates.schur import TIE_RULE
 from .experiments import PAPER, Experiment
 from .jobs import JobRecord
 from .runner import Outcome

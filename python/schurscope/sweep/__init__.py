@@ -95,19 +95,18 @@ nodes set ``SCHURSCOPE_SIMD`` to a level that all of them have, for the first ru
 """
 
 from .checks import SweepError
-from .cluster import DaskExecutor, dask_executor
 from .collect import Collection, collect, save_table
-from .config import GATES, Sweep, SweepTask
+from .config import Sweep, SweepTask
+from .executors.dask import DaskExecutor, dask_executor
 from .plan import Job, plan, shard
 from .progress import Progress
 from .run import run
 from .statistics import against_width, effects, paired_differences, summarize
-from .store import Store, StoreError
+from .store.store import Store, StoreError
 from .todo import Outcome, WorkerDied
 from .work import JobResult, load_result
 
 __all__ = [
-    "GATES",
     "Collection",
     "DaskExecutor",
     "Job",

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
-from .._validation import choice, nonnegative, positive, positive_int, shown
+from .._internal.checks import choice, nonnegative, positive, positive_int, shown
 from ..training import OPTIMIZERS
 
 __all__ = ["TRAINING_DEFAULTS", "SweepError", "at", "distinct", "listed", "training_options"]

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .._files import atomic_path
-from .._validation import shown
+from .._internal.checks import shown
+from .._internal.files import atomic_path
 from .config import Sweep, SweepTask
-from .index import Entry
 from .plan import Job, plan
-from .store import Store
+from .store.index import Entry
+from .store.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd

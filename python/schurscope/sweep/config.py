@@ -6,10 +6,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-from .._validation import (
+from .._internal.checks import (
     choice,
     float_dtype,
     fraction,
@@ -19,20 +18,15 @@ from .._validation import (
     shown,
     suggest,
 )
-from ..ablation import MEASURES, SUBSETS, Measure
-from ..cell import Cell
-from ..construction import RECURRENT
-from ..tasks import TASKS, Task, task_named
+from ..ablation.measures import MEASURES
+from ..ablation.plan import SUBSETS
+from ..networks.cell import Cell
+from ..networks.constructions import RECURRENT
+from ..trials.tasks import TASKS, Task, task_named
 from .checks import TRAINING_DEFAULTS, SweepError, at, distinct, listed, training_options
 from .tomlfile import line_of, toml_reader
 
-__all__ = ["GATES", "Sweep", "SweepTask"]
-
-GATES: Mapping[str, float] = MappingProxyType({"fvu": 0.1, "replay_accuracy": 0.9})
-"""What the full network must reach to count as trained: at most this FVU, at least this accuracy.
-
-A choice of this package; the paper's networks reach an FVU of 0.01 and an accuracy of 1.
-"""
+__all__ = ["Sweep", "SweepTask"]
 
 
 @dataclass(frozen=True)
@@ -47,10 +41,11 @@ class SweepTask:
         The trials to judge by; None means those of `task`.
     training : mapping
         Options of `schurscope.train` for this task, over those of the sweep.
-    measure : {"fvu", "replay_accuracy"}, optional
-        None means replay accuracy for the copy task and FVU for the others.
+    measure : str, optional
+        Name of a measure of `schurscope.measures`; None means the task's own.
     gate : float, optional
-        What the full network must reach, see `GATES`. Networks that do not are kept and marked.
+        What the full network must reach; None means the measure's `required`. Networks that do not
+        are kept and marked.
     label : str, optional
         The name in tables and figures; None means the task's. Distinct within a sweep.
 
@@ -63,7 +58,7 @@ class SweepTask:
     task: Task
     evaluation: Task | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
-    measure: Measure | None = None
+    measure: str | None = None
     gate: float | None = None
     label: str | None = None
 
@@ -85,12 +80,11 @@ class SweepTask:
                     ("evaluation",), f"evaluation must have {channels} = {trained}, got {judged}"
                 )
         if self.measure is None:
-            measure = "replay_accuracy" if self.task.name == "copy" else "fvu"
-            object.__setattr__(self, "measure", measure)
+            object.__setattr__(self, "measure", getattr(self.task, "measure", "fvu"))
         with at("measure"):
             choice(self.measure, "measure", MEASURES)
         with at("gate"):
-            gate = GATES[str(self.measure)] if self.gate is None else self.gate
+            gate = MEASURES[str(self.measure)].required if self.gate is None else self.gate
             object.__setattr__(self, "gate", real_number(gate, "gate"))
         with at("training"):
             object.__setattr__(self, "training", training_options(self.training))
@@ -101,10 +95,7 @@ class SweepTask:
 
     def passes(self, baseline: float) -> bool:
         """Whether a full network of this FVU or accuracy counts as trained; NaN does not."""
-        assert self.gate is not None
-        if self.measure == "replay_accuracy":
-            return baseline >= self.gate
-        return baseline <= self.gate
+        return MEASURES[str(self.measure)].passes(baseline, self.gate)
 
 
 @dataclass(frozen=True)

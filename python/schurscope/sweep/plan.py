@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from .._validation import nonnegative_int, positive_int
+from .._internal.checks import nonnegative_int, positive_int
 from .._version import __version__
-from ..ablation import Measure
-from ..cell import Cell
-from ..schur import TIE_RULE
-from ..tasks import Task
+from ..coordinates.schur import TIE_RULE
+from ..networks.cell import Cell
+from ..trials.tasks import Task
 from .config import Sweep, SweepTask
 
 __all__ = ["FORMAT", "Job", "Setting", "plan", "shard"]
@@ -37,7 +36,7 @@ class Setting:
     task: Task
     evaluation: Task
     training: Mapping[str, Any]
-    measure: Measure
+    measure: str
     alphas: tuple[float, ...]
     ablations: tuple[str, ...]
     evaluation_trials: int

@@ -13,14 +13,14 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from .. import _core
-from .._validation import nonnegative_int, positive
-from .claims import Runner
+from .._internal.checks import nonnegative_int, positive
 from .config import Sweep
-from .index import Entry
+from .executors.pool import ProcessPool
 from .plan import Job, plan, shard
-from .pool import ProcessPool
 from .progress import Progress
-from .store import Store
+from .store.claims import Runner
+from .store.index import Entry
+from .store.store import Store
 from .todo import Outcome, Todo
 from .work import run_batch
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .._validation import Rng, choice, fraction, generator, positive_int
+from .._internal.checks import Rng, choice, fraction, generator, positive_int
 
 if TYPE_CHECKING:
     import pandas as pd

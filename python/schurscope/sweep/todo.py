@@ -9,11 +9,11 @@ from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from .claims import Runner
-from .index import Entry, Log
 from .plan import Job, longest_first
 from .progress import Progress
-from .store import Store
+from .store.claims import Runner
+from .store.index import Entry, Log
+from .store.store import Store
 
 __all__ = ["Outcome", "Todo", "WorkerDied"]
 

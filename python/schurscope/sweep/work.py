@@ -21,19 +21,20 @@ import numpy.typing as npt
 import scipy
 
 from .. import _core
-from .._files import save_npz
-from .._json import plain
+from .._internal.files import save_npz
+from .._internal.json import plain
 from .._version import __version__
-from ..ablation import ablate
-from ..construction import init_network
-from ..measures import TargetStatistics
-from ..network import Network
-from ..profile import AblationProfile
-from ..schur import ordered_schur
+from ..ablation.measures import measure_named
+from ..ablation.measures.denominators import denominator_arrays, denominator_of
+from ..ablation.profile import AblationProfile
+from ..ablation.run import ablate
+from ..coordinates.schur import ordered_schur
+from ..networks.constructions import init_network
+from ..networks.network import Network
 from ..training import train
-from .index import Entry
 from .plan import Job
-from .store import RECORD_FORMAT, STATISTICS, Store, StoreError
+from .store.index import Entry
+from .store.store import RECORD_FORMAT, Store, StoreError
 
 __all__ = ["JobResult", "load_result", "run_batch"]
 
@@ -96,7 +97,8 @@ def load_result(store: Store, key: str) -> JobResult:
     arrays, provenance = store.read_record(key)
     network = Network.load(store.network_path(key))
     schur = ordered_schur(network.W_hh.astype(np.float64))
-    statistics = TargetStatistics(**{name: arrays[name] for name in STATISTICS})
+    definition = measure_named(provenance["configuration"]["measure"])
+    denominator = denominator_of(arrays)
     profiles = []
     for place, written in enumerate(provenance["settings"]):
         settings = {**written, "gap": float(arrays["cuts"][place, 1])}  # which may be infinite
@@ -109,11 +111,12 @@ def load_result(store: Store, key: str) -> JobResult:
                 **flags,
                 per_trial=arrays["per_trial"][place],
                 per_step=arrays["per_step"][place],
-                measure=settings["measure"],
+                definition=definition,
                 alpha=settings["alpha"],
                 schur=schur,
                 settings=settings,
-                statistics=statistics,
+                denominator=denominator,
+                chance=provenance["chance"],
             )
         )
     return JobResult(network, tuple(profiles), arrays["loss"], arrays["moduli"], provenance)
@@ -172,13 +175,14 @@ def _run(job: Job, store: Store) -> Entry:
         "moduli": np.abs(schur.eigenvalues),
         "per_trial": np.array([p.per_trial for p in profiles]),
         "per_step": np.array([p.per_step for p in profiles]),
-        **{name: getattr(trials.statistics, name) for name in STATISTICS},
+        **denominator_arrays(profiles[0].denominator),
     }
     provenance = {
         "key": job.key,
         "configuration": job.configuration(),
         "entropy": {"root": setting.entropy, "spawn_key": job.spawn_key},
         "settings": [plain(profile.settings) for profile in profiles],
+        "chance": profiles[0].chance,
         "seconds": seconds,
         "finished": time.time(),
         **_place_of_work(),

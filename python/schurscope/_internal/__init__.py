@@ -1,0 +1,1 @@
+"""Code that every folder may use and no user should: checks, files, JSON, random streams."""

@@ -1,0 +1,1 @@
+"""Ablations of Schur couplings and what they do to a network's behaviour."""

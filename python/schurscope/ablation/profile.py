@@ -1,0 +1,270 @@
+"""The result of an ablation experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .._internal.checks import Rng, choice, fraction, generator, positive_int
+from .._internal.frozen import ReadOnly
+from ..coordinates.schur import OrderedSchur
+from ..coordinates.sectors import Sectors
+from .measures import Denominator, Measure
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+__all__ = ["AblationProfile", "AblationRow", "Intervals"]
+
+_Float64 = npt.NDArray[np.float64]
+_RESAMPLES_AT_ONCE = 256  # of the bootstrap, so that memory stays small for any number of trials
+
+
+class AblationRow(NamedTuple):
+    """One ablation of a profile; see `AblationProfile` for the fields."""
+
+    name: str
+    value: float
+    change: float
+    removed_mass: float
+    sensitivity: float
+    vacuous: bool
+    diverged: bool
+
+
+class Intervals(NamedTuple):
+    """Lower and upper ends, each (ablations, 2), in the order of the profile's names."""
+
+    value: _Float64
+    change: _Float64
+    sensitivity: _Float64
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AblationProfile(ReadOnly):
+    """What each ablation does to the behaviour, and how much it removes.
+
+    ``print(profile)`` shows a table; ``profile["CR"]`` is one row. Row 0 is the full network.
+    Arrays and settings are read-only.
+
+    Attributes
+    ----------
+    names : tuple of str
+    value : (ablations,)
+        The measure with the ablation: FVU, replay accuracy, or the score given to `ablate_with`.
+    change : (ablations,)
+        ``value - value[0]``; exactly 0 where the ablation is vacuous.
+    removed_mass : (ablations,)
+        ‖ΔT‖_F / ‖T‖_F, as measured, also where it is only rounding.
+    sensitivity : (ablations,)
+        S_ΔT = change / removed_mass; NaN where the ablation is vacuous, and for the full network.
+    per_trial : (ablations, trials)
+        What each trial contributes: its mean over trials is `value`.
+    per_step : (ablations, steps)
+        FVU: mean squared error at the step over the variance of the targets at all steps. Replay
+        accuracy: that of the step. NaN at steps without weight; the weighted mean is `value`. A
+        score of `ablate_with` knows no steps: (ablations, 0).
+    vacuous : (ablations,) bool
+        The ablation removes no more than N_h · eps of the weights' dtype: nothing was run, and the
+        result says nothing about invariance.
+    diverged : (ablations,) bool
+        Some rollout was not finite.
+    definition : Measure
+        What was measured.
+    alpha : float
+    schur : OrderedSchur
+        The coordinates that were ablated.
+    settings : dict
+        Package version, instruction-set level, dtype, tie rule, sizes: where the numbers come from.
+    denominator : Denominator or None
+        That of the measure, per trial, for the bootstrap; None for a score, which is a mean over
+        trials.
+    chance : float
+        The value of an answer that ignores the inputs; NaN if unknown.
+    """
+
+    names: tuple[str, ...]
+    value: _Float64
+    change: _Float64
+    removed_mass: _Float64
+    sensitivity: _Float64
+    per_trial: _Float64
+    per_step: _Float64
+    vacuous: npt.NDArray[np.bool_]
+    diverged: npt.NDArray[np.bool_]
+    definition: Measure
+    alpha: float
+    schur: OrderedSchur
+    settings: Mapping[str, Any]
+    denominator: Denominator | None
+    chance: float = np.nan
+
+    @property
+    def measure(self) -> str:
+        """Name of the measure, such as ``"fvu"``, or of the score given to `ablate_with`."""
+        return self.definition.name
+
+    @property
+    def sectors(self) -> Sectors:
+        """The cut of the spectrum at `alpha`."""
+        return self.schur.sectors(self.alpha)
+
+    @property
+    def origin(self) -> str:
+        """What was measured on what: ``"fvu over 2048 trials of 25 steps, float32"``."""
+        settings = self.settings
+        steps = f" of {settings['n_steps']} steps" if "n_steps" in settings else ""
+        trials = f"{settings['n_trials']} trials{steps}"
+        return f"{self.measure} over {trials}, {settings['dtype']}"
+
+    @property
+    def caution(self) -> str:
+        """What makes the effects hard to read, or an empty text.
+
+        A full network that is no better than chance does not do the task: more often than not it or
+        its trials are not what they are taken for.
+        """
+        return self.definition.caution(float(self.value[0]), self.chance)
+
+    def __len__(self) -> int:
+        """Number of ablations, the full network included."""
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[AblationRow]:
+        """Rows in order."""
+        return (self[name] for name in self.names)
+
+    def __getitem__(self, name: str) -> AblationRow:
+        """The row of that name; ValueError, suggesting the nearest, if there is none."""
+        place = self.names.index(choice(name, "name", self.names))
+        return AblationRow(
+            name,
+            float(self.value[place]),
+            float(self.change[place]),
+            float(self.removed_mass[place]),
+            float(self.sensitivity[place]),
+            bool(self.vacuous[place]),
+            bool(self.diverged[place]),
+        )
+
+    def interval(
+        self,
+        level: float = 0.95,
+        n_resamples: int = 2000,
+        rng: Rng = 0,
+    ) -> Intervals:
+        """Bootstrap intervals of value, change and sensitivity over trials.
+
+        Percentile intervals of trials drawn with replacement. They are paired: a resample holds
+        the same trials for every ablation, and the variance of the targets in FVU is that of the
+        resample. They tell how well these trials determine the numbers of *this* network; how much
+        networks differ is for several trained networks to tell.
+
+        The mean target is that of the resample too, which makes FVU a little too large in it. With
+        few trials and an FVU near 1 the interval then covers less often than `level` says.
+
+        Scores of `ablate_with` are resampled as they are: what all trials share in them, such as a
+        variance of the targets that each was divided by, stays as it was.
+
+        Parameters
+        ----------
+        level : float
+            Coverage, in (0, 1].
+        n_resamples : int
+        rng : numpy.random.Generator, SeedSequence, int or None
+
+        Returns
+        -------
+        Intervals
+            NaN where a rollout diverged; both ends exactly 0 for the change of the full network
+            and of vacuous ablations, whose sensitivity is NaN.
+        """
+        level = fraction(level, "level")
+        values = self._resampled(positive_int(n_resamples, "n_resamples"), generator(rng))
+        ends = [0.5 - level / 2, 0.5 + level / 2]
+        change = values - values[:1]
+        change[0] = 0.0
+        change[self.vacuous] = 0.0
+        change_ends = np.quantile(change, ends, axis=1).T
+        mass = np.where(self.vacuous | (self.removed_mass == 0), np.nan, self.removed_mass)
+        return Intervals(
+            np.quantile(values, ends, axis=1).T, change_ends, change_ends / mass[:, None]
+        )
+
+    def _resampled(self, n_resamples: int, random: np.random.Generator) -> _Float64:
+        """The measure on `n_resamples` multisets of the trials: (ablations, n_resamples)."""
+        n_trials = self.per_trial.shape[1]
+        denominator = self._denominator(None)
+        numerators = self.per_trial * (denominator / n_trials)
+        finite = ~self.diverged
+        values = np.full((len(self), n_resamples), np.nan)
+        chances = np.full(n_trials, 1.0 / n_trials)
+        for start in range(0, n_resamples, _RESAMPLES_AT_ONCE):
+            size = min(_RESAMPLES_AT_ONCE, n_resamples - start)
+            counts = random.multinomial(n_trials, chances, size=size)
+            block = numerators[finite] @ counts.T / self._denominator(counts)
+            values[finite, start : start + size] = block
+        return values
+
+    def _denominator(self, counts: npt.NDArray[np.int64] | None) -> _Float64:
+        # A score has none: it is a mean over trials.
+        return np.asarray(1.0) if self.denominator is None else self.denominator.total(counts)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row per ablation; ``attrs`` holds the settings. Needs pandas."""
+        import pandas as pd
+
+        frame = pd.DataFrame(list(self), columns=list(AblationRow._fields))
+        frame.attrs.update(self.settings)
+        return frame
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Bars of the changes, see `schurscope.plotting.change_bars`. Needs matplotlib."""
+        from ..plotting import change_bars
+
+        return change_bars(self, ax=ax)
+
+    def __repr__(self) -> str:
+        return f"AblationProfile(measure={self.measure!r}, rows={len(self)}, alpha={self.alpha:g})"
+
+    def __str__(self) -> str:
+        measure = self.definition.heading
+        heading = ("ablation", measure, f"Δ{measure}", "removed mass", "S_ΔT", "")
+        rows = [heading, *(_cells(row) for row in self)]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(heading))]
+        lines = [_line(row, widths) for row in rows]
+        lines.insert(1, "─" * max(map(len, lines)))
+        caution = [f"caution: {self.caution}"] if self.caution else []
+        return "\n".join([*self._header(), *lines, *caution])
+
+    def _header(self) -> list[str]:
+        settings, sectors = self.settings, self.sectors
+        return [
+            self.origin,
+            f"alpha {self.alpha:g}: n_R {sectors.n_R} of N_h {self.schur.n_hidden}, "
+            f"gap {sectors.gap:.3g}; tie rule {settings['tie_rule']}, level {settings['level']}",
+        ]
+
+
+def _cells(row: AblationRow) -> tuple[str, ...]:
+    is_full = row.name == "full"
+    marks = ["vacuous"] * row.vacuous + ["diverged"] * row.diverged
+    return (
+        row.name,
+        f"{row.value:.4g}",
+        "" if is_full else f"{row.change:+.4g}" if row.change else "0",
+        "" if is_full else f"{row.removed_mass:.3g}",
+        "" if is_full else "–" if np.isnan(row.sensitivity) else f"{row.sensitivity:.4g}",
+        ", ".join(marks),
+    )
+
+
+def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+    first = cells[0].ljust(widths[0])
+    middle = [cell.rjust(width) for cell, width in zip(cells[1:-1], widths[1:-1], strict=True)]
+    return "  ".join([first, *middle, cells[-1]]).rstrip()

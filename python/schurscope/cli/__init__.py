@@ -1,0 +1,10 @@
+"""The command line, ``schurscope reproduce | train | ablate | sweep | info``: a file each."""
+
+try:
+    from .group import main
+except ImportError as error:
+    raise SystemExit(
+        f'the schurscope command needs {error.name}: pip install "schurscope[app]"'
+    ) from error
+
+__all__ = ["main"]

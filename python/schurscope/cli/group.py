@@ -1,0 +1,53 @@
+"""The group of all commands, and how errors and Ctrl-C end them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .. import __version__
+from .ablate import ablate_command
+from .info import info_command
+from .options import INTERRUPTED
+from .reproduce import reproduce_command
+from .sweep import sweep_command
+from .train import train_command
+
+
+class _Commands(click.Group):
+    """Turns the package's own errors into one line, and Ctrl-C into exit code 130."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+        except BrokenPipeError:
+            raise
+        except (ValueError, TypeError, FloatingPointError, OSError, ImportError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="schurscope")
+def main() -> None:
+    """Tell which Schur-coordinate couplings a trained recurrent network needs.
+
+    \b
+    See it at work, in under a minute:
+      schurscope reproduce --quick
+    Redraw the paper, a few minutes:
+      schurscope reproduce
+    Train a network of your own and take it apart:
+      schurscope train flip-flop --out flipflop.npz
+      schurscope ablate flipflop.npz --task flip-flop --out flipflop-ablation
+    Or one trained elsewhere, on trials of your own:
+      schurscope ablate model.pt --trials trials.npz --out report
+    """  # noqa: D301 - click reads the backspace
+
+
+for command in (reproduce_command, train_command, ablate_command, sweep_command, info_command):
+    main.add_command(command)

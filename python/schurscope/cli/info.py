@@ -1,0 +1,48 @@
+"""``schurscope info``: this installation, or what a network's file holds."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import scipy
+from rich.console import Console
+from rich.table import Table
+
+from .. import __version__, _core
+from .options import import_options, imported
+
+
+@click.command("info")
+@click.argument("network", required=False, type=click.Path(path_type=Path, exists=True))
+@import_options
+def info_command(network: Path | None, **options: Any) -> None:
+    """Show versions, instruction-set levels and threads; or what is in a NETWORK.
+
+    Of a network trained elsewhere it tells which entry became which part, what was ignored and
+    what was assumed.
+    """
+    if network is not None:
+        click.echo(imported(network, **options))
+        return
+    build = _core.build_info()
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in (
+        ("schurscope", __version__),
+        ("python", sys.version.split()[0]),
+        ("numpy, scipy", f"{np.__version__}, {scipy.__version__}"),
+        ("level", f"{_core.LEVEL} ({build['vector_bits']}-bit vectors)"),
+        ("levels built", ", ".join(_core.BUILT_LEVELS)),
+        ("levels this machine runs", ", ".join(_core.RUNNABLE_LEVELS)),
+        ("compiler", build["compiler"]),
+        ("eigen", build["eigen"]),
+        ("threads", str(_core.resolve_threads(0))),
+        ("SCHURSCOPE_SIMD", os.environ.get("SCHURSCOPE_SIMD", "not set")),
+        ("SCHURSCOPE_NUM_THREADS", os.environ.get("SCHURSCOPE_NUM_THREADS", "not set")),
+    ):
+        table.add_row(name, value)
+    Console().print(table, highlight=False)

@@ -1,0 +1,264 @@
+"""The commands ``schurscope sweep plan | run | status | missing | collect | plot``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from .._internal.files import atomic_path
+from ..sweep.collect import Collection, collect, save_table, spectra
+from ..sweep.config import Sweep
+from ..sweep.executors.dask import dask_executor
+from ..sweep.plan import plan
+from ..sweep.progress import Progress, duration
+from ..sweep.run import run
+from ..sweep.statistics import against_width, effects, paired_differences, summarize
+from ..sweep.store.store import Store
+
+F = TypeVar("F", bound=Callable[..., Any])
+RECENT = 600.0  # seconds whose finished jobs tell the speed of a sweep that others run
+
+
+def _config(_ctx: click.Context, _param: click.Parameter, path: Path) -> Sweep:
+    return Sweep.load(path)
+
+
+def _shard(
+    _ctx: click.Context, _param: click.Parameter, text: str | None
+) -> tuple[int, int] | None:
+    """``"3/100"`` as (3, 100)."""
+    if text is None:
+        return None
+    index, sign, count = text.partition("/")
+    if not (sign and index.isdecimal() and count.isdecimal() and int(index) < int(count)):
+        raise click.BadParameter(f"must be INDEX/COUNT with 0 <= INDEX < COUNT, got {text!r}")
+    return int(index), int(count)
+
+
+def _seconds(_ctx: click.Context, _param: click.Parameter, text: str | None) -> float | None:
+    """``"90s"``, ``"50m"`` or ``"2h"`` in seconds."""
+    if text is None:
+        return None
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    try:
+        seconds = float(text[:-1]) * units[text[-1:]]
+    except (KeyError, ValueError):
+        raise click.BadParameter(f"must be a time such as 90s, 50m or 2h, got {text!r}") from None
+    if not seconds > 0:
+        raise click.BadParameter(f"must be more than no time, got {text!r}")
+    return seconds
+
+
+_takes_config = click.argument(
+    "sweep",
+    metavar="CONFIG.toml",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    callback=_config,
+)
+_takes_store = click.option(
+    "--store", type=click.Path(path_type=Path), required=True, help="Folder of the results."
+)
+_takes_verify = click.option(
+    "--verify", is_flag=True, help="Read every file of the store, not only its size."
+)
+
+
+@click.group("sweep")
+def sweep_command() -> None:
+    """Train and take apart thousands of networks.
+
+    \b
+    Example:
+      schurscope sweep run widths.toml --store results
+      schurscope sweep status widths.toml --store results
+      schurscope sweep collect widths.toml --store results --out table.parquet
+    What CONFIG.toml holds: python -c "import schurscope.sweep as s; help(s)"
+    """  # noqa: D301 - click reads the backspace
+
+
+@sweep_command.command("plan")
+@_takes_config
+def plan_command(sweep: Sweep) -> None:
+    """Show the jobs of a sweep."""
+    jobs = plan(sweep)
+    for task in dict.fromkeys(job.setting.label for job in jobs):
+        mine = [job for job in jobs if job.setting.label == task]
+        updates = mine[0].n_updates
+        click.echo(f"{task}: {len(mine)} networks, {updates} updates each")
+        for recurrent in sweep.constructions:
+            widths = Counter(job.n_hidden for job in mine if job.recurrent == recurrent)
+            listed = ", ".join(f"{width} ({count})" for width, count in widths.items())
+            click.echo(f"  {recurrent}: N_h {listed}")
+    cuts = ", ".join(f"{alpha:g}" for alpha in sweep.alphas)
+    click.echo(f"each at alpha {cuts} with {', '.join(sweep.ablations)}")
+    click.echo(f"{len(jobs)} jobs in all")
+
+
+@sweep_command.command("run")
+@_takes_config
+@_takes_store
+@click.option("--workers", type=click.IntRange(1), help="Processes.  [default: processors]")
+@click.option("--shard", callback=_shard, metavar="I/N", help="Part I of N, from 0, of the plan.")
+@click.option("--dask", metavar="ADDRESS", help="Run on a Dask scheduler, or on Dask here: local.")
+@click.option("--retry-failed", is_flag=True, help="Try jobs again that failed.")
+@click.option(
+    "--stop-after", callback=_seconds, metavar="TIME", help="Begin no job later, e.g. 50m."
+)
+@_takes_verify
+def run_command(
+    sweep: Sweep,
+    store: Path,
+    workers: int | None,
+    shard: tuple[int, int] | None,
+    dask: str | None,
+    retry_failed: bool,
+    stop_after: float | None,
+    verify: bool,
+) -> None:
+    """Do what is missing of a sweep.
+
+    May be interrupted, killed and started again, and run many times at once: no job is done twice.
+    The first Ctrl-C lets running jobs end, the second does not.
+    """
+    with ExitStack() as stack:
+        where: dict[str, Any] = {"n_workers": workers or 0}
+        if dask is not None:
+            executor = stack.enter_context(dask_executor(dask, workers or 0))
+            where = {"executor": executor, "capacity": executor.capacity}
+        outcome = run(
+            sweep,
+            store,
+            **where,
+            part=shard,
+            retry_failed=retry_failed,
+            verify=verify,
+            stop_after=stop_after,
+            progress=Progress(),
+        )
+    click.echo(
+        f"{outcome.done} of {outcome.total} jobs are in {store}, {outcome.ran} done in "
+        f"{duration(outcome.seconds)}, {outcome.failed} failed"
+        + (f", {outcome.elsewhere} left to other processes" if outcome.elsewhere else "")
+    )
+    if outcome.failed:
+        raise click.ClickException(f"{outcome.failed} jobs failed: see schurscope sweep missing")
+
+
+@sweep_command.command("status")
+@_takes_config
+@_takes_store
+def status_command(sweep: Sweep, store: Path) -> None:
+    """Show how far a sweep is, whoever runs it."""
+    found = Store(store)
+    jobs = {job.key: job for job in plan(sweep, found.level)}
+    entries = {key: entry for key, entry in found.index().items() if key in jobs}
+    failed = found.failed() & jobs.keys() - entries.keys()
+    running = found.running() & jobs.keys() - entries.keys() - failed
+    missing = len(jobs) - len(entries) - len(failed) - len(running)
+    click.echo(
+        f"{len(entries)} of {len(jobs)} jobs done, {len(running)} running, {len(failed)} failed, "
+        f"{missing} missing"
+    )
+    if running:
+        now = time.time()
+        recent = {key for key, entry in entries.items() if now - entry.finished < RECENT}
+        if recent:
+            since = now - min(entries[key].finished - entries[key].seconds for key in recent)
+            speed = sum(jobs[key].cost for key in recent) / since
+            left = sum(job.cost for key, job in jobs.items() if key not in entries.keys() | failed)
+            click.echo(f"about {duration(left / speed)} left")
+
+
+@sweep_command.command("missing")
+@_takes_config
+@_takes_store
+@_takes_verify
+@click.option("--traceback", is_flag=True, help="Show the tracebacks of jobs that failed.")
+def missing_command(sweep: Sweep, store: Path, verify: bool, traceback: bool) -> None:
+    """List the jobs that are not done, each with its state and what is known of it.
+
+    Exit code 1 if there are any.
+    """
+    found = Store(store)
+    jobs = {job.key: job for job in plan(sweep, found.level)}
+    table = collect(sweep, store, verify=verify).jobs
+    left = table[table["state"] != "done"]
+    for key, state, problem in zip(left["key"], left["state"], left["problem"], strict=True):
+        click.echo(f"{key}  {state}  {jobs[key]}" + (f": {problem}" if problem else ""))
+        if traceback and state == "failed":
+            click.echo(found.failure(key)["traceback"])
+    if len(left):
+        sys.exit(1)
+
+
+@sweep_command.command("collect")
+@_takes_config
+@_takes_store
+@_takes_verify
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="Table of all cuts and ablations: .parquet, .csv, or .nc for arrays.",
+)
+@click.option(
+    "--jobs", type=click.Path(path_type=Path, dir_okay=False), help="Table of all jobs, too."
+)
+def collect_command(sweep: Sweep, store: Path, verify: bool, out: Path, jobs: Path | None) -> None:
+    """Write all results as one table."""
+    found = collect(sweep, store, verify=verify)
+    if out.suffix == ".nc":
+        with atomic_path(out) as temporary:
+            found.to_xarray().to_netcdf(temporary)
+    else:
+        save_table(found.rows, out)
+    if jobs is not None:
+        save_table(found.jobs, jobs)
+    click.echo(f"wrote {len(found.rows)} rows to {out}")
+    _tell_what_lacks(found)
+
+
+@sweep_command.command("plot")
+@_takes_config
+@_takes_store
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder of the figures and the tables of their statistics.",
+)
+def plot_command(sweep: Sweep, store: Path, out: Path) -> None:
+    """Draw effects over seeds and widths, and n_R, spectra and sensitivities against width.
+
+    Beside the figures, tables of the statistics: means with intervals, tests of every effect and
+    of every difference between two ablations (with Holm's correction), slopes against width; each
+    of the changes, and once more of the sensitivities.
+    """
+    from ..plotting.sweeps import save_sweep_figures
+
+    found = collect(sweep, store)
+    if found.rows.empty:
+        raise click.ClickException(f"{store} holds no finished job of this sweep yet")
+    out.mkdir(parents=True, exist_ok=True)
+    for name in save_sweep_figures(found.rows, spectra(found, Store(store)), out):
+        click.echo(f"wrote {out / name}")
+    for table in (summarize, effects, paired_differences, against_width):
+        for quantity, ending in (("change", ""), ("sensitivity", "-sensitivity")):
+            path = out / f"{table.__name__}{ending}.csv"
+            save_table(table(found.rows, quantity), path)
+            click.echo(f"wrote {path}")
+    _tell_what_lacks(found)
+
+
+def _tell_what_lacks(found: Collection) -> None:
+    counts = found.counts()
+    below = int((~found.jobs["passed"] & (found.jobs["state"] == "done")).sum())
+    notes = [f"{counts[state]} {state}" for state in ("failed", "running", "missing")]
+    click.echo(f"jobs: {counts['done']} done, {', '.join(notes)}; {below} below their gate")

@@ -1,0 +1,147 @@
+"""``schurscope train``: a network for one of the package's tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from .. import __version__
+from .._internal.json import write_json
+from ..networks.cell import ACTIVATIONS, FORMS, Activation, Cell, Form
+from ..networks.constructions import RECURRENT, init_network
+from ..training import OPTIMIZERS, train
+from ..trials.tasks import Task
+from .options import named_task, streams_of, task_parameters, with_parameters
+
+
+@click.command("train")
+@click.argument("task", callback=named_task)
+@task_parameters
+@click.option("--hidden", default=64, show_default=True, help="Number of hidden units.")
+@click.option(
+    "--recurrent",
+    type=click.Choice(RECURRENT),
+    default="orthogonal",
+    show_default=True,
+    help="Construction of W_hh.",
+)
+@click.option(
+    "--activation",
+    type=click.Choice(ACTIVATIONS),
+    default="tanh",
+    show_default=True,
+    help="Of the hidden units.",
+)
+@click.option(
+    "--form",
+    type=click.Choice(FORMS),
+    default="rate",
+    show_default=True,
+    help="Whether the state is the rate or the current that the activation is applied to.",
+)
+@click.option("--leak", default=1.0, show_default=True, help="dt / tau, in (0, 1].")
+@click.option("--noise", default=0.0, show_default=True, help="Standard deviation at each unit.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed of initialisation and trials.",
+)
+@click.option("--epochs", default=30, show_default=True, help="Epochs of training.")
+@click.option("--batches-per-epoch", default=128, show_default=True, help="Steps of an epoch.")
+@click.option("--batch-size", default=64, show_default=True, help="Fresh trials per step.")
+@click.option("--learning-rate", default=1e-3, show_default=True, help="Constant step size.")
+@click.option(
+    "--optimizer",
+    type=click.Choice(OPTIMIZERS),
+    default="adam",
+    show_default=True,
+    help="How weight decay enters.",
+)
+@click.option("--weight-decay", default=0.0, show_default=True, help="On every parameter.")
+@click.option("--clip", type=float, help="Largest norm of the gradient.  [default: no clipping]")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float64"]),
+    default="float32",
+    show_default=True,
+    help="Of the network and its arithmetic.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The network's file.  [default: TASK.npz]",
+)
+def train_command(
+    task: Task,
+    parameters: tuple[str, ...],
+    hidden: int,
+    recurrent: str,
+    activation: Activation,
+    form: Form,
+    leak: float,
+    noise: float,
+    seed: int,
+    dtype: str,
+    out: Path | None,
+    **options: Any,
+) -> None:
+    """Train a network on TASK: copy, flip-flop, sine or context-integration.
+
+    Writes the network and, next to it, a .json with the settings and the loss of every step.
+
+    \b
+    Example:
+      schurscope train copy --hidden 72 --set horizon=16 --epochs 200 --out copy.npz
+    """  # noqa: D301 - click reads the backspace
+    task = with_parameters(task, parameters)
+    out = out or Path(f"{task.name}.npz")
+    if out.suffix != ".npz":
+        raise click.BadParameter(f"must end in .npz, got {out}", param_hint="--out")
+    if not out.parent.is_dir():
+        raise click.BadParameter(f"the folder {out.parent} does not exist", param_hint="--out")
+    streams = streams_of(seed)
+    cell = Cell(activation, form, leak, noise=noise)
+    network = init_network(task, hidden, recurrent, streams["init"], dtype=dtype, cell=cell)
+    with Progress(
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[loss]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    ) as progress:
+        bar = progress.add_task("", total=options["epochs"] * options["batches_per_epoch"], loss="")
+        result = train(
+            network,
+            task,
+            rng=streams["training"],
+            progress=lambda done, _total, loss: progress.update(
+                bar, completed=done, loss=f"loss {loss:.2e}"
+            ),
+            **options,
+        )
+    result.network.save(out)
+    settings = {
+        "version": __version__,
+        "seed": seed,
+        "N_h": hidden,
+        "recurrent": recurrent,
+        **result.settings,
+    }
+    write_json(out.with_suffix(".json"), {**settings, "loss": result.loss})
+    click.echo(
+        f"loss {result.loss[-1]:.3g} after {result.loss.size} steps, "
+        f"{result.settings['seconds']:.1f} s; wrote {out} and {out.with_suffix('.json')}"
+    )

@@ -1,0 +1,1 @@
+"""Ordered real Schur coordinates of a recurrent matrix."""

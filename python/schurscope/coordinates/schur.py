@@ -1,0 +1,359 @@
+"""Ordered real Schur coordinates of a recurrent matrix, W = Q T Qᵀ, and their sectors R and C.
+
+T = B + N: B holds the diagonal blocks (1x1 for a real eigenvalue, 2x2 for a conjugate pair, whole),
+N everything strictly above them. The leading blocks form the sector R of slow modes, the others C,
+which cuts N into the couplings T_RR, T_C→R and T_CC. Source: Dräger, arXiv:2606.18457.
+
+LAPACK factors, through SciPy; the blocks are ordered by direct swaps of neighbours (Bai & Demmel,
+Linear Algebra and its Applications 186, 1993).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+import scipy  # loads scipy.linalg, slow to load, when it is first used
+
+from .. import _core
+from .._internal.checks import choice, fraction, real_array, real_number, shown
+from .sectors import Sectors
+
+__all__ = ["ORDERS", "TIE_RULE", "Order", "OrderedSchur", "order_named", "ordered_schur"]
+
+_Float64 = npt.NDArray[np.float64]
+_Int64 = npt.NDArray[np.int64]
+_Complex128 = npt.NDArray[np.complex128]
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
+Order = Literal["modulus", "leaky_modulus", "real_part"]
+ORDERS: tuple[Order, ...] = ("modulus", "leaky_modulus", "real_part")
+
+TIE_RULE = "modulus-1"
+"""Version of the order of the blocks: nonincreasing modulus; moduli that agree to 1e-12 rho (or are
+linked by a chain of such agreements) are ties, of which the larger real part comes first; of real
+parts that agree to 1e-12 rho, the one that LAPACK put first. The other orders follow the same rule
+with their own key, and the name begins with theirs: see `OrderedSchur.tie_rule`."""
+
+_TOLERANCE = 1e-12
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class OrderedSchur:
+    """W = Q T Qᵀ with the diagonal blocks of T in order; made by `ordered_schur`.
+
+    All arrays are read-only and, where they are matrices, C-contiguous.
+
+    Attributes
+    ----------
+    W : (N_h, N_h) float64
+        The matrix that was factored.
+    Q : (N_h, N_h) float64
+        Orthogonal.
+    T : (N_h, N_h) float64
+        Quasi-upper-triangular. A 2x2 block is ``[[a, b], [c, a]]`` with ``b c < 0``; its
+        eigenvalues are ``a ± i sqrt(-b c)``. Exact zeros of the subdiagonal part the blocks.
+    starts : (n_blocks,) int64
+        First row of each diagonal block.
+    eigenvalues : (N_h,) complex128
+        In the order of the rows of T; of a pair, the one with positive imaginary part first.
+    residual : float
+        ``‖Q T Qᵀ - W‖_F / ‖W‖_F``; 0 for W = 0.
+    n_swaps : int
+        Adjacent blocks swapped to reach this order.
+    refused : (n_refused, 2) complex128
+        Eigenvalues of the upper and the lower block of each swap that was refused because rounding
+        would have moved the eigenvalues beyond tolerance. Those two blocks kept their order.
+    order : {"modulus", "leaky_modulus", "real_part"}
+        What the blocks are ordered by, see `keys`.
+    leak : float
+        a of the leaky modulus; 1 in the other orders.
+    """
+
+    W: _Float64
+    Q: _Float64
+    T: _Float64
+    starts: _Int64
+    eigenvalues: _Complex128
+    residual: float
+    n_swaps: int
+    refused: _Complex128
+    order: Order = "modulus"
+    leak: float = 1.0
+
+    @property
+    def n_hidden(self) -> int:
+        """N_h, the number of rows of W."""
+        return len(self.W)
+
+    @property
+    def block_sizes(self) -> _Int64:
+        """1 or 2 for each diagonal block: (n_blocks,) int64."""
+        return np.diff(self.starts, append=self.n_hidden)
+
+    @property
+    def moduli(self) -> _Float64:
+        """Modulus of the eigenvalue of each row of T: (N_h,)."""
+        return np.abs(self.eigenvalues)
+
+    @property
+    def keys(self) -> _Float64:
+        """What the order goes by, of the eigenvalue of each row of T: (N_h,).
+
+        ``|lambda|`` (modulus), ``|1 - a + a lambda|`` (leaky modulus) or the real part.
+        """
+        if self.order == "real_part":
+            return self.eigenvalues.real
+        return np.abs(1 - self.leak + self.leak * self.eigenvalues)
+
+    @property
+    def tie_rule(self) -> str:
+        """The order and the version of its rule, such as `TIE_RULE`."""
+        if self.order == "leaky_modulus":
+            return f"leaky-modulus-1 (a {self.leak:g})"
+        return TIE_RULE if self.order == "modulus" else "real-part-1"
+
+    @property
+    def rho(self) -> float:
+        """Spectral radius of W, the largest modulus."""
+        return float(self.moduli.max())
+
+    @property
+    def departure(self) -> float:
+        """Henrici's departure from normality, ``sqrt(‖W‖_F² - sum |lambda|²)``.
+
+        Computed without that difference, as ``sqrt(‖N‖_F² + sum (b + c)²)`` over N and the 2x2
+        blocks ``[[a, b], [c, a]]``.
+        """
+        block = np.searchsorted(self.starts, np.arange(self.n_hidden), side="right")
+        N = np.where(block[:, None] < block, self.T, 0.0)
+        pairs = self.starts[self.block_sizes == 2]
+        asymmetry = self.T[pairs, pairs + 1] + self.T[pairs + 1, pairs]
+        parts = np.concatenate([N.ravel(), asymmetry])
+        # SciPy's norm, unlike NumPy's, does not square numbers out of the range of float64.
+        return float(scipy.linalg.norm(parts))
+
+    def sectors(self, alpha: float = 0.9) -> Sectors:
+        """Cut the spectrum: R holds the eigenvalues whose key is at least alpha times the largest.
+
+        By modulus, that is modulus at least alpha * rho.
+
+        Parameters
+        ----------
+        alpha : float
+            In (0, 1]. If the largest key is 0, every eigenvalue is in R.
+
+        Raises
+        ------
+        TypeError
+            `alpha` is not a real number.
+        ValueError
+            `alpha` is outside (0, 1], or the order is by real part and no real part is positive.
+        """
+        alpha = fraction(alpha, "alpha")
+        keys = self.keys
+        largest = float(keys.max())
+        if self.order == "real_part" and largest <= 0:
+            raise ValueError(
+                "alpha cuts at alpha times the largest real part, which must be positive, "
+                f"got {largest:.3g}; another order, such as 'leaky_modulus', has a cut"
+            )
+        n_R = int(np.flatnonzero(keys >= (alpha - _TOLERANCE) * largest)[-1]) + 1
+        all_in_R = n_R == self.n_hidden
+        gap = np.inf if all_in_R else (keys[:n_R].min() - keys[n_R:].max()) / largest
+        return Sectors(alpha, n_R, float(gap), self.starts, self.n_hidden)
+
+    def ablated(self, couplings: Iterable[str], alpha: float = 0.9, gain: float = 0.0) -> _Float64:
+        """W̃ = Q T̃ Qᵀ, in which couplings are removed, or scaled: (N_h, N_h) float64.
+
+        Computed as ``W - Q (T - T̃) Qᵀ``: what removes nothing gives W bit for bit. The eigenvalues
+        of W̃ are those of W.
+
+        Parameters
+        ----------
+        couplings : collection of str
+            Of ``"RR"``, ``"CR"`` (C to R) and ``"CC"``, such as ``{"RR", "CC"}``.
+        alpha : float
+            Where the spectrum is cut, see `sectors`.
+        gain : float
+            What the couplings are multiplied with; 0 removes them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `sectors` and `Sectors.rectangles`, or `gain` is not a finite number.
+        """
+        rectangles = self.sectors(alpha).rectangles(couplings)
+        gains = np.full(len(rectangles), real_number(gain, "gain"))
+        W_ablated = np.empty_like(self.W)
+        _core.ablated_matrix(self.W, (self.Q, self.T), (rectangles, gains), W_ablated)
+        return W_ablated
+
+    def reordered(self, order: npt.ArrayLike) -> OrderedSchur:
+        """The same matrix with its diagonal blocks in another order.
+
+        Parameters
+        ----------
+        order : (n_blocks,) integers
+            ``order[i]`` is the block, counted in this form, that goes to place i.
+
+        Returns
+        -------
+        OrderedSchur
+            Its `n_swaps` and `refused` tell of the swaps between this form and that one. A pair
+            that a swap turns into two real eigenvalues becomes two blocks.
+
+        Raises
+        ------
+        TypeError
+            `order` does not hold integers.
+        ValueError
+            `order` is not a permutation of the blocks.
+        """
+        order = _permutation(order, len(self.starts))
+        exponent = _exponent(self.W)
+        T = np.asfortranarray(_scaled(self.T, -exponent))
+        Q = self.Q.copy(order="F")
+        n_swaps, refused = _core.reorder_schur(T, Q, order)
+        return _assembled(self.W, Q, T, exponent, n_swaps, refused, self.order, self.leak)
+
+    def __repr__(self) -> str:
+        return (
+            f"OrderedSchur(N_h={self.n_hidden}, blocks={len(self.starts)}, rho={self.rho:.6g}, "
+            f"residual={self.residual:.1e}, swaps={self.n_swaps}, refused={len(self.refused)})"
+        )
+
+
+def ordered_schur(
+    W: npt.ArrayLike, order: Order = "modulus", leak: float | None = None
+) -> OrderedSchur:
+    """Real Schur form of W with its diagonal blocks in nonincreasing order of modulus.
+
+    A leaky network is the map (1 - a) I + a W where its activation is steep, and a flow along W - I
+    for small a. Both have the Schur vectors of W, but the moduli order them otherwise; hence the
+    other two orders.
+
+    Ties are broken by `TIE_RULE`. The result does not depend on the scale of W: W is multiplied by
+    a power of two before the factorisation, and T divided by it after, which is exact.
+
+    Parameters
+    ----------
+    W : (N_h, N_h) array_like
+        Real and finite; float32, integers and booleans are taken as float64, exactly.
+    order : {"modulus", "leaky_modulus", "real_part"}
+        By ``|lambda|``, ``|1 - a + a lambda|`` or the real part of lambda, the largest first.
+    leak : float, optional
+        a of the leaky modulus, in (0, 1]; the other orders have none.
+
+    Returns
+    -------
+    OrderedSchur
+
+    Raises
+    ------
+    TypeError
+        W is not an array of float32, float64 or integers: complex, float16, object, text.
+    ValueError
+        W is empty, not square, not finite, or so large that T overflows; an unknown order; a leak
+        outside (0, 1], missing, or given for an order that has none.
+    numpy.linalg.LinAlgError
+        LAPACK's QR iteration did not converge.
+    """
+    W = _frozen(real_array(W, "W", ("N_h", "N_h")).astype(np.float64))
+    order = order_named(order)
+    if (leak is None) == (order == "leaky_modulus"):
+        raise ValueError(
+            f"leak must be given for order='leaky_modulus', and for no other, got leak={leak} for "
+            f"order={order!r}"
+        )
+    leak = 1.0 if leak is None else fraction(leak, "leak")
+    exponent = _exponent(W)
+    # T is that of the scaled matrix, and so is the shift.
+    shift = float(_scaled(np.float64((1 - leak) / leak), -exponent))
+    T, Q = scipy.linalg.schur(_scaled(W, -exponent), output="real")
+    T, Q = np.array(T, order="F"), np.array(Q, order="F")
+    n_swaps, refused = _core.sort_blocks(T, Q, order == "real_part", shift)
+    return _assembled(W, Q, T, exponent, n_swaps, refused, order, leak)
+
+
+def order_named(order: str) -> Order:
+    """The order of a name, also as it was written before 0.2, with a space: "leaky modulus"."""
+    return cast(Order, choice(str(order).replace(" ", "_"), "order", ORDERS))
+
+
+def _scaled(array: Any, exponent: int) -> Any:
+    """2**exponent times the float64 array; infinite where that overflows."""
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ldexp(array, exponent)
+
+
+def _exponent(W: _Float64) -> int:
+    """The power of two that brings the largest entry of W to [0.5, 1)."""
+    return int(np.frexp(np.abs(W).max())[1])
+
+
+def _assembled(
+    W: _Float64,
+    Q: _Float64,
+    T: _Float64,
+    exponent: int,
+    n_swaps: int,
+    refused: _Complex128,
+    order: Order,
+    leak: float,
+) -> OrderedSchur:
+    """The form of W from the factors of 2**-exponent W."""
+    W_scaled = _scaled(W, -exponent)
+    norm = float(np.linalg.norm(W_scaled))
+    residual = float(np.linalg.norm(Q @ T @ Q.T - W_scaled)) / norm if norm > 0 else 0.0
+    starts = _core.block_starts(T)
+    T = _scaled(T, exponent)
+    if not np.isfinite(T).all():
+        raise ValueError(
+            f"W must be small enough for its Schur form to fit float64, got entries up to "
+            f"{np.abs(W).max():.3g}"
+        )
+    return OrderedSchur(
+        W=W,
+        Q=_frozen(Q),
+        T=_frozen(T),
+        starts=_frozen(starts),
+        eigenvalues=_frozen(_eigenvalues(T, starts)),
+        residual=residual,
+        n_swaps=n_swaps,
+        refused=_frozen(_scaled(refused.view(np.float64), exponent).view(np.complex128)),
+        order=order,
+        leak=leak,
+    )
+
+
+def _frozen(array: npt.NDArray[_Scalar]) -> npt.NDArray[_Scalar]:
+    """A fresh array of ours, made C-contiguous and read-only."""
+    array = np.ascontiguousarray(array)
+    array.flags.writeable = False
+    return array
+
+
+def _eigenvalues(T: _Float64, starts: _Int64) -> _Complex128:
+    """From the standard form of the blocks, in the order of the rows of T."""
+    eigenvalues = np.diag(T).astype(np.complex128)
+    pairs = starts[np.diff(starts, append=len(T)) == 2]
+    imaginary = np.sqrt(np.abs(T[pairs, pairs + 1])) * np.sqrt(np.abs(T[pairs + 1, pairs]))
+    eigenvalues.imag[pairs] = imaginary
+    eigenvalues.imag[pairs + 1] = -imaginary
+    return eigenvalues
+
+
+def _permutation(order: npt.ArrayLike, n_blocks: int) -> _Int64:
+    given = np.asarray(order)
+    if given.dtype.kind not in "iu":
+        raise TypeError(f"order must hold integers, got dtype {given.dtype}")
+    if not np.array_equal(np.sort(given, axis=None), np.arange(n_blocks)) or given.ndim != 1:
+        raise ValueError(
+            f"order must be a permutation of the {n_blocks} blocks, 0 to {n_blocks - 1}, "
+            f"got {shown(given.tolist())}"
+        )
+    return given.astype(np.int64)

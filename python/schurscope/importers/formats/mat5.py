@@ -1,0 +1,125 @@
+"""MATLAB's files of level 5, as `save` writes them up to version 7: the arrays of numbers in them.
+
+Source: MathWorks, MAT-File Format, chapter 1. Read here because SciPy's reader, at 1.17, ends the
+process with a segmentation fault on some damaged files.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ..._internal.files import Array, check_size
+from .checkpoint import Checkpoint
+
+__all__ = ["MAT5_MAGIC", "read_mat5"]
+
+MAT5_MAGIC = b"MATLAB 5.0 MAT-file"
+
+_MATRIX, _COMPRESSED = 14, 15
+_STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8"}
+_STORED[13] = "u8"
+_CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8"}
+_CLASSES[15] = "u8"
+_STRUCT = 2
+_OTHERS = {1: "cell", 2: "struct array", 3: "object", 4: "char", 5: "sparse", 16: "function"}
+_COMPLEX = 0x0800
+
+
+def read_mat5(path: Path, max_bytes: int) -> Checkpoint:
+    """The real arrays of a file and of its structs, as ``net.W``; all else is skipped by name.
+
+    ValueError if it is damaged or would unpack to more than `max_bytes`.
+    """
+    content = path.read_bytes()
+    found = Checkpoint(str(path))
+    order = "<" if content[126:128] == b"IM" else ">"
+    try:
+        left = max(len(content), max_bytes)
+        for kind, data in _elements(memoryview(content)[128:], order):
+            if kind == _COMPRESSED:
+                kind, data = _inflated(data, order, len(content), left)
+            left -= len(data)
+            if kind == _MATRIX and len(data):
+                for name, array in _matrices(data, order):
+                    if isinstance(array, str):
+                        found.skipped[name] = array
+                    else:
+                        found.add(name, array)
+    except Exception as error:  # struct, zlib and NumPy each have their own
+        raise ValueError(f"{path} is damaged: {error}") from error
+    return found
+
+
+def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
+    """Type and data of each element; they start at multiples of 8 bytes."""
+    place = 0
+    while place < len(data):
+        kind, length, start = _tag(data[place : place + 8], order)
+        if place + start + length > len(data):
+            raise ValueError(f"an element claims {length} bytes beyond its end")
+        yield kind, data[place + start : place + start + length]
+        place += start + length
+        if kind != _COMPRESSED:
+            place += -place % 8
+
+
+def _tag(tag: memoryview, order: str) -> tuple[int, int, int]:
+    """Type, length and where the data start: after 8 bytes, or after 4 for up to 4 bytes."""
+    if len(tag) < 8:
+        raise ValueError("it ends inside an element")
+    first, second = (int(word) for word in np.frombuffer(tag, f"{order}u4"))
+    if first >> 16:
+        return first & 0xFFFF, min(first >> 16, 4), 4
+    return first, second, 8
+
+
+def _inflated(
+    data: memoryview, order: str, file_size: int, max_bytes: int
+) -> tuple[int, memoryview]:
+    """The one element in a compressed one, no longer than its tag says."""
+    stream = zlib.decompressobj()
+    kind, length, _ = _tag(memoryview(stream.decompress(data, 8)), order)
+    check_size(length, file_size, max_bytes)
+    content = stream.decompress(stream.unconsumed_tail, length) if length else b""
+    if len(content) != length:
+        raise ValueError("a compressed element is shorter than it claims")
+    return kind, memoryview(content)
+
+
+def _matrices(
+    data: memoryview, order: str, given: str | None = None
+) -> Iterator[tuple[str, Array | str]]:
+    """Names and arrays, or what it is that is no array of real numbers; of a struct its fields.
+
+    The fields have no names of their own, so their matrices are `given` one.
+    """
+    elements = _elements(data, order)
+    flags = np.frombuffer(next(elements)[1], f"{order}u4")
+    shape = tuple(int(size) for size in np.frombuffer(next(elements)[1], f"{order}i4"))
+    name = bytes(next(elements)[1]).decode("latin-1")
+    name = name if given is None else given
+    kind = int(flags[0]) & 0xFF
+    if kind == _STRUCT and math.prod(shape) == 1:
+        (width,) = np.frombuffer(next(elements)[1], f"{order}i4")
+        names = bytes(next(elements)[1])
+        for start, (_, field) in zip(range(0, len(names), width), elements, strict=True):
+            if len(field):
+                label = names[start : start + width].partition(b"\0")[0].decode("latin-1")
+                yield from _matrices(field, order, f"{name}.{label}")
+        return
+    if kind not in _CLASSES:
+        yield name, f"a MATLAB {_OTHERS.get(kind, 'object')}, not an array of numbers"
+        return
+    if int(flags[0]) & _COMPLEX:
+        yield name, "complex numbers"
+        return
+    stored, values = next(elements)
+    array = np.frombuffer(values, f"{order}{_STORED[stored]}")
+    if math.prod(shape) != array.size or min(shape, default=0) < 0:
+        raise ValueError(f"{name} declares {shape} but has {array.size} numbers")
+    yield name, array.reshape(shape, order="F").astype(_CLASSES[kind])

@@ -1,0 +1,1 @@
+"""Recurrent networks: weights, cells, constructions, files."""

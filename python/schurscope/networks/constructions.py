@@ -1,0 +1,133 @@
+"""Fresh networks, and the constructions of their recurrent matrix."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from .._internal.checks import (
+    FloatArray,
+    Rng,
+    choice,
+    float_dtype,
+    generator,
+    positive_int,
+    shown,
+)
+from .cayley import Cayley
+from .cell import Cell
+from .network import Network
+
+__all__ = ["RECURRENT", "init_network"]
+
+RECURRENT = ("default", "orthogonal", "normal", "cayley")
+"""The constructions of the recurrent matrix that `init_network` knows."""
+
+
+class _Channels(Protocol):
+    @property
+    def n_inputs(self) -> int: ...
+
+    @property
+    def n_outputs(self) -> int: ...
+
+
+def init_network(
+    task: _Channels,
+    n_hidden: int,
+    recurrent: str = "default",
+    rng: Rng = None,
+    *,
+    dtype: npt.DTypeLike = np.float32,
+    cell: Cell | None = None,
+) -> Network:
+    """A fresh network without biases for `task`, its recurrent matrix built in one of four ways.
+
+    With m = N_h^(-1/2), W_xh and W_hy are Unif[-m, m], and W_hh is
+
+    - ``"default"``: Unif[-m, m];
+    - ``"orthogonal"``: Q of the QR factorisation of a Gaussian matrix, its columns times
+      sign(diag R), which makes it uniform over the orthogonal matrices;
+    - ``"normal"``: Q blockdiag(B_1, …) Qᵀ with such a Q and B_i = [[a, -b], [b, a]], a and b normal
+      with mean 0 and variance 1/6; `n_hidden` must be even;
+    - ``"cayley"``: the matrix of `Cayley` parameters with U ~ Unif[-m, m] and the eigenvalues of a
+      matrix ~ Unif[-m, m]; the network keeps the parameters, and training moves them.
+
+    Source: Dräger, arXiv:2606.18457. Numbers are drawn in float64 and then rounded, so the same
+    seed gives the same network in both dtypes, up to rounding.
+
+    Parameters
+    ----------
+    task : Task
+        Or anything with ``n_inputs`` and ``n_outputs``.
+    n_hidden : int
+        N_h.
+    recurrent : {"default", "orthogonal", "normal", "cayley"}
+        The construction of W_hh.
+    rng : numpy.random.Generator, SeedSequence, int or None
+        Source of the draws; None is fresh entropy, which cannot be repeated.
+    dtype : float32 or float64
+        Dtype of the network.
+    cell : Cell, optional
+        Of the network; None means h = tanh(…).
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is of the wrong kind, an unknown construction, an odd `n_hidden` for "normal".
+    """
+    sizes = (getattr(task, "n_inputs", None), getattr(task, "n_outputs", None))
+    if None in sizes:
+        raise TypeError(f"task must have n_inputs and n_outputs, got {shown(task)}")
+    n_inputs, n_outputs = positive_int(sizes[0], "n_inputs"), positive_int(sizes[1], "n_outputs")
+    n_hidden = positive_int(n_hidden, "n_hidden")
+    construction = choice(recurrent, "recurrent", RECURRENT)
+    if construction == "normal" and n_hidden % 2:
+        raise ValueError(f'n_hidden must be even for recurrent="normal", got {n_hidden}')
+    random = generator(rng)
+    wanted = float_dtype(dtype)
+
+    bound = n_hidden**-0.5
+    cayley = None
+    if construction == "default":
+        W_hh: FloatArray = random.uniform(-bound, bound, (n_hidden, n_hidden))
+    elif construction == "orthogonal":
+        W_hh = _orthogonal(n_hidden, random)
+    elif construction == "normal":
+        W_hh = _normal(n_hidden, random)
+    else:
+        cayley = _cayley(n_hidden, random).astype(wanted)
+        W_hh = cayley.matrix()
+    W_xh = random.uniform(-bound, bound, (n_hidden, n_inputs))
+    W_hy = random.uniform(-bound, bound, (n_outputs, n_hidden))
+    weights = (W_hh.astype(wanted), W_xh.astype(wanted), W_hy.astype(wanted))
+    return Network(*weights, cayley=cayley, cell=Cell() if cell is None else cell)
+
+
+def _orthogonal(n_hidden: int, random: np.random.Generator) -> npt.NDArray[np.float64]:
+    Q, R = np.linalg.qr(random.standard_normal((n_hidden, n_hidden)))
+    return Q * np.sign(np.diag(R))
+
+
+def _normal(n_hidden: int, random: np.random.Generator) -> npt.NDArray[np.float64]:
+    Q = _orthogonal(n_hidden, random)
+    a, b = random.normal(0, 6**-0.5, (2, n_hidden // 2))
+    blocks = np.zeros((n_hidden, n_hidden))
+    even = np.arange(0, n_hidden, 2)
+    blocks[even, even] = blocks[even + 1, even + 1] = a
+    blocks[even, even + 1] = -b
+    blocks[even + 1, even] = b
+    return Q @ blocks @ Q.T
+
+
+def _cayley(n_hidden: int, random: np.random.Generator) -> Cayley:
+    bound = n_hidden**-0.5
+    U = random.uniform(-bound, bound, (n_hidden, n_hidden))
+    eigenvalues = np.linalg.eigvals(random.uniform(-bound, bound, (n_hidden, n_hidden)))
+    upper = eigenvalues[
+        eigenvalues.imag > 0
+    ]  # the eigenvalues of a real matrix come in exact pairs
+    pairs = np.stack([upper.real, upper.imag], axis=1)
+    return Cayley(U, pairs, eigenvalues[eigenvalues.imag == 0].real)

@@ -1,0 +1,104 @@
+"""The package's own files of networks: .npz archives and .safetensors, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from .._internal.files import MAX_BYTES, Array, load_npz, save_npz, zip_names
+from .._internal.safetensors import is_safetensors, read_safetensors, write_safetensors
+from .cayley import Cayley
+from .cell import Cell
+
+NETWORK_FORMAT = "schurscope-network-1"
+
+_REQUIRED = ("W_hh", "W_xh", "W_hy")
+_OPTIONAL = ("b_h", "b_y", "h_0")
+_CAYLEY = ("U", "pairs", "reals")
+
+
+class _Network(Protocol):
+    @property
+    def cell(self) -> Cell: ...
+
+    @property
+    def cayley(self) -> Cayley | None: ...
+
+
+def write_network(path: str | os.PathLike[str], network: _Network) -> None:
+    """See `Network.save`. The default cell is not written, so such files are as they always were.
+
+    Other cells are JSON text, in which Python's floats keep every bit.
+    """
+    arrays: dict[str, Array] = {
+        name: array
+        for name in _REQUIRED + _OPTIONAL
+        if (array := getattr(network, name)) is not None
+    }
+    if network.cayley is not None:
+        arrays |= {f"cayley_{name}": getattr(network.cayley, name) for name in _CAYLEY}
+    texts = {} if network.cell == Cell() else {"cell": json.dumps(asdict(network.cell))}
+    if Path(path).suffix == ".safetensors":
+        metadata = {"format": NETWORK_FORMAT, "entries": json.dumps(sorted(arrays)), **texts}
+        write_safetensors(path, arrays, metadata)
+    else:
+        arrays |= {name: np.array(text) for name, text in texts.items()}
+        save_npz(path, NETWORK_FORMAT, arrays)
+
+
+def is_network_file(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> bool:
+    """Whether a file claims to be of `write_network`; False for folders."""
+    if Path(path).is_dir():
+        return False
+    with open(path, "rb") as stream:
+        head = stream.read(1024)
+    if is_safetensors(head):
+        return NETWORK_FORMAT.encode() in head
+    is_zip = head.startswith(b"PK\x03\x04")
+    return is_zip and {"format.npy", "entries.npy"} <= set(zip_names(path, max_bytes))
+
+
+def read_network(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> dict[str, Any]:
+    """The arguments of the `Network` that a file of `write_network` holds; see `Network.load`."""
+    cayley_names = tuple(f"cayley_{name}" for name in _CAYLEY)
+    with open(path, "rb") as stream:
+        head = stream.read(16)
+    parts: dict[str, Any]
+    if is_safetensors(head):
+        parts = _read_safetensors(path)
+    else:
+        if head and not is_network_file(path, max_bytes):
+            raise ValueError(
+                f"{path} is damaged or not a {NETWORK_FORMAT} file; schurscope.load_network reads "
+                "networks trained elsewhere"
+            )
+        optional = (*_OPTIONAL, *cayley_names, "cell")
+        parts = dict(load_npz(path, NETWORK_FORMAT, _REQUIRED, optional, max_bytes))
+    parameters = [parts.pop(name) for name in cayley_names if name in parts]
+    if 0 < len(parameters) < len(cayley_names):
+        raise ValueError(f"{path} must hold all of {', '.join(cayley_names)}, or none")
+    try:
+        if parameters:
+            parts["cayley"] = Cayley(*parameters)
+        if "cell" in parts:
+            parts["cell"] = Cell(**json.loads(str(parts["cell"])))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} does not hold a valid network: {error}") from error
+    return parts
+
+
+def _read_safetensors(path: str | os.PathLike[str]) -> dict[str, Any]:
+    arrays, metadata, _ = read_safetensors(path)
+    if metadata.get("format") != NETWORK_FORMAT:
+        raise ValueError(
+            f"{path} is not a {NETWORK_FORMAT} file: its format is {metadata.get('format')!r}; "
+            "schurscope.load_network reads networks trained elsewhere"
+        )
+    if metadata.get("entries") != json.dumps(sorted(arrays)):
+        raise ValueError(f"{path} is damaged: its list of entries does not match what it holds")
+    return arrays | ({"cell": metadata["cell"]} if "cell" in metadata else {})

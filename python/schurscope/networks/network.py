@@ -1,0 +1,311 @@
+"""Recurrent networks.
+
+h_t = φ(W_xh x_t + W_hh h_(t-1) + b_h),   ŷ_t = W_hy h_t + b_y,   with φ = tanh and h_0 = 0 unless
+the network's cell and initial state say otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _core
+from .._internal.checks import (
+    FloatArray,
+    FloatDType,
+    Rng,
+    cast,
+    float_dtype,
+    generator,
+    keep_read_only,
+    real_array,
+)
+from .._internal.files import MAX_BYTES
+from .cayley import Cayley
+from .cell import Cell, CellNames
+from .files import read_network, write_network
+
+__all__ = ["Network"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Network:
+    """A recurrent network: its weights, its cell and its initial state.
+
+    The arrays are read-only copies of one dtype, float32 or float64, which is that of the
+    network's arithmetic.
+
+    Attributes
+    ----------
+    W_hh : (N_h, N_h)
+        Recurrent matrix, ``W_hh[post, pre]``.
+    W_xh : (N_h, N_x)
+        Encoder.
+    W_hy : (N_y, N_h)
+        Decoder.
+    b_h : (N_h,), optional
+        Bias of the hidden units; None means none.
+    b_y : (N_y,), optional
+        Bias of the outputs; None means none.
+    cayley : Cayley, optional
+        The parameters of which W_hh is the matrix. Training moves these, and W_hh stays normal.
+    cell : Cell
+        Activation, form, leak, output nonlinearity and noise; h = tanh(…) by default.
+    h_0 : (N_h,), optional
+        State before the first step (a current in the current form); None means 0. Trials may bring
+        their own. Training leaves it as it is.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Arrays that are not finite real numbers, of different dtypes, or of shapes that do not
+        agree; a `cayley` whose matrix is not W_hh.
+    """
+
+    W_hh: FloatArray
+    W_xh: FloatArray
+    W_hy: FloatArray
+    b_h: FloatArray | None = None
+    b_y: FloatArray | None = None
+    cayley: Cayley | None = None
+    cell: Cell = field(default_factory=Cell)
+    h_0: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        W_hh = real_array(self.W_hh, "W_hh", ("N_h", "N_h"))
+        n_hidden = len(W_hh)
+        hidden = f"W_hh has shape {W_hh.shape}"
+        W_hy = real_array(self.W_hy, "W_hy", ("N_y", n_hidden), because=hidden)
+        arrays = {
+            "W_hh": W_hh,
+            "W_xh": real_array(self.W_xh, "W_xh", (n_hidden, "N_x"), because=hidden),
+            "W_hy": W_hy,
+        }
+        if self.b_h is not None:
+            arrays["b_h"] = real_array(self.b_h, "b_h", (n_hidden,), because=hidden)
+        if self.b_y is not None:
+            because = f"W_hy has shape {W_hy.shape}"
+            arrays["b_y"] = real_array(self.b_y, "b_y", (len(W_hy),), because=because)
+        if self.h_0 is not None:
+            arrays["h_0"] = real_array(self.h_0, "h_0", (n_hidden,), because=hidden)
+        keep_read_only(self, arrays)
+        if not isinstance(self.cell, Cell):
+            raise TypeError(f"cell must be a schurscope.Cell, got {type(self.cell).__name__}")
+        if self.cayley is not None:
+            self._check_cayley(self.cayley)
+
+    @property
+    def n_hidden(self) -> int:
+        """Number of hidden units N_h."""
+        return int(self.W_hh.shape[0])
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of input channels N_x."""
+        return int(self.W_xh.shape[1])
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of output channels N_y."""
+        return int(self.W_hy.shape[0])
+
+    @property
+    def dtype(self) -> FloatDType:
+        """float32 or float64."""
+        return self.W_hh.dtype
+
+    @property
+    def biases(self) -> tuple[FloatArray, FloatArray]:
+        """b_h (N_h,) and b_y (N_y,) as arrays: zeros where the network has none."""
+        zeros = np.zeros(self.n_hidden, self.dtype), np.zeros(self.n_outputs, self.dtype)
+        return (
+            zeros[0] if self.b_h is None else self.b_h,
+            zeros[1] if self.b_y is None else self.b_y,
+        )
+
+    def rollout(
+        self,
+        inputs: npt.ArrayLike,
+        *,
+        n_threads: int = 0,
+        h_0: npt.ArrayLike | None = None,
+        rng: Rng = None,
+    ) -> FloatArray:
+        """Outputs ŷ (trials, steps, N_y) for inputs (trials, steps, N_x).
+
+        Parameters
+        ----------
+        inputs : (trials, steps, N_x)
+            Converted to the network's dtype.
+        n_threads : int
+            0 chooses. The result has the same bits for any number of threads.
+        h_0 : (trials, N_h), optional
+            The state of each trial before its first step; None means the network's `h_0`.
+        rng : numpy.random.Generator, SeedSequence or int
+            Source of ξ, drawn as one standard normal array (trials, steps, N_h) in the network's
+            dtype. A cell with noise needs it, one without must not have it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Inputs or `h_0` that are not finite real numbers in the network's dtype, or of another
+            shape; a negative `n_threads`; an `rng` that is missing or of no use.
+        """
+        x = self._inputs(inputs)
+        outputs = np.empty((*x.shape[:2], self.n_outputs), self.dtype)
+        self._run(x, h_0, rng, outputs, None, n_threads)
+        return outputs
+
+    def states(
+        self,
+        inputs: npt.ArrayLike,
+        *,
+        n_threads: int = 0,
+        h_0: npt.ArrayLike | None = None,
+        rng: Rng = None,
+    ) -> FloatArray:
+        """Hidden states h_t (trials, steps, N_h), currents in the current form; as `rollout`."""
+        x = self._inputs(inputs)
+        states = np.empty((*x.shape[:2], self.n_hidden), self.dtype)
+        self._run(x, h_0, rng, None, states, n_threads)
+        return states
+
+    def astype(self, dtype: npt.DTypeLike) -> Network:
+        """The network rounded to float32 or widened to float64; itself if it has that dtype.
+
+        A Cayley network's W_hh is computed anew from the converted parameters. ValueError if a
+        value has no finite counterpart in `dtype`.
+        """
+        wanted = float_dtype(dtype)
+        if wanted == self.dtype:
+            return self
+        cayley = None if self.cayley is None else self.cayley.astype(wanted)
+        return Network(
+            cast(self.W_hh, wanted, "W_hh") if cayley is None else cayley.matrix(),
+            cast(self.W_xh, wanted, "W_xh"),
+            cast(self.W_hy, wanted, "W_hy"),
+            None if self.b_h is None else cast(self.b_h, wanted, "b_h"),
+            None if self.b_y is None else cast(self.b_y, wanted, "b_y"),
+            cayley,
+            self.cell,
+            None if self.h_0 is None else cast(self.h_0, wanted, "h_0"),
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to exactly `path`: whole, or not at all.
+
+        Its weights, biases, cell, h_0 and Cayley parameters, bit for bit: a .safetensors file if
+        the name ends so, else an .npz archive.
+        """
+        write_network(path, self)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Network:
+        """Read a file of `save`, bit for bit. Nothing in it is ever unpickled.
+
+        For networks trained elsewhere there is `schurscope.load_network`. A compressed file that
+        would unpack to more than `max_bytes` is refused.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read.
+        ValueError
+            It is damaged, not a network's file, or does not hold a valid network.
+        """
+        parts = read_network(path, max_bytes)
+        try:
+            return cls(**parts)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path} does not hold a valid network: {error}") from error
+
+    def _check_cayley(self, cayley: Cayley) -> None:
+        if not isinstance(cayley, Cayley):
+            raise TypeError(f"cayley must be a Cayley or None, got {type(cayley).__name__}")
+        if cayley.U.shape != self.W_hh.shape or cayley.U.dtype != self.dtype:
+            raise ValueError(
+                f"cayley must have the shape and dtype of W_hh, {self.W_hh.shape} {self.dtype}, "
+                f"got {cayley.U.shape} {cayley.U.dtype}"
+            )
+        matrix = cayley.matrix()
+        scale = np.abs(matrix).max()
+        difference = np.abs(matrix - self.W_hh).max()
+        # Wide enough for another machine's rounding, far too narrow for another matrix.
+        if difference > np.sqrt(np.finfo(self.dtype).eps) * scale:
+            raise ValueError(
+                "W_hh must be cayley.matrix(), got entries that differ from it by up to "
+                f"{difference:.3g}"
+            )
+
+    def _inputs(self, inputs: npt.ArrayLike) -> FloatArray:
+        because = f"W_xh has shape {self.W_xh.shape}"
+        shape = ("trials", "steps", self.n_inputs)
+        return cast(real_array(inputs, "inputs", shape, because=because), self.dtype, "inputs")
+
+    def _run(
+        self,
+        x: FloatArray,
+        h_0: npt.ArrayLike | None,
+        rng: Rng,
+        outputs: FloatArray | None,
+        states: FloatArray | None,
+        n_threads: int,
+    ) -> None:
+        n_trials, n_steps, _ = x.shape
+        start = self.start(h_0, n_trials, f"inputs has shape {x.shape}")
+        noise = self.noise(rng, n_trials, n_steps)
+        threads = _core.resolve_threads(n_threads)
+        trials = (x, None, None, start, noise)
+        _core.rollout(self.core_arguments(), trials, outputs, states, threads)
+
+    def core_arguments(
+        self,
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, CellNames]:
+        """The weights and the cell, as the core's functions take them."""
+        b_h, b_y = self.biases
+        return self.W_hh, self.W_xh, b_h, self.W_hy, b_y, self.cell.names
+
+    def start(
+        self, h_0: npt.ArrayLike | None, n_trials: int, because: str = ""
+    ) -> FloatArray | None:
+        """h_0 in the network's dtype, (trials, N_h) or (1, N_h) for all; None is 0."""
+        if h_0 is None:
+            return None if self.h_0 is None else self.h_0[None]
+        array = real_array(h_0, "h_0", (n_trials, self.n_hidden), because=because)
+        return cast(array, self.dtype, "h_0")
+
+    def noise(self, rng: Rng, n_trials: int, n_steps: int) -> FloatArray | None:
+        """σ ξ, (trials, steps, N_h) drawn from `rng`; None for a cell without noise.
+
+        The trials' numbers follow one another in the stream, so the first trials of a larger draw
+        have the same noise.
+
+        Raises
+        ------
+        ValueError
+            The cell has noise and `rng` is None, or the other way round.
+        """
+        sigma = self.cell.noise
+        if sigma == 0:
+            if rng is not None:
+                raise ValueError("rng must be None for a cell without noise, which draws nothing")
+            return None
+        if rng is None:
+            raise ValueError(
+                f"rng must be a seed or a numpy.random.Generator, because the cell has "
+                f"noise={sigma:g}, got None"
+            )
+        size = (n_trials, n_steps, self.n_hidden)
+        xi: FloatArray = generator(rng).standard_normal(size, dtype=self.dtype)
+        xi *= sigma
+        return xi
+
+    def __repr__(self) -> str:
+        names = ("b_h", "b_y", "cayley", "h_0")
+        extras = [name for name in names if getattr(self, name) is not None]
+        extras += [repr(self.cell)] * (self.cell != Cell())
+        sizes = f"N_h={self.n_hidden}, N_x={self.n_inputs}, N_y={self.n_outputs}"
+        return f"Network({', '.join([sizes, *extras, str(self.dtype)])})"

@@ -1,0 +1,1 @@
+"""What a result looks like outside Python: folders of tables and figures."""

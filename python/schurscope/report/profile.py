@@ -1,0 +1,103 @@
+"""A profile as the command line shows and saves it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from .._internal.files import atomic_path
+from .._internal.json import write_json
+from ..ablation.profile import AblationProfile, Intervals
+from ..networks.network import Network
+from ..trials.trials import Trials
+
+
+def print_profile(profile: AblationProfile, intervals: Intervals) -> None:
+    """A table on the terminal, with bootstrap intervals over trials."""
+    settings, console = profile.settings, Console()
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("ablation", no_wrap=True)
+    measure, ends = escape(profile.definition.heading), "95 % interval"
+    for heading in (measure, ends, f"Δ{measure}", ends, "removed", "S_ΔT"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for place, row in enumerate(profile):
+        effect = ("", "", "", "")
+        if row.name != "full":
+            effect = (
+                f"{row.change:.4f}",
+                _ends(intervals.change[place]),
+                f"{row.removed_mass:.4f}",
+                "vacuous" if row.vacuous else f"{row.sensitivity:.4g}",
+            )
+        value = "diverged" if row.diverged else f"{row.value:.4f}"
+        table.add_row(escape(row.name), value, _ends(intervals.value[place]), *effect)
+    console.print(
+        f"{profile.origin}; n_R {settings['n_R']} of N_h {settings['N_h']} at alpha "
+        f"{profile.alpha:g}, gap {settings['gap']:.3g}",
+        highlight=False,
+        markup=False,
+    )
+    console.print(table, highlight=False)
+    console.print(
+        f"intervals: paired bootstrap over trials; tie rule {settings['tie_rule']}, "
+        f"level {settings['level']}, schurscope {settings['version']}",
+        style="dim",
+        highlight=False,
+    )
+    if profile.caution:
+        console.print(f"caution: {profile.caution}", style="yellow", highlight=False)
+
+
+def _ends(interval: NDArray[np.float64]) -> str:
+    if np.isnan(interval).any() or interval[0] == interval[1]:
+        return ""
+    return f"{interval[0]:.4f} … {interval[1]:.4f}"
+
+
+def save_profile(
+    out: Path,
+    profile: AblationProfile,
+    intervals: Intervals,
+    settings: Mapping[str, Any],
+    rollouts: tuple[Network, Trials] | None = None,
+) -> None:
+    """Write profile.csv, settings.json and figures into the folder `out`.
+
+    `rollouts` are for the figure of trajectories, which a profile of `ablate_with` does not have.
+    """
+    from .. import plotting
+
+    with (
+        atomic_path(out / "profile.csv") as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as stream,
+    ):
+        writer = csv.writer(stream)
+        ends = ["value_low", "value_high", "change_low", "change_high"]
+        writer.writerow([*profile["full"]._fields, *ends])
+        for place, row in enumerate(profile):
+            writer.writerow([*row, *intervals.value[place], *intervals.change[place]])
+    write_json(out / "settings.json", settings)
+    names = [name for name in profile.names if name != "full"]
+    axes = {
+        "schur_matrix": plotting.schur_matrix(profile.schur, profile.sectors),
+        "spectrum": plotting.spectrum(profile.schur, profile.sectors),
+        "change": plotting.change_bars(profile),
+    }
+    if rollouts is not None:
+        axes["trajectories"] = plotting.trajectories(
+            *rollouts, ablations=names[:3], alpha=profile.alpha, schur=profile.schur
+        )
+    if profile.definition.limits == (0.0, 1.0):
+        axes["accuracy_per_lag"] = plotting.accuracy_per_lag(profile)
+    for name, ax in axes.items():
+        for suffix in ("png", "pdf"):
+            plotting.save_figure(ax.figure, out / f"{name}.{suffix}")

@@ -1,0 +1,1 @@
+"""What a sweep's jobs run on: processes of this machine, or a Dask cluster."""

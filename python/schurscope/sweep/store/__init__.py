@@ -1,0 +1,1 @@
+"""The store of a sweep: finished jobs in a folder that many runners share."""

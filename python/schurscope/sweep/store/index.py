@@ -1,0 +1,157 @@
+"""The index of a store: logs with one line for each finished job, all that tables are made of.
+
+A log has one writer, its runner. Its lines carry checksums, so what a kill or a full disk left of
+the last one is told from a whole one.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import sys
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..._internal.files import atomic_path
+from .claims import Runner, is_alive
+
+__all__ = ["Entry", "Log", "merge_logs", "read_logs"]
+
+MERGE_AT = 32  # logs of ended runners, so that reading opens few files
+
+_Float64 = npt.NDArray[np.float64]
+
+
+class Entry(NamedTuple):
+    """What the index knows of a finished job.
+
+    `rows` holds value, change, removed mass, sensitivity, vacuous and diverged for every cut and
+    ablation, (alphas, ablations, 6); `cuts` holds n_R and the gap of every cut, (alphas, 2).
+    """
+
+    key: str
+    sizes: tuple[int, int]
+    finished: float
+    seconds: float
+    host: str
+    loss: float
+    rows: _Float64
+    cuts: _Float64
+
+    def line(self) -> bytes:
+        """The line of a log: checksum, JSON, end."""
+        content = [*self[:-2], _packed(self.rows), _packed(self.cuts)]
+        text = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+        return b"%08x %s\n" % (zlib.crc32(text), text)
+
+    def is_same(self, other: Entry | None) -> bool:
+        """Whether the other says the same, to the bit."""
+        return other is not None and self.line() == other.line()
+
+    @classmethod
+    def of_line(cls, line: bytes) -> Entry:
+        """The entry of a line; ValueError if the line is damaged."""
+        text = line[9:]
+        if int(line[:8], 16) != zlib.crc32(text):
+            raise ValueError("wrong checksum")
+        key, sizes, finished, seconds, host, loss, rows, cuts = json.loads(text)
+        host = sys.intern(host)
+        return cls(
+            key,
+            (sizes[0], sizes[1]),
+            finished,
+            seconds,
+            host,
+            loss,
+            _unpacked(rows),
+            _unpacked(cuts),
+        )
+
+
+class Log:
+    """The one writer of a runner's log."""
+
+    def __init__(self, root: Path, runner: Runner) -> None:
+        self._path = root / "index" / f"{runner.id}.log"
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Add lines; when that fails, as on a full disk, the log keeps what it had."""
+        lines = b"".join(entry.line() for entry in entries)
+        if not lines:
+            return
+        with open(self._path, "ab", buffering=0) as stream:
+            end = stream.tell()
+            try:
+                if stream.write(lines) != len(lines):
+                    raise OSError(f"{self._path} could not be written: the disk is full")
+            except OSError:
+                stream.truncate(end)
+                raise
+
+
+def read_logs(folder: Path) -> dict[str, Entry]:
+    """Key → entry, the latest, of all logs; damaged lines are as if they were not."""
+    while True:
+        try:
+            return _read_logs(folder)
+        except FileNotFoundError:
+            continue  # merged meanwhile: list them again
+
+
+def merge_logs(root: Path) -> None:
+    """Join the logs of ended runners, if there are many, into one.
+
+    A reader at any moment finds every line at least once.
+    """
+    ended = [log for log in (root / "index").glob("*.log") if not _is_open(root, log)]
+    if len(ended) < MERGE_AT:
+        return
+    lines: dict[bytes, None] = {}
+    merged = []
+    for log in ended:
+        try:
+            lines |= dict.fromkeys(log.read_bytes().splitlines())
+        except FileNotFoundError:
+            continue  # merged by another process meanwhile
+        merged.append(log)
+    with atomic_path(root / "index" / f"merged-{secrets.token_hex(6)}.log") as temporary:
+        temporary.write_bytes(b"".join(line + b"\n" for line in lines))
+    for log in merged:
+        log.unlink(missing_ok=True)
+
+
+def _read_logs(folder: Path) -> dict[str, Entry]:
+    entries: dict[str, Entry] = {}
+    for path in sorted(folder.glob("*.log")):
+        with open(path, "rb") as stream:
+            for line in stream:
+                try:
+                    entry = Entry.of_line(line.rstrip(b"\n"))
+                except (ValueError, TypeError):
+                    continue
+                known = entries.get(entry.key)
+                if known is None or entry.finished >= known.finished:
+                    entries[entry.key] = entry
+    return entries
+
+
+def _is_open(root: Path, log: Path) -> bool:
+    runner = root / "runners" / log.stem
+    return runner.exists() and is_alive(runner)
+
+
+def _packed(array: _Float64) -> list[Any]:
+    """Exactly these float64 numbers, NaN and infinity included, in little space."""
+    content = base64.b64encode(np.ascontiguousarray(array, "<f8").tobytes()).decode()
+    return [*array.shape, content]
+
+
+def _unpacked(packed: list[Any]) -> _Float64:
+    *shape, content = packed
+    return np.frombuffer(base64.b64decode(content), "<f8").reshape(shape)

@@ -1,0 +1,271 @@
+"""A folder of finished jobs: safe with many writers, and readable in seconds.
+
+    store.json                what made it: format, package version, instruction-set level
+    jobs/ab/KEY.npz           one finished job: losses, per-trial sums, provenance
+    jobs/ab/KEY-network.npz   its trained network, a file of `Network.save`
+    index/RUNNER.log          one line for each finished job: what tables are made of
+    failures/KEY.json         a job that cannot be done, with its traceback
+    deaths/KEY.json           how often the job's worker has died
+    runners/, claims/         who is at work on what
+
+Every file but the logs is written whole or not at all. A log has one writer and checksums in its
+lines; what a killed writer left out of it is found from the job's own file, which was there first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from ..._internal.checks import shown
+from ..._internal.files import load_npz
+from ..._internal.json import write_json
+from ..._version import __version__
+from ...networks.network import Network
+from ..plan import FORMAT, Job
+from .claims import is_alive, live_claims
+from .index import Entry, merge_logs, read_logs
+
+__all__ = ["Contents", "Store", "StoreError"]
+
+RECORD_FORMAT = "schurscope-sweep-job-1"
+ARRAYS = ("rows", "cuts", "loss", "moduli", "per_trial", "per_step")
+DENOMINATORS = ("weight", "mean", "sums", "squares", "counted")
+OLD = 86400.0  # seconds after which a temporary file belongs to no living process
+
+_FOLDERS = ("jobs", "index", "failures", "deaths", "runners", "claims")
+_SUFFIX, _NETWORK_SUFFIX = ".npz", "-network.npz"
+
+
+class StoreError(OSError):
+    """The store or the place of work is unfit; no job is to blame, and none is marked as failed."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a store holds.
+
+    Attributes
+    ----------
+    entries : dict
+        Key → entry of every job that is done and whose files are as they should be.
+    unindexed : tuple of str
+        Those of them that no log names.
+    damaged : dict
+        Key → what is wrong with the files of a job that was done.
+    """
+
+    entries: dict[str, Entry]
+    unindexed: tuple[str, ...]
+    damaged: dict[str, str]
+
+
+class Store:
+    """The store in a folder that exists, made by `create` or found by this.
+
+    Attributes
+    ----------
+    root : Path
+        Absolute.
+    level : str
+        The instruction-set level on which all of its networks are trained.
+
+    Raises
+    ------
+    StoreError
+        There is no store, or one that this version of the package cannot go on with.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root).resolve()
+        path = self.root / "store.json"
+        try:
+            made = json.loads(path.read_text(encoding="utf-8"))
+            form, version, level = made["format"], made["version"], made["level"]
+        except FileNotFoundError:
+            raise StoreError(f"{root} is not a sweep's store: it has no store.json") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{path} is damaged: {error}") from error
+        if (form, version) != (FORMAT, __version__):
+            raise StoreError(
+                f"{root} was made by schurscope {version} (format {form}), this is {__version__} "
+                f"(format {FORMAT}): install that version, or choose another folder"
+            )
+        self.level = str(level)
+
+    @classmethod
+    def create(cls, root: str | os.PathLike[str], level: str) -> Store:
+        """The store in `root`, made anew if the folder is empty or absent."""
+        folder = Path(root)
+        if folder.exists() and not folder.is_dir():
+            raise StoreError(f"the store must be a folder, got the file {folder}")
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "store.json").exists():
+            strangers = [item for item in os.listdir(folder) if not item.startswith(".")]
+            if strangers and not (folder / "store.json").exists():
+                raise StoreError(
+                    f"{root} is not a sweep's store, and not empty: it holds {shown(strangers[0])}"
+                )
+            made = {"format": FORMAT, "version": __version__, "level": level}
+            write_json(folder / "store.json", made)
+        for name in _FOLDERS:
+            (folder / name).mkdir(exist_ok=True)
+        return cls(root)
+
+    # Finished jobs.
+
+    def record_path(self, key: str) -> Path:
+        """Where a job's record is."""
+        return self.root / "jobs" / key[:2] / (key + _SUFFIX)
+
+    def network_path(self, key: str) -> Path:
+        """Where a job's trained network is."""
+        return self.root / "jobs" / key[:2] / (key + _NETWORK_SUFFIX)
+
+    def has(self, key: str) -> bool:
+        """Whether there is a record of the job."""
+        return self.record_path(key).exists()
+
+    def read_record(self, key: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        """The arrays and the provenance of a finished job.
+
+        OSError if the file cannot be read; ValueError if it is damaged.
+        """
+        path = self.record_path(key)
+        arrays = load_npz(path, RECORD_FORMAT, (*ARRAYS, "provenance"), DENOMINATORS)
+        provenance = json.loads(arrays.pop("provenance").item())
+        if provenance["key"] != key:
+            raise ValueError(f"{path} is damaged: it is the record of {provenance['key']}")
+        return arrays, provenance
+
+    def entry(self, key: str) -> Entry:
+        """The index's entry of a job, made from its files; errors as in `read_record`."""
+        arrays, provenance = self.read_record(key)
+        Network.load(self.network_path(key))
+        sizes = (self.record_path(key).stat().st_size, self.network_path(key).stat().st_size)
+        return Entry(
+            key=key,
+            sizes=sizes,
+            finished=provenance["finished"],
+            seconds=sum(provenance["seconds"].values()),
+            host=provenance["host"],
+            loss=float(arrays["loss"][-1]),
+            rows=arrays["rows"],
+            cuts=arrays["cuts"],
+        )
+
+    def contents(self, *, verify: bool = False) -> Contents:
+        """What the store holds, as its index says and the sizes of the files confirm.
+
+        With `verify`, every file is read, its checksums tested and its numbers compared.
+        """
+        indexed, files = self.index(), self._files()
+        entries: dict[str, Entry] = {}
+        unindexed: list[str] = []
+        damaged: dict[str, str] = {}
+        for key in {**indexed, **files}:
+            entry, sizes = indexed.get(key), files.get(key, (-1, -1))
+            if entry is None and sizes[0] < 0:
+                continue  # its network is written, its record not yet
+            if not verify and entry is not None and entry.sizes == sizes:
+                entries[key] = entry
+                continue
+            try:
+                entries[key] = found = self.entry(key)
+            except (OSError, ValueError, KeyError) as error:
+                damaged[key] = str(error)
+                continue
+            if not found.is_same(entry):
+                unindexed.append(key)
+        return Contents(entries, tuple(unindexed), damaged)
+
+    def discard(self, key: str) -> None:
+        """Remove the files of a job that are damaged."""
+        self.record_path(key).unlink(missing_ok=True)
+        self.network_path(key).unlink(missing_ok=True)
+
+    def index(self) -> dict[str, Entry]:
+        """Key → entry of every job that the logs name; damaged lines are as if they were not."""
+        return read_logs(self.root / "index")
+
+    def _files(self) -> dict[str, tuple[int, int]]:
+        """Key → sizes of record and network, -1 for one that is not there."""
+        sizes: dict[str, list[int]] = {}
+        for folder in filter(Path.is_dir, (self.root / "jobs").iterdir()):
+            with os.scandir(folder) as items:
+                for item in items:
+                    if item.name.startswith("."):
+                        continue
+                    is_network = item.name.endswith(_NETWORK_SUFFIX)
+                    key = item.name.removesuffix(_NETWORK_SUFFIX if is_network else _SUFFIX)
+                    sizes.setdefault(key, [-1, -1])[is_network] = item.stat().st_size
+        return {key: (record, network) for key, (record, network) in sizes.items()}
+
+    # Jobs that failed.
+
+    def fail(self, job: Job, error: str, traceback: str) -> None:
+        """Record that the job cannot be done."""
+        content = {
+            "key": job.key,
+            "configuration": job.configuration(),
+            "error": error,
+            "traceback": traceback,
+            "finished": time.time(),
+        }
+        write_json(self.root / "failures" / f"{job.key}.json", content)
+        (self.root / "deaths" / f"{job.key}.json").unlink(missing_ok=True)
+
+    def has_failed(self, key: str) -> bool:
+        """Whether the job cannot be done."""
+        return (self.root / "failures" / f"{key}.json").exists()
+
+    def failed(self) -> set[str]:
+        """Keys of the jobs that cannot be done."""
+        names = os.listdir(self.root / "failures")
+        return {name.removesuffix(".json") for name in names if not name.startswith(".")}
+
+    def failure(self, key: str) -> dict[str, Any]:
+        """What is recorded of a failed job: error, traceback, configuration, finished."""
+        path = self.root / "failures" / f"{key}.json"
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return content
+
+    def forget_failures(self, keys: Iterable[str]) -> None:
+        """Let these jobs be tried again."""
+        for key in keys:
+            (self.root / "failures" / f"{key}.json").unlink(missing_ok=True)
+
+    def count_death(self, key: str, times: int) -> int:
+        """Record that the job's worker has died so many times more; how often it has in all."""
+        path = self.root / "deaths" / f"{key}.json"
+        deaths = times
+        if path.exists():
+            deaths += int(json.loads(path.read_text(encoding="utf-8"))["deaths"])
+        write_json(path, {"deaths": deaths, "last": time.time()})
+        return deaths
+
+    # Jobs under way.
+
+    def running(self) -> set[str]:
+        """Keys of the jobs that living runners have claimed."""
+        return live_claims(self.root)
+
+    def tidy(self, done: Mapping[str, Any]) -> None:
+        """Remove what dead runners left: claims on finished jobs, old temporary files, old logs."""
+        for link in (self.root / "claims").iterdir():
+            if link.name.partition(".")[0] in done and not is_alive(link):
+                link.unlink(missing_ok=True)
+        for file in (self.root / "runners").iterdir():
+            if not is_alive(file):
+                file.unlink(missing_ok=True)
+        for temporary in self.root.glob("jobs/*/.*"):
+            if time.time() - temporary.stat().st_mtime > OLD:
+                temporary.unlink(missing_ok=True)
+        merge_logs(self.root)

@@ -1,0 +1,1 @@
+"""Trials and the tasks that make them."""
