@@ -17,7 +17,7 @@ struct TrialsView {
   const T* inputs;             ///< (trials, steps, n_inputs)
   const T* targets = nullptr;  ///< (trials, steps, n_outputs)
   const T* weights = nullptr;  ///< (trials, steps)
-  const T* noise = nullptr;    ///< (trials, steps, n_hidden): e_t of network.hpp
+  const T* noise = nullptr;    ///< (trials, steps, n_hidden): ξ_t of cells/
   const T* h_0 = nullptr;      ///< (trials, n_hidden), or (n_hidden,) where all trials share it
   bool h_0_is_shared = false;
 

@@ -1,6 +1,6 @@
 // The current form, with the leak a and the activation φ:
 //
-//     h_t = (1 - a) h_{t-1} + a (z_t + e_t),   r_t = φ(h_t).
+//     h_t = (1 - a) h_{t-1} + a (z_t + ξ_t),   r_t = φ(h_t).
 #pragma once
 
 #include "schurscope/cells/ungated.hpp"

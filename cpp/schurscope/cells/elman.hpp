@@ -1,4 +1,4 @@
-// h_t = tanh(z_t + e_t), r_t = h_t: the cell whose nonlinearity is applied while the products are in registers.
+// h_t = tanh(z_t + ξ_t), r_t = h_t: the cell whose nonlinearity is applied while the products are in registers.
 #pragma once
 
 #include "schurscope/cells/ungated.hpp"
@@ -21,9 +21,8 @@ class Elman : public Ungated<T> {
     if (step.noise == nullptr) {
       multiply<V>(recurrent, step.state, step.next, [](Vec<T> z, Index) { return simd::tanh<T>(z); });
     } else {
-      const T* const noise = step.noise;
-      multiply<V>(recurrent, step.state, step.next,
-                  [noise](Vec<T> z, Index at) { return simd::tanh<T>(z + simd::load(noise + at)); });
+      multiply<V>(recurrent, step.state, step.next);
+      tanh_of_noisy(this->n_hidden_ * V * lanes<T>, step.noise, step.next);
     }
   }
 
@@ -35,6 +34,14 @@ class Elman : public Ungated<T> {
       const Vec<T> h = simd::load(next + at);
       return sum - sum * (h * h);
     });
+  }
+
+ private:
+  // A pass of its own, not a second kernel.
+  static void tanh_of_noisy(Index size, const T* noise, T* next) {
+    for (Index i = 0; i < size; i += lanes<T>) {
+      simd::store(next + i, simd::tanh<T>(simd::load(next + i) + simd::load(noise + i)));
+    }
   }
 };
 

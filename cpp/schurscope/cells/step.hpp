@@ -10,7 +10,7 @@ inline namespace SCHURSCOPE_ISA {
 template <class T>
 struct Step {
   T* state;        ///< [r_{t-1}; 1; x_t] and any rows that the cell keeps behind them
-  const T* noise;  ///< e_t, (N_h, width), or null
+  const T* noise;  ///< ξ_t, an input to each unit, (N_h, width), or null
   T* carried;      ///< what the cell carries beside the rates: that of t - 1, to become that of t
   T* scratch;
   T* next;  ///< whose first N_h rows become the rates r_t
