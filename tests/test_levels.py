@@ -165,8 +165,7 @@ for dtype in (np.float32, np.float64):
     states = np.empty((trials, steps, n_hidden), dtype)
     *weights, x = [array.astype(dtype) for array in (W_hh, *rest, inputs)]
     cell = ("tanh", "rate", 1.0, "identity")
-    trials = (x, None, None, None, None)
-    _core.rollout((*weights, cell), trials, outputs, states, 1)
+    _core.rollout((*weights, cell), (x, None, None, None, None), outputs, states, 1)
     results[f"outputs_{dtype.__name__}"] = outputs
     results[f"states_{dtype.__name__}"] = states
 np.savez(sys.argv[1], **results)

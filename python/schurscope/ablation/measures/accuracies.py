@@ -83,6 +83,7 @@ class Accuracy(Measure):
     limits = (0.0, 1.0)
     baseline = "always the most frequent class"
     takes_classes = True
+    kernel = "accuracy"
 
     def scores(self, outputs: _Float64, targets: _Float64) -> _Float64:
         """1 where the largest output is that of the class, else 0."""

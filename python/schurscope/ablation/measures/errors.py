@@ -70,6 +70,7 @@ class CrossEntropy(Measure):
     required = 0.36  # log(1 / 0.7): on average the right class gets 0.7 of the probability
     baseline = "the frequencies of the classes"
     takes_classes = True
+    kernel = "cross_entropy"
 
     def scores(self, outputs: _Float64, targets: _Float64) -> _Float64:
         """Σ_c y_c (log Σ_k exp ŷ_k - ŷ_c)."""
