@@ -65,7 +65,7 @@ def assemble(
             f"network, name them with {by_keys(**suggested)}"
         )
     others = [name for name in missed if name not in fitting]
-    if others and "W_hy" not in parts.keys:  # else the caller knows the rest
+    if others and "W_hy" not in parts.keys:  # a caller who names it saw them
         concerns.append(f"not part of the imported network: {', '.join(others)}")
     if narrow := {n: kind for n, kind in checkpoint.narrow.items() if n in parts.used}:
         told = ", ".join(f"{name} ({kind})" for name, kind in narrow.items())
