@@ -35,8 +35,16 @@ class Assembly:
     """
 
     def __init__(
-        self, schur: OrderedSchur, sectors: Sectors, rows: Sequence[Ablation], dtype: FloatDType
+        self,
+        schur: OrderedSchur,
+        sectors: Sectors,
+        rows: Sequence[Ablation],
+        dtype: FloatDType,
+        *,
+        strict: bool,
     ) -> None:
+        if strict and not sectors.determined:
+            raise ValueError(f"{sectors.warning} (strict=True)")
         self.rows = tuple(rows)
         self._schur, self._sectors, self._dtype = schur, sectors, dtype
         self._removed_mass = removed_masses(schur, rows)
@@ -83,6 +91,9 @@ class Assembly:
             "alpha": sectors.alpha,
             "gap": sectors.gap,
             "n_R": sectors.n_R,
+            "determined": sectors.determined,
+            "noise_radius": sectors.noise_radius,
+            "null_dimensions": sectors.null_dimensions,
             "N_h": schur.n_hidden,
             "n_trials": per_trial.shape[1],
             "n_swaps": schur.n_swaps,

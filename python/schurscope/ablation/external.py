@@ -39,6 +39,7 @@ def ablate_with(
     measure: str = "score",
     schur: OrderedSchur | None = None,
     progress: Callable[[int, int], object] | None = None,
+    strict: bool = False,
 ) -> AblationProfile:
     """Ablate Schur couplings of any recurrent matrix and measure the effect on `evaluate`.
 
@@ -74,6 +75,8 @@ def ablate_with(
         ``ordered_schur(W, "real_part")``.
     progress : callable, optional
         Called as ``progress(done, total)`` after each evaluation.
+    strict : bool
+        As for `ablate`.
 
     Returns
     -------
@@ -95,7 +98,7 @@ def ablate_with(
     definition = _own_measure(measure)
     schur = _schur_of(W, schur)
     sectors = schur.sectors(alpha)
-    assembly = Assembly(schur, sectors, ablation_rows(ablations, sectors), dtype)
+    assembly = Assembly(schur, sectors, ablation_rows(ablations, sectors), dtype, strict=strict)
     running = assembly.running
     full = _scores(evaluate(_ablated(schur, running[0], dtype)), running[0].name, "trials")
     per_trial = np.empty((len(assembly.rows), full.size))

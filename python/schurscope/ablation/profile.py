@@ -123,6 +123,11 @@ class AblationProfile(ReadOnly):
         return f"{self.measure} over {trials}, {settings['dtype']}"
 
     @property
+    def warning(self) -> str:
+        """Why rounding of the weights decides the cut; empty if it does not."""
+        return self.sectors.warning
+
+    @property
     def caution(self) -> str:
         """A warning if the effects are hard to interpret, else an empty string.
 
@@ -216,10 +221,14 @@ class AblationProfile(ReadOnly):
         return np.asarray(1.0) if self.denominator is None else self.denominator.total(counts)
 
     def to_dataframe(self) -> pd.DataFrame:
-        """One row per ablation; ``attrs`` holds the settings. Needs pandas."""
+        """One row per ablation, with 95 % intervals; ``attrs`` holds the settings. Needs pandas."""
         import pandas as pd
 
         frame = pd.DataFrame(list(self), columns=list(AblationRow._fields))
+        for name, ends in self.interval()._asdict().items():
+            frame[f"{name}_low"], frame[f"{name}_high"] = ends.T
+        for name in ("measure", "alpha", "n_R", "determined"):
+            frame[name] = self.settings[name]
         frame.attrs.update(self.settings)
         return frame
 
@@ -230,7 +239,9 @@ class AblationProfile(ReadOnly):
         return change_bars(self, ax=ax)
 
     def __repr__(self) -> str:
-        return f"AblationProfile(measure={self.measure!r}, rows={len(self)}, alpha={self.alpha:g})"
+        mark = "" if self.sectors.determined else ", cut not determined"
+        cut = f"alpha={self.alpha:g}{mark}"
+        return f"AblationProfile(measure={self.measure!r}, rows={len(self)}, {cut})"
 
     def __str__(self) -> str:
         measure = self.definition.heading
@@ -240,13 +251,15 @@ class AblationProfile(ReadOnly):
         lines = [_line(row, widths) for row in rows]
         lines.insert(1, "─" * max(map(len, lines)))
         caution = [f"caution: {self.caution}"] if self.caution else []
-        return "\n".join([*self._header(), *lines, *caution])
+        warning = [f"warning: {self.warning}"] if self.warning else []
+        return "\n".join([*warning, *self._header(), *lines, *caution])
 
     def _header(self) -> list[str]:
         settings, sectors = self.settings, self.sectors
+        null = f" ({sectors.null_dimensions} at noise level)" if sectors.null_dimensions else ""
         return [
             self.origin,
-            f"alpha {self.alpha:g}: n_R {sectors.n_R} of N_h {self.schur.n_hidden}, "
+            f"alpha {self.alpha:g}: n_R {sectors.n_R} of N_h {self.schur.n_hidden}{null}, "
             f"gap {sectors.gap:.3g}; tie rule {settings['tie_rule']}, level {settings['level']}",
         ]
 

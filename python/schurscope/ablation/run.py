@@ -40,6 +40,7 @@ def ablate(
     order: Order | None = None,
     schur: OrderedSchur | None = None,
     rng: Rng = None,
+    strict: bool = False,
 ) -> AblationProfile:
     """Ablate Schur couplings of a trained network and measure the effect.
 
@@ -71,6 +72,9 @@ def ablate(
         admissible order.
     rng : numpy.random.Generator, SeedSequence or int
         Source of the cell's noise, if any, the same for every ablation; see `Network.rollout`.
+    strict : bool
+        Raise an error if rounding of the weights decides the cut. If false, the profile carries a
+        warning; see `Sectors.determined`.
 
     Returns
     -------
@@ -82,13 +86,15 @@ def ablate(
     TypeError, ValueError
         An argument is of the wrong type or shape; `trials` do not fit `network`; an ablation is
         unknown or named twice; the targets do not suit the measure: no variance for FVU, values
-        other than -1 and +1 for replay accuracy, not one-hot for accuracy.
+        other than -1 and +1 for replay accuracy, not one-hot for accuracy; `strict` is true and
+        the cut is not determined.
     """
     definition = measure_named(measure)
     trials = _fitting_trials(network, trials)
     schur = _schur_of(network, schur, order)
     sectors = schur.sectors(alpha)
-    assembly = Assembly(schur, sectors, ablation_rows(ablations, sectors), network.dtype)
+    rows = ablation_rows(ablations, sectors)
+    assembly = Assembly(schur, sectors, rows, network.dtype, strict=strict)
     noise = network.noise(rng, trials.n_trials, trials.n_steps)
     rollouts = _Rollouts(network, schur, trials, noise, _core.resolve_threads(n_threads))
     settings = {"n_steps": trials.n_steps, "cell": repr(network.cell)}

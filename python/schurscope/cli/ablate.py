@@ -75,6 +75,7 @@ from .options import (
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for CSV and figures."
 )
+@click.option("--strict", is_flag=True, help="Fail if rounding of the weights decides the cut.")
 @click.option("--threads", type=click.IntRange(1), help="Number of threads.  [default: processors]")
 def ablate_command(
     network: Path,
@@ -89,6 +90,7 @@ def ablate_command(
     seed: int,
     ablations: tuple[str, ...],
     out: Path | None,
+    strict: bool,
     threads: int | None,
     **options: Any,
 ) -> None:
@@ -130,6 +132,7 @@ def ablate_command(
         measure=measure or str(getattr(task, "measure", "fvu")),
         n_threads=threads or 0,
         order=order,
+        strict=strict,
         rng=streams["noise"] if loaded.cell.noise else None,
     )
     intervals = profile.interval(rng=streams["bootstrap"])

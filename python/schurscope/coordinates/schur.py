@@ -11,7 +11,7 @@ Demmel, Linear Algebra and its Applications 186, 1993).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
@@ -20,6 +20,7 @@ import scipy  # loads scipy.linalg, which is slow, on first use
 
 from .. import _core
 from .._internal.checks import choice, fraction, real_array, real_number, shown
+from .conditioning import Conditioning, Perturbation, conditioning_of, perturbed_by_rounding
 from .sectors import Sectors
 
 __all__ = ["ORDERS", "TIE_RULE", "Order", "OrderedSchur", "order_named", "ordered_schur"]
@@ -83,6 +84,8 @@ class OrderedSchur:
     refused: _Complex128
     order: Order = "modulus"
     leak: float = 1.0
+    _noise: list[Perturbation] = field(default_factory=list, init=False)
+    _cuts: dict[tuple[float, int], Conditioning] = field(default_factory=dict, init=False)
 
     @property
     def n_hidden(self) -> int:
@@ -105,9 +108,7 @@ class OrderedSchur:
 
         ``|lambda|`` (modulus), ``|1 - a + a lambda|`` (leaky modulus) or the real part.
         """
-        if self.order == "real_part":
-            return self.eigenvalues.real
-        return np.abs(1 - self.leak + self.leak * self.eigenvalues)
+        return _keys(self.eigenvalues, self.order, self.leak)
 
     @property
     def tie_rule(self) -> str:
@@ -164,7 +165,29 @@ class OrderedSchur:
         n_R = int(np.flatnonzero(keys >= (alpha - _TOLERANCE) * largest)[-1]) + 1
         all_in_R = n_R == self.n_hidden
         gap = np.inf if all_in_R else (keys[:n_R].min() - keys[n_R:].max()) / largest
-        return Sectors(alpha, n_R, float(gap), self.starts, self.n_hidden)
+        return Sectors(alpha, n_R, float(gap), self)
+
+    def conditioning(self, sectors: Sectors) -> Conditioning:
+        """How well a cut of this form is determined, see `Conditioning`.
+
+        The eigenvalues of the perturbed matrices are computed once for all cuts.
+        """
+        key = (sectors.alpha, sectors.n_R)
+        if key not in self._cuts:
+            if not self._noise:  # threads that race here compute the same
+                self._noise.append(perturbed_by_rounding(self.W))
+            noise = self._noise[0]
+            self._cuts[key] = conditioning_of(
+                self.Q,
+                self.T,
+                sectors.n_R,
+                sectors.alpha,
+                self.keys,
+                self.moduli,
+                noise,
+                _keys(noise.eigenvalues, self.order, self.leak),
+            )
+        return self._cuts[key]
 
     def ablated(self, couplings: Iterable[str], alpha: float = 0.9, gain: float = 0.0) -> _Float64:
         """W̃ = Q T̃ Qᵀ with couplings removed or scaled: (N_h, N_h) float64.
@@ -282,6 +305,10 @@ def ordered_schur(
 def order_named(order: str) -> Order:
     """The order of that name, also in the spelling before 0.2, with a space: "leaky modulus"."""
     return cast(Order, choice(str(order).replace(" ", "_"), "order", ORDERS))
+
+
+def _keys(eigenvalues: _Complex128, order: Order, leak: float) -> _Float64:
+    return eigenvalues.real if order == "real_part" else np.abs(1 - leak + leak * eigenvalues)
 
 
 def _scaled(array: Any, exponent: int) -> Any:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from .._internal.checks import choice, shown
+
+if TYPE_CHECKING:
+    from .conditioning import Conditioning
+    from .schur import OrderedSchur
 
 __all__ = ["Sectors", "couplings"]
 
@@ -33,17 +38,54 @@ class Sectors:
     gap : float
         Smallest key in R minus largest key in C, over the largest key: the margin of the cut.
         Infinite if C is empty.
-    starts : (n_blocks,) int64
-        First row of each diagonal block.
-    n_hidden : int
-        N_h.
+    schur : OrderedSchur
+        The Schur form that is cut.
     """
 
     alpha: float
     n_R: int
     gap: float
-    starts: _Int64
-    n_hidden: int
+    schur: OrderedSchur = field(repr=False)
+
+    @property
+    def starts(self) -> _Int64:
+        """First row of each diagonal block: (n_blocks,) int64."""
+        return self.schur.starts
+
+    @property
+    def n_hidden(self) -> int:
+        """N_h."""
+        return self.schur.n_hidden
+
+    @property
+    def conditioning(self) -> Conditioning:
+        """How well the cut is determined at the precision of the weights; computed when asked."""
+        return self.schur.conditioning(self)
+
+    @property
+    def determined(self) -> bool:
+        """Whether R and C survive the rounding of the weights; `conditioning.reason` if not."""
+        return self.conditioning.determined
+
+    @property
+    def warning(self) -> str:
+        """Why the cut is not determined and what to do; empty if it is."""
+        if self.determined:
+            return ""
+        return (
+            f"the cut at alpha={self.alpha:g} is not determined: {self.conditioning.reason}. RR, "
+            "CR and CC mean little here; choose an alpha where the spectrum has a larger gap"
+        )
+
+    @property
+    def noise_radius(self) -> float:
+        """How far rounding of the weights moves the key of an eigenvalue at most."""
+        return self.conditioning.noise_radius
+
+    @property
+    def null_dimensions(self) -> int:
+        """Number of eigenvalues that rounding of the weights does not distinguish from 0."""
+        return sum(self.conditioning.null_dimensions)
 
     def mask(self, coupling: str) -> npt.NDArray[np.bool_]:
         """Mask of a coupling in T: (N_h, N_h), true only strictly above the diagonal blocks.

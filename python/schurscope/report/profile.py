@@ -24,6 +24,8 @@ from ..trials.trials import Trials
 def print_profile(profile: AblationProfile, intervals: Intervals) -> None:
     """Print a table with bootstrap intervals over trials."""
     settings, console = profile.settings, Console()
+    if profile.warning:
+        console.print(f"warning: {profile.warning}", style="bold yellow", highlight=False)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("ablation", no_wrap=True)
     measure, ends = escape(profile.definition.heading), "95 % interval"
@@ -82,9 +84,10 @@ def save_profile(
     ):
         writer = csv.writer(stream)
         ends = ["value_low", "value_high", "change_low", "change_high"]
-        writer.writerow([*profile["full"]._fields, *ends])
+        writer.writerow([*profile["full"]._fields, *ends, "determined"])
+        determined = profile.sectors.determined
         for place, row in enumerate(profile):
-            writer.writerow([*row, *intervals.value[place], *intervals.change[place]])
+            writer.writerow([*row, *intervals.value[place], *intervals.change[place], determined])
     write_json(out / "settings.json", settings)
     names = [name for name in profile.names if name != "full"]
     axes = {

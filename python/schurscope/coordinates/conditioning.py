@@ -1,0 +1,207 @@
+"""Whether a cut of the spectrum is determined, given that the weights are rounded.
+
+Eigenvalues of nonnormal matrices may move much further than the weights that make them: those of a
+feedforward chain, all 0, come out of float32 weights on a circle. So the weights are perturbed
+as their own rounding may have changed them, W + E with E_ij = u W_ij ξ_ij, ξ ~ Unif[-1, 1], u the
+unit roundoff of the weights; a cut is determined if no such perturbation moves an eigenvalue across
+it or turns the invariant subspace of R.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy  # loads scipy.linalg, slow to load, when it is first used
+
+__all__ = ["Conditioning", "Perturbation", "conditioning_of", "perturbed_by_rounding"]
+
+_Float64 = npt.NDArray[np.float64]
+_Complex128 = npt.NDArray[np.complex128]
+
+SAFETY = 3.0  # between the largest of a few random movements and one that is ruled out
+MOST_MOVEMENT = 0.01  # of the projector on R; sound cuts move by 1e-4 at most, unsound ones by 1e4
+FEW_DRAWS_FROM = 256  # N_h from which one draw takes as long as several rollouts
+RANK_MARGIN = 10.0  # over ‖E‖_F: a product of low rank was rounded more than once
+NULL_MARGIN = 1e3  # over ‖E‖_F: how far rounding may move a zero eigenvalue, its condition included
+SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Perturbation:
+    """What rounding does to the eigenvalues of a matrix.
+
+    Attributes
+    ----------
+    unit_roundoff : float
+        u: 2⁻²⁴ if every weight is a float32 number, else 2⁻⁵³.
+    rank : int
+        Numerical rank of W, by a QR factorisation with pivoting.
+    exponent : int
+        E is that of 2**-exponent W, whose entries lie in the middle of the range of float64.
+    E : (N_h, N_h)
+        The first perturbation.
+    eigenvalues : (n_draws, N_h) complex128
+        Of the perturbed W for each draw, in no order.
+    """
+
+    unit_roundoff: float
+    rank: int
+    exponent: int
+    E: _Float64
+    eigenvalues: _Complex128
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """How well a cut into R and C is determined.
+
+    Attributes
+    ----------
+    noise_radius : float
+        The furthest that the key of an eigenvalue moves under rounding, in units of the key.
+    null_dimensions : (int, int)
+        Dimensions of R and of C whose eigenvalues rounding does not distinguish from 0.
+    n_R_range : (int, int)
+        The smallest and largest n_R that rounding allows at this alpha.
+    s : float
+        Reciprocal condition number of the mean of R's eigenvalues: 1 / √(1 + ‖X‖_F²) with
+        T_RR X - X T_CC = -T_CR, the diagonal blocks whole; LAPACK's s of dtrsen. 1 for a normal W.
+    sep : float
+        Estimated separation of the spectra of R and C, LAPACK's sep of dtrsen. Infinite if C is
+        empty.
+    projector_movement : float
+        How far rounding turns the projector on R's invariant subspace, to first order.
+    reason : str
+        Why the cut is not determined; empty if it is.
+    """
+
+    noise_radius: float
+    null_dimensions: tuple[int, int]
+    n_R_range: tuple[int, int]
+    s: float
+    sep: float
+    projector_movement: float
+    reason: str
+
+    @property
+    def determined(self) -> bool:
+        """Whether rounding leaves the cut as it is."""
+        return not self.reason
+
+
+def perturbed_by_rounding(W: _Float64) -> Perturbation:
+    """The eigenvalues of W under a few seeded perturbations of the size of its rounding."""
+    with np.errstate(over="ignore", under="ignore"):
+        is_single = np.array_equal(W, W.astype(np.float32))
+    unit = 2.0**-24 if is_single else 2.0**-53
+    exponent = int(np.frexp(np.abs(W).max())[1])
+    W = np.ldexp(W, -exponent)
+    random = np.random.default_rng(SEED)
+    n_draws = 1 if len(W) >= FEW_DRAWS_FROM else 2
+    perturbations = [unit * W * random.uniform(-1, 1, W.shape) for _ in range(n_draws)]
+    eigenvalues = [scipy.linalg.eigvals(W + E, check_finite=False) for E in perturbations]
+    (R,) = scipy.linalg.qr(W, mode="r", pivoting=True, check_finite=False)[:1]
+    rank = int((np.abs(np.diag(R)) > RANK_MARGIN * np.linalg.norm(perturbations[0])).sum())
+    with np.errstate(over="ignore", under="ignore"):
+        scaled = np.ldexp(np.array(eigenvalues).view(np.float64), exponent).view(np.complex128)
+    return Perturbation(unit, rank, exponent, perturbations[0], scaled)
+
+
+def conditioning_of(
+    Q: _Float64,
+    T: _Float64,
+    n_R: int,
+    alpha: float,
+    keys: _Float64,
+    moduli: _Float64,
+    perturbation: Perturbation,
+    perturbed_keys: _Float64,
+) -> Conditioning:
+    """How well the cut after the first `n_R` rows of T is determined.
+
+    Parameters
+    ----------
+    Q, T : (N_h, N_h)
+        The ordered Schur form.
+    n_R : int
+    alpha : float
+        The cut lies at alpha times the largest key.
+    keys, moduli : (N_h,)
+        Of the eigenvalues, in the order of T.
+    perturbation : Perturbation
+    perturbed_keys : (n_draws, N_h)
+        Keys of its eigenvalues.
+    """
+    descending, radii = _movement(keys, perturbed_keys)
+    # The threshold moves with the largest key.
+    reach = SAFETY * (radii + alpha * radii[0])
+    above = descending - alpha * descending[0]
+    n_R_range = (int((above > reach).sum()), int((above >= -reach).sum()))
+    is_null = np.empty(len(T), np.bool_)
+    by_rank = _null(*_movement(moduli, np.abs(perturbation.eigenvalues)), perturbation)
+    is_null[np.argsort(-moduli, kind="stable")] = by_rank
+    null_dimensions = (int(is_null[:n_R].sum()), int(is_null[n_R:].sum()))
+    T = np.ldexp(T, -perturbation.exponent)
+    s, sep = _separation(Q, T, n_R)
+    movement = _projector_movement(Q, T, n_R, s, perturbation.E)
+    if null_dimensions[0]:
+        reason = (
+            f"{null_dimensions[0]} of the {n_R} eigenvalues in R cannot be distinguished from 0 at "
+            f"the precision of the weights"
+        )
+    elif n_R_range != (n_R, n_R):
+        low, high = n_R_range
+        reason = f"n_R may be {low} to {high} at the precision of the weights"
+    elif movement > MOST_MOVEMENT:
+        reason = (
+            "the invariant subspace of R is not determined at the precision of the weights "
+            f"(rounding moves its projector by {movement:.1g})"
+        )
+    else:
+        reason = ""
+    radius = float(radii.max())
+    sep = float(np.ldexp(sep, perturbation.exponent))
+    return Conditioning(radius, null_dimensions, n_R_range, s, sep, movement, reason)
+
+
+def _movement(values: _Float64, perturbed: _Float64) -> tuple[_Float64, _Float64]:
+    """Values in decreasing order, and how far the one of each rank moves at most."""
+    descending = np.sort(values)[::-1]
+    moved = np.sort(perturbed, axis=1)[:, ::-1]
+    return descending, np.abs(moved - descending).max(axis=0)
+
+
+def _null(moduli: _Float64, radii: _Float64, perturbation: Perturbation) -> npt.NDArray[np.bool_]:
+    """Which of the decreasing moduli rounding does not distinguish from 0."""
+    # Those within the distance that they or smaller ones move; one that hardly moves is none.
+    reach = SAFETY * np.maximum.accumulate(radii[::-1])[::-1]
+    null: npt.NDArray[np.bool_] = (moduli <= reach) & (moduli <= 100 * radii)
+    # And zero eigenvalues of a matrix of low rank, whose moduli are redrawn more than they move.
+    size = np.ldexp(np.linalg.norm(perturbation.E), perturbation.exponent)
+    null[perturbation.rank :] |= moduli[perturbation.rank :] <= NULL_MARGIN * size
+    return null
+
+
+def _separation(Q: _Float64, T: _Float64, n_R: int) -> tuple[float, float]:
+    n = len(T)
+    if n_R == n:
+        return 1.0, np.inf
+    chosen = np.zeros(n, np.int32)
+    chosen[:n_R] = 1
+    product = n_R * (n - n_R)
+    *_, s, sep, _info = scipy.linalg.lapack.dtrsen(
+        chosen, T, Q, job=b"B", wantq=0, lwork=2 * product, liwork=product
+    )
+    return float(s), float(sep)
+
+
+def _projector_movement(Q: _Float64, T: _Float64, n_R: int, s: float, E: _Float64) -> float:
+    """‖Z‖_F / s, where R's subspace turns by Z: T_CC Z - Z T_RR = -(Qᵀ E Q)_CR's mirror image."""
+    if n_R == len(T):
+        return 0.0
+    below = Q[:, n_R:].T @ E @ Q[:, :n_R]
+    Z, scale, _info = scipy.linalg.lapack.dtrsyl(T[n_R:, n_R:], T[:n_R, :n_R], -below, isgn=-1)
+    with np.errstate(divide="ignore", over="ignore"):
+        return float(np.linalg.norm(Z) / (scale * s)) if scale * s > 0 else np.inf
