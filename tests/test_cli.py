@@ -203,7 +203,7 @@ def test_ablate_takes_a_network_and_trials_from_elsewhere(elsewhere):
     both = call("ablate", elsewhere / "model.pt", "--task", "sine", *options)
     assert both.exit_code == 2
     counted = call("ablate", elsewhere / "model.pt", "--n-trials", 3, *options)
-    assert "--n-trials and --set are of --task" in counted.output
+    assert "--n-trials and --set belong to --task" in counted.output
 
 
 def test_ablate_takes_other_cells(network, tmp_path):
@@ -267,7 +267,7 @@ USAGE = [
     (["train", "sine", "--hidden", "many"], "'many' is not a valid integer"),
     (["ablate", "nowhere.npz", "--task", "sine"], "nowhere.npz"),
     (["ablate", ".", "--axes", "TBF"], "give either --task NAME or --trials FILE"),
-    (["ablate", ".", "--task", "sine", "--axes", "TBF"], "--axes is of --trials FILE"),
+    (["ablate", ".", "--task", "sine", "--axes", "TBF"], "--axes belongs to --trials FILE"),
     (["ablate", ".", "--task", "sine", "--key", "W=a"], "PART among W_hh, W_xh, W_hy, b_h"),
     (["ablate", ".", "--task", "sine", "--format", "onnx"], "'onnx' is not one of"),
     (["info", "nowhere.pt"], "nowhere.pt"),

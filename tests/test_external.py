@@ -284,7 +284,7 @@ BAD = [
     ({"ablations": ["RC"]}, ValueError, "ablations must be one of"),
     ({"ablations": [Ablation("far", ((0, 13, 0, 1),), (0.0,))]}, ValueError, "inside T.*'far'"),
     ({"schur": np.eye(12)}, TypeError, "schur must be an OrderedSchur or None, got ndarray"),
-    ({"schur": ordered_schur(np.eye(12))}, ValueError, "schur must be that of W, got"),
+    ({"schur": ordered_schur(np.eye(12))}, ValueError, "schur must be the Schur form of W, got"),
 ]
 
 

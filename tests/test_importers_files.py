@@ -148,7 +148,7 @@ def test_our_own_files_and_folders(tmp_path, network, trials):
         assert found.network.cell == cell
         np.testing.assert_array_equal(found.network.W_hh, network.W_hh)
         assert ss.load_network(path, dtype="float32").dtype == np.float32
-        with pytest.raises(ValueError, match=r"Network\.save, which says everything; got leak"):
+        with pytest.raises(ValueError, match=r"Network\.save and needs no options, got leak"):
             ss.load_network(path, leak=0.5)
     trials.save(tmp_path / "trials.npz")
     with pytest.raises(ValueError, match="its format is 'schurscope-trials-1'"):

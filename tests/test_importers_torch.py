@@ -224,7 +224,7 @@ def test_parametrised_weights_are_computed(tmp_path, model):
     assert_computes(found.network, model)
     np.testing.assert_allclose(found.network.W_hh @ found.network.W_hh.T, np.eye(8), atol=1e-5)
     original = "rnn.parametrizations.weight_hh_l0.original"
-    assert found.ignored[original] == "what rnn.weight_hh_l0 is computed from"
+    assert found.ignored[original] == "rnn.weight_hh_l0 is computed from it"
     assert found.mapped["W_hh"] == "rnn.weight_hh_l0"
     torch.save(model.state_dict(), tmp_path / "model.pt")
     with pytest.raises(ValueError, match="weights are parametrised: give the module itself"):

@@ -85,7 +85,7 @@ def test_the_override_loads_the_level_that_it_names(level):
 
 def test_an_unknown_level_is_refused_with_the_choices():
     message = import_error_of("import schurscope", SCHURSCOPE_SIMD="avx9")
-    assert message.startswith("SCHURSCOPE_SIMD is 'avx9', which is no instruction-set level")
+    assert message.startswith("SCHURSCOPE_SIMD is 'avx9', which is not an instruction-set level")
     for level in _core.LEVELS:
         assert repr(level) in message
 
@@ -97,7 +97,7 @@ def test_a_level_beyond_the_machine_is_refused():
 
 
 def test_no_level_for_this_machine_is_an_error():
-    with pytest.raises(ImportError, match="but this machine runs 'baseline': build it anew"):
+    with pytest.raises(ImportError, match="but this machine runs 'baseline': rebuild it for"):
         _core._choose_level(None, ["x86-64-v4"], ["baseline"])
 
 

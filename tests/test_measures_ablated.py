@@ -224,7 +224,9 @@ def test_wrong_measures_are_told(network, trials, class_trials):
         ss.ablate(network, class_trials, measure="replay_accuracy")
     with pytest.raises(ValueError, match="targets must be classes 0 … 1, because there are 2"):
         ss.measures.accuracy(np.ones((1, 2, 2)), np.array([[0, 2]]))
-    with pytest.raises(ValueError, match=r"what lambda returns for 'full' must have shape \(7,\)"):
+    with pytest.raises(
+        ValueError, match=r"the scores that lambda returns for 'full' must have shape \(7,\)"
+    ):
         ss.ablate(network, trials, measure=lambda outputs, _: outputs[:, -1])
 
 

@@ -186,7 +186,11 @@ def parametrized():
 BAD = [
     (lambda: [3, "weight_hh_l0"], TypeError, "module must be a torch.nn.Module, got int"),
     (lambda: [module_of("RNN"), "weight_hh"], ValueError, "did you mean 'weight_hh_l0'"),
-    (lambda: [torch.nn.Sequential(module_of("RNN")), "weight_hh_l0"], ValueError, "module must be"),
+    (
+        lambda: [torch.nn.Sequential(module_of("RNN")), "weight_hh_l0"],
+        ValueError,
+        "module must own the parameter 'weight_hh_l0', got Sequential, whose submodule 0 owns it",
+    ),
     (lambda: [parametrized(), "weight_hh_l0"], ValueError, "which is parametrized; remove_"),
     (lambda: [module_of("RNN").half(), "weight_hh_l0"], TypeError, r"got torch.float16; convert"),
     (

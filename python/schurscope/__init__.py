@@ -1,7 +1,7 @@
 """A scope for recurrent weight space.
 
-Given a trained recurrent network and trials of its task, schurscope says which couplings of its
-ordered real Schur form the behaviour needs, which it can lose, and how sure that is::
+Given a trained recurrent network and trials of its task, schurscope measures which couplings of
+its ordered real Schur form the behaviour needs and which it can lose, with bootstrap intervals::
 
     import schurscope as ss
 
@@ -79,7 +79,7 @@ __all__ = [
     "train",
 ]
 
-# Loaded when first asked for: figures need matplotlib; sweeps, worker processes and file formats.
+# Loaded on first access: figures need matplotlib, sweeps need worker processes and file formats.
 _LAZY = {"plotting": ".plotting", "sweep": ".sweep", "Sweep": ".sweep", "SweepTask": ".sweep"}
 
 

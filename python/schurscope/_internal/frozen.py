@@ -1,4 +1,4 @@
-"""Results that nobody can change by accident."""
+"""Immutable results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ReadOnly"]
 
 
 class ReadOnly:
-    """Base of frozen dataclasses whose arrays and mappings are read-only, also once unpickled."""
+    """Base of frozen dataclasses whose arrays and mappings are read-only, also after unpickling."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -1,4 +1,4 @@
-"""From sums over trials and steps to an `AblationProfile`, whoever ran the ablations."""
+"""Assembles an `AblationProfile` from sums over trials and steps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Float64 = npt.NDArray[np.float64]
 
 
 class Assembly:
-    """The rows of a profile: which of them are run, and the profile once they are.
+    """The rows of a profile: those to run, and the profile made from their sums.
 
     Attributes
     ----------
@@ -45,13 +45,13 @@ class Assembly:
 
     @property
     def running(self) -> tuple[Ablation, ...]:
-        """The rows that are run, in order."""
+        """The rows to run, in order."""
         return tuple(row for row, skip in zip(self.rows, self.vacuous, strict=True) if not skip)
 
     def spread(self, sums: _Float64) -> None:
-        """Move the sums of the rows that ran, which lie first, to their places, in place."""
+        """Move the sums of the rows that ran from the front to their places, in place."""
         source = np.where(self.vacuous, 0, np.cumsum(~self.vacuous) - 1)
-        for row in range(len(sums) - 1, 0, -1):  # from the end: no row is read once it is written
+        for row in range(len(sums) - 1, 0, -1):  # backwards: no row is written before it is read
             if source[row] != row:
                 sums[row] = sums[source[row]]
 
@@ -66,7 +66,7 @@ class Assembly:
         chance: float = np.nan,
         settings: Mapping[str, Any] | None = None,
     ) -> AblationProfile:
-        """The profile of these values; `settings` are added to those that every profile has."""
+        """The profile of these values; `settings` extend those of every profile."""
         with np.errstate(over="ignore", invalid="ignore"):
             change = value - value[0]
         change[0] = 0.0

@@ -1,4 +1,4 @@
-"""What to ablate: rectangles of T with gains, by name or of the user's own."""
+"""Ablations: rectangles of T with gains, named or defined by the user."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ class Ablation:
         Parameters
         ----------
         name : str
-            ``"RR"``, ``"CR"`` or ``"CC"``, several joined by ``+``, or ``"full"`` for none. The
-            ablation is called ``"RR+CC"``, with a gain other than 0 ``"0.5*RR+CC"``.
+            ``"RR"``, ``"CR"`` or ``"CC"``, several joined by ``+``, or ``"full"`` for none. A
+            gain other than 0 becomes part of the ablation's name: ``"0.5*RR+CC"``.
         sectors : Sectors
         gain : float
-            What the couplings are multiplied with.
+            Factor on the couplings.
         """
         names = _coupling_names(name)
         rectangles = sectors.rectangles(names).tolist() if names else []
@@ -73,7 +73,7 @@ class Ablation:
 
 
 def ablation_rows(ablations: Iterable[str | Ablation] | None, sectors: Sectors) -> list[Ablation]:
-    """Row 0, the full network, and the asked ones; errors as for `ablate`."""
+    """The full network, row 0, and the requested ablations; errors as for `ablate`."""
     if isinstance(ablations, (str, Ablation)):
         raise TypeError(
             f"ablations must be an iterable of names or Ablation objects, got {shown(ablations)}; "
@@ -93,7 +93,7 @@ def ablation_rows(ablations: Iterable[str | Ablation] | None, sectors: Sectors) 
 
 
 def removed_masses(schur: OrderedSchur, rows: Sequence[Ablation]) -> _Float64:
-    """‖ΔT‖_F / ‖T‖_F of each row; 0 for the zero matrix, of which nothing can be removed."""
+    """‖ΔT‖_F / ‖T‖_F of each row; 0 for the zero matrix."""
     norm = float(np.linalg.norm(schur.T))
     removed = np.zeros(len(rows))
     if norm > 0:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["AblationProfile", "AblationRow", "Intervals"]
 
 _Float64 = npt.NDArray[np.float64]
-_RESAMPLES_AT_ONCE = 256  # of the bootstrap, so that memory stays small for any number of trials
+_RESAMPLES_AT_ONCE = 256  # bounds the memory of the bootstrap
 
 
 class AblationRow(NamedTuple):
@@ -47,7 +47,7 @@ class Intervals(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AblationProfile(ReadOnly):
-    """What each ablation does to the behaviour, and how much it removes.
+    """The effect of each ablation on the behaviour, and the Schur mass that it removes.
 
     ``print(profile)`` shows a table; ``profile["CR"]`` is one row. Row 0 is the full network.
     Arrays and settings are read-only.
@@ -56,34 +56,34 @@ class AblationProfile(ReadOnly):
     ----------
     names : tuple of str
     value : (ablations,)
-        The measure with the ablation: FVU, replay accuracy, or the score given to `ablate_with`.
+        The measure under the ablation: FVU, replay accuracy, or the score given to `ablate_with`.
     change : (ablations,)
         ``value - value[0]``; exactly 0 where the ablation is vacuous.
     removed_mass : (ablations,)
-        ‖ΔT‖_F / ‖T‖_F, as measured, also where it is only rounding.
+        ‖ΔT‖_F / ‖T‖_F, also where it is only rounding error.
     sensitivity : (ablations,)
         S_ΔT = change / removed_mass; NaN where the ablation is vacuous, and for the full network.
     per_trial : (ablations, trials)
-        What each trial contributes: its mean over trials is `value`.
+        Contribution of each trial; the mean over trials is `value`.
     per_step : (ablations, steps)
         FVU: mean squared error at the step over the variance of the targets at all steps. Replay
-        accuracy: that of the step. NaN at steps without weight; the weighted mean is `value`. A
-        score of `ablate_with` knows no steps: (ablations, 0).
+        accuracy: that of the step. NaN at steps of weight 0; the weighted mean is `value`. Scores
+        of `ablate_with` have no steps: (ablations, 0).
     vacuous : (ablations,) bool
-        The ablation removes no more than N_h · eps of the weights' dtype: nothing was run, and the
-        result says nothing about invariance.
+        The ablation removes no more than N_h · eps of the weights' dtype: it was not run, and the
+        result is no evidence of invariance.
     diverged : (ablations,) bool
         Some rollout was not finite.
     definition : Measure
-        What was measured.
+        The measure.
     alpha : float
     schur : OrderedSchur
-        The coordinates that were ablated.
+        The ablated coordinates.
     settings : dict
-        Package version, instruction-set level, dtype, tie rule, sizes: where the numbers come from.
+        Provenance: package version, instruction-set level, dtype, tie-breaking rule, sizes.
     denominator : Denominator or None
-        That of the measure, per trial, for the bootstrap; None for a score, which is a mean over
-        trials.
+        Per-trial denominator of the measure, for the bootstrap; None for a score, which is a mean
+        over trials.
     chance : float
         The value of an answer that ignores the inputs; NaN if unknown.
     """
@@ -116,7 +116,7 @@ class AblationProfile(ReadOnly):
 
     @property
     def origin(self) -> str:
-        """What was measured on what: ``"fvu over 2048 trials of 25 steps, float32"``."""
+        """Measure and data, such as ``"fvu over 2048 trials of 25 steps, float32"``."""
         settings = self.settings
         steps = f" of {settings['n_steps']} steps" if "n_steps" in settings else ""
         trials = f"{settings['n_trials']} trials{steps}"
@@ -124,10 +124,10 @@ class AblationProfile(ReadOnly):
 
     @property
     def caution(self) -> str:
-        """What makes the effects hard to read, or an empty text.
+        """A warning if the effects are hard to interpret, else an empty string.
 
-        A full network that is no better than chance does not do the task: more often than not it or
-        its trials are not what they are taken for.
+        A full network no better than chance has not learnt the task. Usually the network or the
+        trials were loaded wrongly.
         """
         return self.definition.caution(float(self.value[0]), self.chance)
 
@@ -160,16 +160,16 @@ class AblationProfile(ReadOnly):
     ) -> Intervals:
         """Bootstrap intervals of value, change and sensitivity over trials.
 
-        Percentile intervals of trials drawn with replacement. They are paired: a resample holds
-        the same trials for every ablation, and the variance of the targets in FVU is that of the
-        resample. They tell how well these trials determine the numbers of *this* network; how much
-        networks differ is for several trained networks to tell.
+        Percentile intervals over trials drawn with replacement. They are paired: a resample holds
+        the same trials for every ablation, and FVU divides by the target variance of the resample.
+        They quantify the uncertainty of *this* network's numbers; the variation between networks
+        requires several trained networks.
 
-        The mean target is that of the resample too, which makes FVU a little too large in it. With
-        few trials and an FVU near 1 the interval then covers less often than `level` says.
+        The mean target, too, is that of the resample, which biases FVU slightly upwards. With few
+        trials and an FVU near 1 the interval therefore covers less often than `level`.
 
-        Scores of `ablate_with` are resampled as they are: what all trials share in them, such as a
-        variance of the targets that each was divided by, stays as it was.
+        Scores of `ablate_with` are resampled unchanged: a quantity that they share, such as a
+        target variance they were divided by, stays fixed.
 
         Parameters
         ----------

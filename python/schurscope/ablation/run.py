@@ -1,8 +1,8 @@
-"""Ablations of Schur couplings, and what they do to a network's behaviour.
+"""Ablations of Schur couplings and their effect on a network's behaviour.
 
-W_hh = Q T Qᵀ is put in ordered Schur coordinates; an ablation scales entries of T above its
-diagonal blocks (0 removes them), and the network runs again with W̃ = Q T̃ Qᵀ between the untouched
-encoder and decoder. Source: Dräger, arXiv:2606.18457.
+In ordered Schur coordinates W_hh = Q T Qᵀ, an ablation scales entries of T above its diagonal
+blocks (0 removes them); the network then runs with W̃ = Q T̃ Qᵀ between the unchanged encoder and
+decoder. Source: Dräger, arXiv:2606.18457.
 """
 
 from __future__ import annotations
@@ -41,49 +41,48 @@ def ablate(
     schur: OrderedSchur | None = None,
     rng: Rng = None,
 ) -> AblationProfile:
-    """Ablate Schur couplings of a trained network and measure what that does.
+    """Ablate Schur couplings of a trained network and measure the effect.
 
     Parameters
     ----------
     network : Network
-        Its dtype is that of the rollouts; Schur coordinates are always computed in float64.
+        Rollouts use its dtype; Schur coordinates are always computed in float64.
     trials : Trials
-        Held-out trials, converted once to the network's dtype. Without targets, ``"fidelity"``
-        compares with the full network's own outputs.
+        Held-out trials, converted once to the network's dtype. ``"fidelity"``, which compares with
+        the full network's outputs, needs no targets.
     alpha : float
-        Where the spectrum is cut: R holds the eigenvalues of modulus >= alpha * rho. In (0, 1].
-        In another order, of key >= alpha times the largest key.
+        Cut of the spectrum: R holds the eigenvalues of modulus >= alpha * rho, or in another order
+        of key >= alpha times the largest key. In (0, 1].
     ablations : iterable of str or Ablation, optional
-        What to ablate; None means every subset of the couplings RR, CR (C to R) and CC. The full
+        The ablations; None means every subset of the couplings RR, CR (C to R) and CC. The full
         network is always row 0 and need not be named.
     measure : str, Measure or callable
         ``"fvu"``, ``"replay_accuracy"``, ``"accuracy"``, ``"sign_accuracy"``, ``"cross_entropy"``
         or ``"fidelity"``, see `schurscope.measures`; a measure of your own; or a function
-        ``f(outputs, trials)`` that scores each trial, (trials,), and is called once for each
-        ablation with outputs (trials, steps, N_y). The value is then the mean score.
+        ``f(outputs, trials)`` that scores each trial, (trials,), called once per ablation with
+        outputs (trials, steps, N_y). The value is then the mean score.
     n_threads : int
-        0 chooses. The numbers have the same bits for any number of threads.
+        0 means automatic. The numbers are bit-identical for any number of threads.
     order : {"modulus", "leaky_modulus", "real_part"}, optional
-        What the blocks are ordered by, see `ordered_schur`; the leaky modulus takes the leak of the
+        Sort key of the blocks, see `ordered_schur`; the leaky modulus uses the leak of the
         network's cell. None means the order of `schur`, or modulus.
     schur : OrderedSchur, optional
-        Ordered Schur form of this network's ``W_hh``, to save computing it again or to use another
+        Ordered Schur form of this network's ``W_hh``, to avoid recomputing it or to use another
         admissible order.
     rng : numpy.random.Generator, SeedSequence or int
-        Source of the noise of a cell that has some, the same noise for every ablation; as in
-        `Network.rollout`.
+        Source of the cell's noise, if any, the same for every ablation; see `Network.rollout`.
 
     Returns
     -------
     AblationProfile
-        A rollout that diverges is a result: a flag, and values that are not finite.
+        A rollout that diverges does not raise: it sets a flag and gives values that are not finite.
 
     Raises
     ------
     TypeError, ValueError
-        An argument is of the wrong kind or size; `trials` do not fit `network`; an ablation is
-        unknown or named twice; the targets are not of the kind that the measure is for: no
-        variance for FVU, other than -1 and +1 for replay accuracy, not one-hot for accuracy.
+        An argument is of the wrong type or shape; `trials` do not fit `network`; an ablation is
+        unknown or named twice; the targets do not suit the measure: no variance for FVU, values
+        other than -1 and +1 for replay accuracy, not one-hot for accuracy.
     """
     definition = measure_named(measure)
     trials = _fitting_trials(network, trials)
@@ -158,12 +157,12 @@ class _Rollouts:
         )
 
     def outputs(self, rows: Iterable[Ablation]) -> Iterator[FloatArray]:
-        """Outputs (trials, steps, N_y) of each ablation, one at a time, in the same memory."""
+        """Outputs (trials, steps, N_y) of each ablation, one at a time, in one buffer."""
         network, trials = self.network, self.trials
         outputs = np.empty((trials.n_trials, trials.n_steps, network.n_outputs), network.dtype)
         start = network.start(trials.h_0, trials.n_trials)
         for row in rows:
-            with np.errstate(over="ignore"):  # a large gain may go beyond the range of float32
+            with np.errstate(over="ignore"):  # a large gain may overflow float32
                 W_hh = ablated_matrix(self.schur, row).astype(network.dtype)
             _core.rollout(
                 (W_hh, *network.core_arguments()[1:]),
@@ -177,7 +176,7 @@ class _Rollouts:
 
 @dataclass(frozen=True)
 class _Targets:
-    """What a measure needs of the targets and weights, for all ablations."""
+    """Statistics of the targets and weights that the measure needs, for all ablations."""
 
     denominator: Denominator
     total: float
@@ -199,7 +198,7 @@ class _Targets:
 
 
 def _with_targets(rollouts: _Rollouts, measure: Measure) -> _Rollouts:
-    """The rollouts with the full network's outputs as targets, for a measure that asks for none."""
+    """The rollouts, with the full network's outputs as targets if the measure needs none."""
     if measure.needs_targets:
         if not rollouts.trials.has_targets:
             raise ValueError(
@@ -223,11 +222,11 @@ def _sum_scores(
     per_trial: _Float64,
     per_step: _Float64,
 ) -> None:
-    """As `_Rollouts.sum`, for a measure that the core does not know."""
+    """Like `_Rollouts.sum`, for a measure without a kernel in the core."""
     targets = rollouts.trials.targets.astype(np.float64)
     weights = rollouts.trials.step_weights.astype(np.float64)
     for place, outputs in enumerate(rollouts.outputs(rows)):
-        with np.errstate(all="ignore"):  # a rollout that diverges is a result
+        with np.errstate(all="ignore"):  # a rollout may diverge
             scores = measure.scores(outputs.astype(np.float64), targets)
         name = f"the scores of {measure.name}"
         checked = real_array(scores, name, weights.shape, allow_nonfinite=True)
@@ -237,12 +236,12 @@ def _sum_scores(
 
 
 def _score(measure: Score, rollouts: _Rollouts, rows: Sequence[Ablation], scores: _Float64) -> None:
-    """Fill the first rows of (…, trials) with what the user's function gives."""
+    """Fill the first rows of (…, trials) with the scores of the user's function."""
     assert measure.function is not None
     trials = rollouts.trials
     for place, outputs in enumerate(rollouts.outputs(rows)):
         given = measure.function(outputs.copy(), trials)
-        name = f"what {measure.name} returns for {rows[place].name!r}"
+        name = f"the scores that {measure.name} returns for {rows[place].name!r}"
         scores[place] = real_array(given, name, (trials.n_trials,), allow_nonfinite=True)
 
 
@@ -280,7 +279,7 @@ def _schur_of(network: Network, schur: OrderedSchur | None, order: Order | None)
     if not isinstance(schur, OrderedSchur):
         raise TypeError(f"schur must be an OrderedSchur or None, got {type(schur).__name__}")
     if not np.array_equal(schur.W, W_hh):
-        raise ValueError("schur must be that of network.W_hh, got the Schur form of another matrix")
+        raise ValueError("schur must be the Schur form of network.W_hh, got that of another matrix")
     if order is not None and order != schur.order:
         raise ValueError(f"order must be that of schur, {schur.order!r}, got {order!r}")
     return schur

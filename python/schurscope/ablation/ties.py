@@ -1,8 +1,8 @@
-"""How much an ablation's result owes to the order of near-tied eigenvalues.
+"""Dependence of an ablation's result on the order of near-tied eigenvalues.
 
 Zeroing T_CR does not depend on the order of the blocks inside R or C, but zeroing T_RR or T_CC
-does, and networks near orthogonality have many moduli that are almost equal. The tie rule makes
-one order the reference; here the same ablations run in other orders that are as good.
+does, and networks near orthogonality have many almost equal moduli. The tie-breaking rule makes one
+order the reference; here the same ablations run in other admissible orders.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ class TieSpread(ReadOnly):
     ----------
     names : tuple of str
     reference : (ablations,)
-        The measure in the order of the tie rule.
+        The measure in the order of the tie-breaking rule.
     value : (n_orders, ablations)
         The measure in each random order.
     clusters : tuple of tuple of int
-        Blocks, by their place in the reference order, that were shuffled among themselves.
+        Blocks, by index in the reference order, that were shuffled among themselves.
     n_refused : (n_orders,)
         Swaps refused as unsafe on the way to each order.
     tolerance : float
         Neighbours whose keys are closer than ``tolerance`` times the largest are near ties.
     settings : dict
-        Where the numbers come from.
+        Provenance, as for `AblationProfile`.
     """
 
     names: tuple[str, ...]
@@ -111,9 +111,9 @@ def tie_spread(
 ) -> TieSpread:
     """Repeat ablations over random admissible orders of near-tied blocks.
 
-    Neighbours in the reference order whose moduli (or what else it goes by) differ by at most
-    `tolerance` times the largest are chained into clusters; each order shuffles every cluster,
-    uniformly. No block crosses the cut between R and C.
+    Neighbours in the reference order whose keys (moduli by default) differ by at most `tolerance`
+    times the largest are chained into clusters; each order shuffles every cluster uniformly. No
+    block crosses the cut between R and C.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def tie_spread(
 def _clusters(
     schur: OrderedSchur, sectors: Sectors, tolerance: float
 ) -> tuple[tuple[int, ...], ...]:
-    """Places of chained near ties, two or more each, on one side of the cut."""
+    """Indices of chained near ties, two or more each, on one side of the cut."""
     starts = schur.starts
     keys = schur.keys
     in_R = starts < sectors.n_R

@@ -1,4 +1,4 @@
-"""The cut of an ordered Schur form into the sectors R and C, and the couplings it makes of N."""
+"""The cut of an ordered Schur form into sectors R and C, and of N into couplings."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ couplings = ("RR", "CR", "CC")
 
 @dataclass(frozen=True, eq=False)
 class Sectors:
-    """The cut of an ordered Schur form into R, its leading rows, and C, the others.
+    """The cut of an ordered Schur form into R, its leading rows, and C, the rest.
 
     Attributes
     ----------
     alpha : float
-        R holds the eigenvalues with ``|lambda| >= (alpha - 1e-12) * rho``; in another order than by
-        modulus, its key takes the place of the modulus, and the largest key that of rho.
+        R holds the eigenvalues with ``|lambda| >= (alpha - 1e-12) * rho``; in the other
+        orders, their key replaces the modulus and the largest key replaces rho.
     n_R : int
         Number of rows in R. Blocks are never split. R ends with the last block that reaches the
-        cut, also where a refused swap left a smaller key before it.
+        cut, even if a refused swap left a smaller key before it.
     gap : float
-        Smallest key in R minus largest key in C, over the largest: how safe the cut is. Infinite if
-        C is empty.
+        Smallest key in R minus largest key in C, over the largest key: the margin of the cut.
+        Infinite if C is empty.
     starts : (n_blocks,) int64
         First row of each diagonal block.
     n_hidden : int
@@ -46,7 +46,7 @@ class Sectors:
     n_hidden: int
 
     def mask(self, coupling: str) -> npt.NDArray[np.bool_]:
-        """Where a coupling lies in T: (N_h, N_h), true only strictly above the diagonal blocks.
+        """Mask of a coupling in T: (N_h, N_h), true only strictly above the diagonal blocks.
 
         Raises
         ------
@@ -65,13 +65,13 @@ class Sectors:
     def rectangles(self, names: Iterable[str]) -> _Int64:
         """Half-open rectangles (first_row, end_row, first_column, end_column) of T: (n, 4) int64.
 
-        One for each named coupling, in the order RR, CR, CC. They cover diagonal blocks; only what
-        lies strictly above the blocks belongs to the coupling.
+        One for each named coupling, in the order RR, CR, CC. They cover diagonal blocks; only
+        entries strictly above the blocks belong to the coupling.
 
         Raises
         ------
         TypeError
-            `names` is a string or no collection.
+            `names` is a string or not a collection.
         ValueError
             A name is not ``"RR"``, ``"CR"`` or ``"CC"``.
         """

@@ -1,4 +1,4 @@
-"""Bars of what ablations do, each seed a point, the paper's values beside them."""
+"""Bars of the effects of ablations, with a point per seed and the paper's values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Float64: TypeAlias = NDArray[np.float64]
 
 
 class ProfileLike(Protocol):
-    """What figures read of an `AblationProfile`; a record of one on disk has it too."""
+    """The part of an `AblationProfile` that figures read; its records on disk have it too."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -45,11 +45,11 @@ class ProfileLike(Protocol):
 
     @property
     def vacuous(self) -> NDArray[np.bool_]:
-        """Whether nothing is removed, (ablations,)."""
+        """Whether the ablation removes nothing, (ablations,)."""
 
     @property
     def definition(self) -> Measure:
-        """What was measured."""
+        """The measure."""
 
     @property
     def chance(self) -> float:
@@ -61,7 +61,7 @@ Published: TypeAlias = Mapping[str, tuple[float, float | None]]
 
 
 def legend_handles(*, vacuous: bool = False, paper: str = "paper ± SEM") -> list[Artist]:
-    """What the marks of the bar plots mean, for a legend of the whole figure."""
+    """Legend entries for the marks of bar plots, for a legend of the whole figure."""
     handles: list[Artist] = [
         Patch(facecolor=OTHER, alpha=BAR_ALPHA, label="mean over seeds"),
         Line2D([], [], marker="o", ls="", ms=4, color=OTHER, label="one seed"),
@@ -97,7 +97,7 @@ def change_bars(
     paper: Published | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """What each ablation changes: ΔFVU, or the change of replay accuracy or of a score.
+    """The change under each ablation: ΔFVU, or the change of an accuracy or a score.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def sensitivity_bars(
 
 
 def profile_list(profiles: ProfileLike | Sequence[ProfileLike]) -> list[ProfileLike]:
-    """One or several profiles as a list; ValueError unless they are alike."""
+    """One or several profiles as a list; ValueError unless ablations and measure agree."""
     several = list(profiles) if isinstance(profiles, Sequence) else [profiles]
     if not several:
         raise ValueError("profiles must hold at least one profile, got none")

@@ -77,9 +77,9 @@ _LARGEST = {
 
 
 def spectrum(schur: OrderedSchur, sectors: Sectors, ax: Axes | None = None) -> Axes:
-    """Eigenvalues in the complex plane, R and C apart, with the cut at alpha times the largest key.
+    """Eigenvalues in the complex plane, by sector, with the cut at alpha times the largest key.
 
-    The key is the modulus or what else the form is ordered by, see `OrderedSchur.keys`.
+    The key is that of the form's order, by default the modulus, see `OrderedSchur.keys`.
     """
     ax = axes_or_new(ax, (3.8, 3.8))
     values = schur.eigenvalues

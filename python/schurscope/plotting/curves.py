@@ -19,8 +19,8 @@ def accuracy_per_lag(profiles: ProfileLike | Sequence[ProfileLike], ax: Axes | N
     """An accuracy at each lag after the inputs, one curve per ablation.
 
     With several profiles (seeds of one experiment) the curve is their mean and the band runs from
-    the lowest to the highest. Steps without weight have no accuracy and are left out; so are
-    ablations that are vacuous in every profile, whose curve is the full network's.
+    the lowest to the highest. Steps of weight 0 are left out, and so are ablations that are
+    vacuous in every profile, whose curve is the full network's.
     """
     several = profile_list(profiles)
     measure = several[0].definition
@@ -34,7 +34,7 @@ def accuracy_per_lag(profiles: ProfileLike | Sequence[ProfileLike], ax: Axes | N
     vacuous: list[bool] = np.all([profile.vacuous for profile in several], axis=0).tolist()
     for row, name in enumerate(several[0].names):
         if vacuous[row]:
-            continue  # the full network's curve again
+            continue  # same curve as the full network
         color = COLORS.get(name, OTHER)
         on_top = "CC" in name.split("+")  # often equal to its partner without CC: dashes show both
         ax.plot(
@@ -86,11 +86,11 @@ def trajectories(
     ablations : sequence of str
         Names such as ``"CR"`` or ``"RR+CC"``, one curve each.
     alpha : float
-        Where the spectrum is cut.
+        Cut of the spectrum.
     trial, channel : int
-        What to show.
+        Indices of the trial and output channel to show.
     schur : OrderedSchur, optional
-        Ordered Schur form of ``network.W_hh``, when it is already at hand.
+        Ordered Schur form of ``network.W_hh``, if already computed.
     ax : matplotlib Axes, optional
     """
     ax = axes_or_new(ax, (5.0, 2.4))

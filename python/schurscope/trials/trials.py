@@ -1,4 +1,4 @@
-"""Trials: inputs, targets and the weights that say which steps count."""
+"""Trials: inputs, targets and the weights of the steps."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _FORMAT = "schurscope-trials-1"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trials:
-    """Inputs and targets of a task, and which steps count.
+    """Inputs and targets of a task, and the weights of the steps.
 
     The arrays are read-only copies in one dtype: float32 if all are float32, else float64 (widening
     is exact; integers and booleans become float64).
@@ -46,7 +46,7 @@ class Trials:
     ----------
     inputs : (trials, steps, N_x)
     targets : (trials, steps, N_y)
-        None where there are none: N_y is then 0.
+        None means no targets: N_y is then 0.
     weights : (trials, steps) or None
         Nonnegative weight of each step in the loss and the measures; None means ones.
     h_0 : (trials, N_h) or None
@@ -57,12 +57,12 @@ class Trials:
     TypeError
         An array is float16, longdouble, complex, object, text or masked.
     ValueError
-        Shapes that do not agree, no trial, no step, no channel, NaN or infinity, a negative weight,
-        or weights that are all zero.
+        Shapes disagree; there is no trial, step or channel; an entry is NaN or infinite; a weight
+        is negative, or all are zero.
     """
 
     inputs: FloatArray
-    targets: FloatArray = None  # type: ignore[assignment] # an array once it is made
+    targets: FloatArray = None  # type: ignore[assignment] # an array after __post_init__
     weights: FloatArray | None = None
     h_0: FloatArray | None = None
 
@@ -96,7 +96,7 @@ class Trials:
         *,
         axes: str = "BTF",
     ) -> Trials:
-        """Trials of arrays whose axes are in another order.
+        """Trials from arrays whose axes are in another order.
 
         Parameters
         ----------
@@ -111,7 +111,7 @@ class Trials:
         Raises
         ------
         TypeError, ValueError
-            As for `Trials`; `axes` that are not the three letters in some order.
+            As for `Trials`; `axes` is not a permutation of the three letters.
         """
         if sorted(str(axes)) != ["B", "F", "T"]:
             raise ValueError(
@@ -151,7 +151,7 @@ class Trials:
         Raises
         ------
         TypeError, ValueError
-            As for `Trials`; classes that are not integers in the range.
+            As for `Trials`; `classes` are not integers in that range.
         """
         indices = np.asarray(classes)
         if indices.ndim != 2 or indices.dtype.kind not in "iu":
@@ -212,7 +212,7 @@ class Trials:
     def with_weights(self, weights: npt.ArrayLike | None) -> Trials:
         """The same trials with other weights, (trials, steps), in the trials' dtype.
 
-        To judge a decision only at its steps, where the first class asks for fixation::
+        To count only the decision steps of a task whose first class is fixation::
 
             trials.with_weights(trials.targets[..., 0] == 0)
         """
@@ -223,9 +223,9 @@ class Trials:
         return Trials(self.inputs, targets, given, self.h_0)  # type: ignore[arg-type]
 
     def astype(self, dtype: npt.DTypeLike) -> Trials:
-        """These trials, rounded to float32 or widened to float64; itself if it has that dtype.
+        """These trials, rounded to float32 or widened to float64; unchanged if of that dtype.
 
-        ValueError if a value has no finite counterpart in `dtype`.
+        ValueError if a value overflows `dtype`.
         """
         wanted = float_dtype(dtype)
         if wanted == self.dtype:
@@ -238,7 +238,7 @@ class Trials:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write an .npz file to exactly `path`: whole, or not at all."""
+        """Write an .npz file to exactly `path`, atomically."""
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         kept = {name: a for name, a in arrays.items() if a is not None and a.size}
         save_npz(path, _FORMAT, kept)
@@ -247,18 +247,18 @@ class Trials:
     def load(
         cls, path: str | os.PathLike[str], *, axes: str = "BTF", max_bytes: int = MAX_BYTES
     ) -> Trials:
-        """Read a file of `save`, bit for bit, or an .npz of your own. Nothing is ever unpickled.
+        """Read a file written by `save`, bit-exact, or your own .npz. Nothing is ever unpickled.
 
-        Your own has the entries inputs and targets, or x and y, and perhaps weights and h_0, with
-        their axes in the order `axes`; see `from_arrays`. The targets may be missing. A compressed
-        file that would unpack to more than `max_bytes` is refused.
+        Your own has the entries inputs and targets (or x and y), optionally weights and h_0, with
+        axes in the order `axes`; see `from_arrays`. The targets are optional. A compressed file
+        that would unpack to more than `max_bytes` is refused.
 
         Raises
         ------
         OSError
             The file cannot be read.
         ValueError
-            It is damaged or does not hold trials.
+            The file is damaged or does not hold trials.
         """
         arrays, skipped = read_npz(path, max_bytes)
         if "format" in arrays or "format" in skipped:
@@ -279,36 +279,36 @@ class Trials:
         *,
         make: Callable[[], Any] | None = None,
     ) -> Trials:
-        """Sequences of a neurogym data set, repeatable.
+        """Reproducible sequences of a neurogym data set.
 
-        Each has ``dataset.seq_len`` steps and begins with a trial of the task, which others follow
-        until the sequence is full. A ``neurogym.Dataset`` draws and keeps trials before it can be
-        seeded; so its environment is made anew from its id and arguments, and what was done to it
-        or drawn from it before makes no difference. The data set itself is left alone.
+        Each has ``dataset.seq_len`` steps, filled with consecutive trials of the task. A
+        ``neurogym.Dataset`` draws and keeps trials before it can be seeded, so its environment is
+        recreated from its id and arguments: earlier draws and changes have no effect. The data set
+        itself is not modified.
 
-        Targets that are classes, such as the actions of a decision, become one-hot vectors: N_y is
-        their number, and ``targets.argmax(2)`` gives the classes back. Judge them by
-        ``measure="accuracy"``, or logits by ``"cross_entropy"``. The weights are None. Most steps
-        of most tasks ask only for fixation, class 0; the steps of the decision alone count in
-        ``trials.with_weights(trials.targets[..., 0] == 0)``.
+        Class targets, such as the actions of a decision, become one-hot vectors: N_y is the number
+        of classes, and ``targets.argmax(2)`` recovers them. Use ``measure="accuracy"``, or
+        ``"cross_entropy"`` for logits. The weights are None. Most steps of most tasks ask only for
+        fixation, class 0; ``trials.with_weights(trials.targets[..., 0] == 0)`` counts only the
+        decision steps.
 
         Parameters
         ----------
         dataset : neurogym.Dataset
         n_trials : int
-            Number of sequences. Fewer with the same seed are the first of more.
+            Number of sequences. With one seed, fewer sequences are the first of more.
         seed : numpy.random.Generator, SeedSequence, int or None
-            Decides every trial; None is fresh entropy, which cannot be repeated.
+            Determines every trial; None draws fresh entropy, which is not reproducible.
         make : callable, optional
-            Makes the data set's environment, ready to be seeded, where
-            ``neurogym.make(id, **arguments)`` does not: with wrappers, or never registered.
+            Creates the data set's environment, ready to be seeded, if
+            ``neurogym.make(id, **arguments)`` cannot: with wrappers, or not registered.
 
         Raises
         ------
         TypeError, ValueError
-            `dataset` is something else; its environment cannot be made anew, or gives other trials
-            when they are drawn a second time with the same seed; observations that are no vectors,
-            or targets that are neither vectors nor classes.
+            `dataset` is not a ``neurogym.Dataset``; its environment cannot be recreated, or draws
+            different trials with the same seed; observations are not vectors; targets are neither
+            vectors nor classes.
         ImportError
             neurogym is not installed.
         """
@@ -337,7 +337,7 @@ def _plain_entries(path: str | os.PathLike[str], arrays: dict[str, Array]) -> di
             found[name] = arrays[short]
     strangers = arrays.keys() - _ARRAYS - set(_SHORT.values())
     for name, short in _SHORT.items():
-        # Without targets, an entry that is not understood may be the targets under another name.
+        # An unknown entry may be the missing targets under another name.
         if name not in found and (name == "inputs" or strangers):
             raise ValueError(
                 f"{path} must hold {name} (or {short}), got {', '.join(arrays) or 'no arrays'}"
@@ -351,9 +351,9 @@ def frozen_trials(
     weights: FloatArray | None,
     h_0: FloatArray | None = None,
 ) -> Trials:
-    """Trials of arrays that the package has just made: frozen in place, not copied, not checked.
+    """Trials of arrays that the package just created: frozen in place, neither copied nor checked.
 
-    At the rate at which training draws trials, checks and copies would cost more than the trials.
+    Training draws trials so often that checks and copies would cost more than the draws.
     """
     trials = object.__new__(Trials)
     for name, array in zip(_ARRAYS, (inputs, targets, weights, h_0), strict=True):

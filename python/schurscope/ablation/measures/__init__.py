@@ -1,8 +1,8 @@
-"""Measures of a network's outputs, each one object, and the effect per unit of removed mass.
+"""Measures of a network's outputs, each an object, and the sensitivity to removed mass.
 
 ``measures.fvu(outputs, targets, weights)`` gives a number; `schurscope.ablate` takes the name, the
-object, or an object of your own subclass of `Measure`. All sums are in float64, whatever the dtype
-of the data.
+object, or an instance of your own subclass of `Measure`. All sums are in float64, whatever the
+dtype of the data.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Accuracies: shares of signs or of classes that are right."""
+"""Accuracies: fractions of correct signs or classes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _Float64: TypeAlias = npt.NDArray[np.float64]
 class SignAccuracy(Measure):
     """Weighted mean over trials, steps and channels of 1{sgn ŷ = sgn y}.
 
-    Entries whose target is 0 have no sign and do not count: set targets to 0 to mask them. An
-    output of 0 has no sign and is wrong.
+    Entries whose target is 0 do not count: set targets to 0 to mask them. An output of 0 has no
+    sign and is wrong.
     """
 
     name = "sign_accuracy"
@@ -30,7 +30,7 @@ class SignAccuracy(Measure):
     kernel = "agreement"
 
     def scores(self, outputs: _Float64, targets: _Float64) -> _Float64:
-        """How many channels have the right sign."""
+        """Number of channels with the right sign."""
         right = (np.sign(outputs) == np.sign(targets)) & (targets != 0)
         scores: _Float64 = np.where(np.isnan(outputs), np.nan, right).sum(axis=2)
         return scores
@@ -45,14 +45,14 @@ class SignAccuracy(Measure):
         return summed
 
     def chance(self, targets: _Float64, weights: _Float64) -> float:
-        """0.5, that of a coin."""
+        """0.5, the value of a coin flip."""
         return 0.5
 
 
 class ReplayAccuracy(SignAccuracy):
     """Weighted mean over trials, steps and channels of 1{sgn ŷ = y}, for targets of -1 and +1.
 
-    That of the copy task (Dräger, arXiv:2606.18457). An output of 0 has no sign and is wrong.
+    Measure of the copy task (Dräger, arXiv:2606.18457). An output of 0 has no sign and is wrong.
     """
 
     name = "replay_accuracy"
@@ -72,8 +72,8 @@ class ReplayAccuracy(SignAccuracy):
 class Accuracy(Measure):
     """Weighted mean over trials and steps of 1{argmax ŷ = argmax y}.
 
-    The outputs are scores of classes, the targets one-hot vectors or class indices. Of equal
-    outputs the first is the answer.
+    Outputs are class scores, targets one-hot vectors or class indices. Among equal outputs the
+    first is the answer.
     """
 
     name = "accuracy"
@@ -108,7 +108,7 @@ class Accuracy(Measure):
 
 
 def _n_counted(targets: _Float64) -> npt.NDArray[np.int64]:
-    """How many channels of each step have a target other than 0: (trials, steps)."""
+    """Number of channels with a target other than 0 at each step: (trials, steps)."""
     counts: npt.NDArray[np.int64] = np.count_nonzero(targets, axis=2)
     return counts
 

@@ -1,4 +1,4 @@
-"""What a measure is: how outputs are scored against targets, and what a score means."""
+"""The interface of measures: the score of outputs against targets, and its interpretation."""
 
 from __future__ import annotations
 
@@ -23,37 +23,36 @@ ScoreFunction: TypeAlias = "Callable[[FloatArray, Trials], npt.ArrayLike]"
 
 
 class Measure(ABC):
-    """A measure of outputs: Σ w_t score_t over trials and steps, over a denominator.
+    """A measure of outputs: Σ w_t score_t over trials and steps, divided by a denominator.
 
-    Subclass it for a measure of your own and hand an instance to `schurscope.ablate`: `name`,
-    `heading`, `better` and `scores` are all it takes; the denominator is then the total weight, so
-    that the measure is the weighted mean score. ``measure(outputs, targets, weights)`` is its
-    value.
+    Subclass it for a measure of your own and pass an instance to `schurscope.ablate`. `name`,
+    `heading`, `better` and `scores` suffice: the denominator defaults to the total weight, so that
+    the measure is the weighted mean score. ``measure(outputs, targets, weights)`` evaluates it.
 
     Attributes
     ----------
     name : str
-        How it is called by name; unique.
+        Unique name.
     heading : str
-        In tables, such as ``"FVU"``.
+        Heading in tables, such as ``"FVU"``.
     label : str
-        On axes; the heading unless given.
+        Label of axes; the heading by default.
     unit : str
-        Such as ``"nats"``; empty for a number without unit.
+        Unit, such as ``"nats"``; empty if dimensionless.
     better : {"lower", "higher"} or None
         Which values are better; None if unknown.
     required : float
-        What a full network must reach to count as one that does its task; NaN if unknown.
+        Value that a full network must reach to have learnt its task; NaN if unknown.
     limits : (float, float) or None
-        The range of its values, if it is bounded.
+        Range of the values, if bounded.
     baseline : str
-        What has the value `chance`, in words.
+        The answer whose value is `chance`, in words.
     needs_targets : bool
         Whether trials must have targets; otherwise the full network's outputs take their place.
     takes_classes : bool
         Whether targets may be class indices, (trials, steps) integers.
     kernel : str or None
-        The policy of the compiled core that computes `scores`; None: `scores` itself runs on the
+        The policy of the compiled core that computes `scores`; None runs `scores` itself on the
         outputs of each ablation.
     """
 
@@ -83,9 +82,9 @@ class Measure(ABC):
 
     @abstractmethod
     def scores(self, outputs: _Float64, targets: _Float64) -> _Float64:
-        """The score of every step, summed over channels and not weighted: (trials, steps).
+        """Unweighted score of every step, summed over channels: (trials, steps).
 
-        NaN where an output is NaN: the rollout diverged.
+        NaN where an output is NaN because the rollout diverged.
 
         Parameters
         ----------
@@ -93,14 +92,14 @@ class Measure(ABC):
         """
 
     def check(self, targets: _Float64, weights: _Float64) -> None:  # noqa: B027 - a hook
-        """ValueError if the targets are not of the kind that the measure is for."""
+        """Raise ValueError if the targets do not suit the measure."""
 
     def denominator(self, targets: _Float64, weights: _Float64) -> Denominator:
-        """What the weighted sum of the scores is divided by; the total weight unless overridden."""
+        """Divisor of the weighted sum of the scores; the total weight unless overridden."""
         return Weight(weights.sum(axis=1))
 
     def step_weight(self, targets: _Float64, weights: _Float64) -> _Float64:
-        """The weight of each step over all trials, by which values per step are means: (steps,)."""
+        """Weight of each step, summed over trials, that normalises values per step: (steps,)."""
         summed: _Float64 = weights.sum(axis=0)
         return summed
 
@@ -109,12 +108,12 @@ class Measure(ABC):
         return np.nan
 
     def passes(self, value: float, required: float | None = None) -> bool:
-        """Whether a full network of this value does its task; NaN does not."""
+        """Whether a full network of this value has learnt its task; False for NaN."""
         threshold = self.required if required is None else required
         return bool(value >= threshold if self.better == "higher" else value <= threshold)
 
     def caution(self, value: float, chance: float) -> str:
-        """A warning if a full network of this value is no better than chance, or an empty text."""
+        """A warning if a full network of this value is no better than chance, else empty."""
         worse = value <= chance if self.better == "higher" else value >= chance
         if self.better is None or not worse:
             return ""
@@ -143,8 +142,8 @@ class Measure(ABC):
         Raises
         ------
         TypeError, ValueError
-            Arrays that are not real numbers, shapes that do not agree, targets or weights that are
-            not finite, negative weights or only zeros, targets of another kind.
+            Arrays are not real numbers, or their shapes disagree; targets or weights are not
+            finite; weights are negative or all zero; the targets do not suit the measure.
         """
         y_hat, y, w = self._checked(outputs, targets, weights)
         self.check(y, w)
@@ -173,10 +172,10 @@ class Measure(ABC):
 
 
 class Score(Measure):
-    """A score of each trial that a function of the user's gives; its value is the mean over trials.
+    """A user's score of each trial; its value is the mean over trials.
 
-    ``function(outputs, trials)`` takes outputs (trials, steps, N_y) and the trials they answer and
-    returns (trials,). None stands for scores that `ablate_with` has at hand.
+    ``function(outputs, trials)`` takes outputs (trials, steps, N_y) and their trials, and returns
+    (trials,). It is None for the scores of `ablate_with`.
     """
 
     needs_targets = False
@@ -189,12 +188,12 @@ class Score(Measure):
         self.function = function
 
     def scores(self, outputs: _Float64, targets: _Float64) -> _Float64:
-        """TypeError: a score belongs to a whole trial."""
-        raise TypeError(f"{self.name} scores whole trials and has no scores of steps")
+        """Raise TypeError: a score belongs to a whole trial."""
+        raise TypeError(f"{self.name} scores whole trials, not single steps")
 
 
 def measure_named(measure: str | Measure | ScoreFunction) -> Measure:
-    """The measure of a name, a `Measure` as it is, or the `Score` of a function.
+    """The measure of that name, a `Measure` unchanged, or the `Score` of a function.
 
     ValueError, suggesting the nearest name, if there is none; TypeError for anything else.
     """
@@ -213,5 +212,5 @@ def measure_named(measure: str | Measure | ScoreFunction) -> Measure:
 
 
 def weighted(scores: _Float64, weights: _Float64) -> _Float64:
-    """w_t score_t, 0 at steps without weight even where the score is not finite."""
+    """w_t score_t; 0 at steps of weight 0, even where the score is not finite."""
     return np.where(weights > 0, scores * weights, 0.0)

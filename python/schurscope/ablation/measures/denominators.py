@@ -1,4 +1,4 @@
-"""What the sums of a measure are divided by, kept per trial so that trials can be resampled.
+"""Denominators of measures, kept per trial so that trials can be resampled.
 
 With the per-trial sums s_i of a measure, its value on a multiset in which trial i occurs m_i times
 is ``m @ s / denominator.total(m)``.
@@ -42,8 +42,8 @@ class Variance:
     sums : (trials, N_y)
         s_i = Σ_t w_t (y_t - ȳ).
     squares : (trials,)
-        q_i = Σ_t w_t ‖y_t - ȳ‖². The shift by ȳ changes no variance; without it, targets far from
-        zero would lose their digits.
+        q_i = Σ_t w_t ‖y_t - ȳ‖². The shift by ȳ preserves the variance and avoids cancellation
+        for targets far from zero.
     """
 
     weight: _Float64
@@ -53,7 +53,7 @@ class Variance:
 
     @classmethod
     def of(cls, targets: FloatArray, weights: FloatArray) -> Variance:
-        """That of targets (trials, steps, N_y) under weights (trials, steps)."""
+        """The variance of targets (trials, steps, N_y) under weights (trials, steps)."""
         w = weights.astype(np.float64, copy=False)
         weight = w.sum(axis=1)
         mean = np.einsum("nt,ntc->c", w, targets) / weight.sum()
@@ -68,8 +68,8 @@ class Variance:
     def total(self, multiplicity: Multiplicity = None) -> _Float64:
         """Σ_i m_i q_i - ‖Σ_i m_i s_i‖² / Σ_i m_i n_i.
 
-        That is Σ w ‖y - ȳ‖² over the multiset, ȳ being the multiset's own mean. At least 0; NaN for
-        a multiset without weight.
+        This is Σ w ‖y - ȳ‖² over the multiset with its own mean ȳ. At least 0; NaN for a multiset
+        without weight.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class Variance:
 
 @dataclass(frozen=True, eq=False)
 class Weight:
-    """The total weight of what is counted, the denominator of a mean.
+    """The total weight of the counted entries, the denominator of a mean.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ class Weight:
         """Σ_i m_i n_i; ValueError if `multiplicity` is None and nothing has weight."""
         weight: _Float64 = _counts(multiplicity, self.counted) @ self.counted
         if multiplicity is None and weight <= 0:
-            raise ValueError("targets must count at some step of positive weight, got none")
+            raise ValueError("targets must have a counted entry of positive weight, got none")
         return weight
 
 
@@ -119,7 +119,7 @@ def denominator_arrays(denominator: Denominator | None) -> dict[str, _Float64]:
 
 
 def denominator_of(arrays: Mapping[str, npt.NDArray[Any]]) -> Denominator | None:
-    """The denominator of which `denominator_arrays` made some of these arrays."""
+    """The denominator whose `denominator_arrays` are among these arrays, or None."""
     for kind in (Variance, Weight):
         names = [item.name for item in fields(kind)]
         if all(name in arrays for name in names):

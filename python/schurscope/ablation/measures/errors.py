@@ -1,4 +1,4 @@
-"""Errors: the fraction of variance unexplained, against targets or the full network; entropy."""
+"""Errors: fraction of variance unexplained, by targets or the full network; cross entropy."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class FVU(Measure):
         return Variance.of(targets, weights)
 
     def chance(self, targets: _Float64, weights: _Float64) -> float:
-        """1, that of the mean target."""
+        """1, the value of the mean target."""
         return 1.0
 
 
 class Fidelity(FVU):
     """FVU against the outputs of the full network, which take the place of the targets.
 
-    It says how far an ablation moves the behaviour, right or wrong: d_D(f_W, f_W̃) of an
+    It measures how far an ablation moves the behaviour, correct or not: d_D(f_W, f_W̃) of an
     ε-stabilizer (Dräger, arXiv:2606.18457). It needs no targets.
     """
 
@@ -91,7 +91,7 @@ class CrossEntropy(Measure):
             )
 
     def chance(self, targets: _Float64, weights: _Float64) -> float:
-        """The entropy of the classes, that of an answer with their frequencies."""
+        """The entropy of the class frequencies, the value of answering with them."""
         shares = weighted(targets, weights[..., None]).sum(axis=(0, 1)) / weights.sum()
         present = shares[shares > 0]
         return float(-(present * np.log(present)).sum())

@@ -32,8 +32,8 @@ def sensitivity(
     Raises
     ------
     TypeError, ValueError
-        Arrays that are not real numbers, shapes that differ, a negative `removed_mass`, or one that
-        is 0 where `vacuous` is false.
+        Arrays are not real numbers, or their shapes differ; `removed_mass` is negative, or 0 where
+        `vacuous` is false.
     """
     effect = real_array(change, "change", None, allow_nonfinite=True, allow_empty=True)
     because = f"change has shape {effect.shape}"
@@ -43,7 +43,7 @@ def sensitivity(
     undefined = mass == 0 if vacuous is None else np.asarray(vacuous)
     if undefined.dtype != np.bool_ or undefined.shape != effect.shape:
         raise ValueError(
-            f"vacuous must be boolean of shape {effect.shape} {because}, "
+            f"vacuous must be boolean of shape {effect.shape} because {because}, "
             f"got {undefined.dtype} {undefined.shape}"
         )
     if (mass[~undefined] == 0).any():
