@@ -180,14 +180,20 @@ TEST_CASE("ablations agree with plain loops, with the same bits for any number o
   check_ablations<float>(1e-4);
 }
 
-TEST_CASE("gradients agree with central differences, dense and Cayley") {
+const CellDescription described[] = {
+    {}, {activations::Sigmoid{}, Form::rate, 0.4}, {activations::Softplus{}, Form::current, 0.3}};
+
+TEST_CASE("gradients agree with central differences, dense and Cayley, for each cell") {
   for (const Shape& shape : shapes) {
-    for (const bool cayley : {false, true}) {
+    for (std::size_t k = 0; k < 2 * std::size(described); ++k) {
+      const CellDescription& cell = described[k / 2];
+      const bool cayley = k % 2 == 1;
+      if (k >= 2 && shape.n_hidden > 10) continue;  // the products are the plain cell's
       CAPTURE(shape.n_hidden);
-      CAPTURE(cayley);
+      CAPTURE(k);
       const Case<double> c(shape);
       const Index n_pairs = cayley ? shape.n_hidden / 3 : -1;
-      const Model model{{shape.n_hidden, shape.n_inputs, shape.n_outputs, n_pairs, shape.biases, shape.biases}};
+      const Model model{{shape.n_hidden, shape.n_inputs, shape.n_outputs, n_pairs, shape.biases, shape.biases}, cell};
       std::mt19937_64 random(3);
       Values<double> theta = normal<double>(random, model.layout.size(), 0.2), gradient(theta.size()),
                      unused(theta.size());

@@ -43,11 +43,12 @@ class Current : public Ungated<T> {
 
  private:
   void advance_units(Index size, const Step<T>& step) const {
+    const T leak = leak_;  // a copy that no store can change
     activation_.visit([&](auto phi) {
       for (Index i = 0; i < size; i += lanes<T>) {
         Vec<T> z = simd::load(step.next + i);
         if (step.noise != nullptr) z += simd::load(step.noise + i);
-        const Vec<T> h = simd::load(step.carried + i) + leak_ * (z - simd::load(step.carried + i));
+        const Vec<T> h = simd::load(step.carried + i) + leak * (z - simd::load(step.carried + i));
         simd::store(step.carried + i, h);
         const Vec<T> rate = phi.template value<T>(h);
         if (step.tape != nullptr) simd::store(step.tape + i, phi.template slope<T>(rate));
@@ -57,12 +58,12 @@ class Current : public Ungated<T> {
   }
 
   void retreat_units(Index size, const T* slopes, T* adjoint, T* delta) const {
-    const T kept = T(1) - leak_;
+    const T leak = leak_, kept = T(1) - leak;
     for (Index i = 0; i < size; i += lanes<T>) {
       const Vec<T> through_leak = simd::load(adjoint + i) * kept, slope = simd::load(slopes + i);
       const Vec<T> h = simd::load(delta + i) * slope + through_leak;
       simd::store(adjoint + i, h);
-      simd::store(delta + i, h * leak_);
+      simd::store(delta + i, h * leak);
     }
   }
 

@@ -35,25 +35,26 @@ class Rate : public Ungated<T> {
  private:
   // The activation is looked up in each step, not compiled into the kernel: one kernel for all.
   void advance_units(Index size, const Step<T>& step) const {
+    const T leak = leak_;  // a copy that no store can change
     activation_.visit([&](auto phi) {
       for (Index i = 0; i < size; i += lanes<T>) {
         Vec<T> z = simd::load(step.next + i);
         if (step.noise != nullptr) z += simd::load(step.noise + i);
         Vec<T> value = phi.template value<T>(z);
         if (step.tape != nullptr) simd::store(step.tape + i, phi.template slope<T>(value));
-        if (leak_ != T(1)) value = simd::load(step.state + i) + leak_ * (value - simd::load(step.state + i));
+        if (leak != T(1)) value = simd::load(step.state + i) + leak * (value - simd::load(step.state + i));
         simd::store(step.next + i, value);
       }
     });
   }
 
   void retreat_units(Index size, const T* slopes, T* adjoint, T* delta) const {
-    const T kept = T(1) - leak_;
+    const T leak = leak_, kept = T(1) - leak;
     for (Index i = 0; i < size; i += lanes<T>) {
       const Vec<T> through_leak = simd::load(adjoint + i) * kept, slope = simd::load(slopes + i);
       const Vec<T> h = simd::load(delta + i) + through_leak;
       simd::store(adjoint + i, h);
-      simd::store(delta + i, h * slope * leak_);
+      simd::store(delta + i, h * slope * leak);
     }
   }
 
