@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import numpy as np
 
 from ..importers import FORMATS, ImportedNetwork, import_network
 from ..importers.parts import PARTS
@@ -76,13 +75,6 @@ def imported(path: Path, keys: tuple[str, ...], **options: Any) -> ImportedNetwo
             )
         named[part] = entry
     return import_network(path, keys=named, **options)
-
-
-def streams_of(seed: int) -> dict[str, np.random.Generator]:
-    """Separate generators, so that no trial serves both training and evaluation."""
-    names = ("init", "training", "evaluation", "bootstrap", "noise")
-    children = np.random.SeedSequence(seed).spawn(len(names))
-    return {name: np.random.default_rng(child) for name, child in zip(names, children, strict=True)}
 
 
 def with_parameters(task: Task, parameters: tuple[str, ...]) -> Task:

@@ -81,6 +81,7 @@ class Copy:
     """
 
     name: ClassVar[str] = "copy"
+    measure: ClassVar[str] = "replay_accuracy"
     n_symbols: int = 8
     dimension: int = 8
     horizon: int = 16
@@ -133,6 +134,7 @@ class FlipFlop:
     """
 
     name: ClassVar[str] = "flip-flop"
+    measure: ClassVar[str] = "fvu"
     n_channels: int = 3
     n_steps: int = 25
     pulse_probability: float = 0.15
@@ -189,6 +191,7 @@ class SineGeneration:
     """
 
     name: ClassVar[str] = "sine"
+    measure: ClassVar[str] = "fvu"
     n_inputs: ClassVar[int] = 1
     n_outputs: ClassVar[int] = 1
     n_steps: int = 50
@@ -226,6 +229,7 @@ class ContextIntegration:
     """
 
     name: ClassVar[str] = "context-integration"
+    measure: ClassVar[str] = "fvu"
     n_inputs: ClassVar[int] = 4
     n_outputs: ClassVar[int] = 1
     n_steps: int = 48
