@@ -90,7 +90,7 @@ def plan_command(sweep: Sweep) -> None:
     jobs = plan(sweep)
     for task in dict.fromkeys(job.setting.label for job in jobs):
         mine = [job for job in jobs if job.setting.label == task]
-        updates = mine[0].n_updates
+        updates = mine[0].setting.training.n_updates
         click.echo(f"{task}: {len(mine)} networks, {updates} updates each")
         for recurrent in sweep.constructions:
             widths = Counter(job.n_hidden for job in mine if job.recurrent == recurrent)

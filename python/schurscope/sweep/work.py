@@ -35,7 +35,7 @@ from .plan import Job
 from .store.index import Entry
 from .store.store import RECORD_FORMAT, STATISTICS, Store, StoreError
 
-__all__ = ["JobResult", "load_result", "run_batch"]
+__all__ = ["JobResult", "load_result", "place_of_work", "run_batch"]
 
 _ROWS = ("value", "change", "removed_mass", "sensitivity", "vacuous", "diverged")
 
@@ -104,7 +104,7 @@ def load_result(store: Store, key: str) -> JobResult:
         flags = {name: columns.pop(name).astype(np.bool_) for name in ("vacuous", "diverged")}
         profiles.append(
             AblationProfile(
-                names=tuple(provenance["configuration"]["ablations"]),
+                names=tuple(provenance["configuration"]["setting"]["ablations"]),
                 **columns,
                 **flags,
                 per_trial=arrays["per_trial"][place],
@@ -133,7 +133,7 @@ def _run_recorded(job: Job, store: Store) -> Entry | None:
 
 
 def _run(job: Job, store: Store) -> Entry:
-    setting, streams = job.setting, job.streams()
+    setting, streams, entropy = job.setting, job.streams(), job.entropy()
     started = time.perf_counter()
     network = init_network(
         setting.task,
@@ -143,7 +143,7 @@ def _run(job: Job, store: Store) -> Entry:
         dtype=setting.dtype,
         cell=setting.cell,
     )
-    result = train(network, setting.task, **setting.training, rng=streams["training"])
+    result = train(network, setting.task, **vars(setting.training), rng=streams["training"])
     trained = time.perf_counter()
 
     schur = ordered_schur(result.network.W_hh.astype(np.float64))
@@ -177,11 +177,11 @@ def _run(job: Job, store: Store) -> Entry:
     provenance = {
         "key": job.key,
         "configuration": job.configuration(),
-        "entropy": {"root": setting.entropy, "spawn_key": job.spawn_key},
+        "entropy": {"root": entropy.entropy, "spawn_key": entropy.spawn_key},
         "settings": [plain(profile.settings) for profile in profiles],
         "seconds": seconds,
         "finished": time.time(),
-        **_place_of_work(),
+        **place_of_work(),
     }
     return _save(job.key, store, result.network, arrays, provenance)
 
@@ -216,7 +216,7 @@ def _save(
 
 
 @lru_cache(maxsize=1)
-def _place_of_work() -> dict[str, Any]:
+def place_of_work() -> dict[str, Any]:
     """What provenance says of this process; the same for all of its jobs."""
     return {
         "versions": {

@@ -35,7 +35,7 @@ from .index import Entry, merge_logs, read_logs
 
 __all__ = ["Contents", "Store", "StoreError"]
 
-RECORD_FORMAT = "schurscope-sweep-job-1"
+RECORD_FORMAT = "schurscope-sweep-job-2"
 ARRAYS = ("rows", "cuts", "loss", "moduli", "per_trial", "per_step")
 STATISTICS = ("weight", "mean", "sums", "squares")
 OLD = 86400.0  # seconds after which a temporary file belongs to no living process
@@ -96,7 +96,8 @@ class Store:
         if (form, version) != (FORMAT, __version__):
             raise StoreError(
                 f"{root} was made by schurscope {version} (format {form}), this is {__version__} "
-                f"(format {FORMAT}): install that version, or choose another folder"
+                f"(format {FORMAT}): to read it or go on with it, pip install "
+                f"schurscope=={version}; or run the sweep again into a new folder"
             )
         self.level = str(level)
 
