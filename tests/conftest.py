@@ -9,14 +9,15 @@ from hypothesis import HealthCheck, settings
 from schurscope.networks.network import Network
 from schurscope.trials.trials import Trials
 
+options = {
+    "deadline": None,
+    "database": None,
+    "suppress_health_check": [HealthCheck.too_slow],
+}
 # The same examples on every run and every machine: a test that fails can be run again.
-settings.register_profile(
-    "seeded",
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+settings.register_profile("seeded", derandomize=True, **options)
+# Other examples every time: pytest --hypothesis-profile=fresh --hypothesis-seed=NUMBER
+settings.register_profile("fresh", print_blob=True, **options)
 settings.load_profile("seeded")
 
 

@@ -9,7 +9,11 @@ import pytest
 
 
 def framework(name):
-    """The module; its tests are skipped without it, unless SCHURSCOPE_REQUIRE_FRAMEWORKS is set."""
-    if os.environ.get("SCHURSCOPE_REQUIRE_FRAMEWORKS"):
+    """The module; its tests are skipped without it, unless SCHURSCOPE_REQUIRE_FRAMEWORKS names it.
+
+    The variable is a list of packages such as ``torch,safetensors``, or ``all``.
+    """
+    required = os.environ.get("SCHURSCOPE_REQUIRE_FRAMEWORKS", "").split(",")
+    if "all" in required or name.partition(".")[0] in required:
         return importlib.import_module(name)
     return pytest.importorskip(name)

@@ -341,3 +341,29 @@ def cell_rollout(network, inputs, h_0=None, noise=None):
         states.append(h)
         outputs.append(psi(read @ W_hy.T + b_y))
     return np.stack(outputs, 1), np.stack(states, 1)
+
+
+# Measures of classes and signs
+
+
+def accuracy(outputs, classes, weights):
+    """Weighted share of steps whose first largest output is that of the class."""
+    right = total = 0.0
+    for trial, step in np.ndindex(*weights.shape):
+        answer = outputs[trial, step].tolist()
+        right += weights[trial, step] * (answer.index(max(answer)) == classes[trial, step])
+        total += weights[trial, step]
+    return right / total
+
+
+def sign_accuracy(outputs, targets, weights):
+    """Weighted share of entries with the sign of their target, of those whose target has one."""
+    w = np.broadcast_to(weights[..., None], targets.shape)[targets != 0]
+    right = outputs[targets != 0] * targets[targets != 0] > 0
+    return np.average(right, weights=w)
+
+
+def cross_entropy(outputs, probabilities, weights):
+    """Weighted mean of the cross entropy of softmax(outputs), in nats."""
+    each = -(probabilities * scipy.special.log_softmax(outputs, axis=2)).sum(axis=2)
+    return np.average(each, weights=weights)

@@ -19,7 +19,7 @@ from schurscope import (
     tie_spread,
     train,
 )
-from schurscope.ablation.run import SUBSETS
+from schurscope.ablation.plan import SUBSETS
 from schurscope.trials.tasks import Copy, FlipFlop
 
 ARRAYS = ("W_hh", "W_xh", "W_hy", "b_h", "b_y")
@@ -249,7 +249,11 @@ BAD = [
     ({"ablations": [Ablation("far", ((0, 13, 0, 1),), (0.0,))]}, ValueError, "inside T.*'far'"),
     ({"n_threads": -1}, ValueError, "n_threads must be"),
     ({"schur": np.eye(12)}, TypeError, "schur must be an OrderedSchur"),
-    ({"schur": ordered_schur(np.eye(12))}, ValueError, "schur must be that of network.W_hh"),
+    (
+        {"schur": ordered_schur(np.eye(12))},
+        ValueError,
+        "schur must be the Schur form of network.W_hh",
+    ),
 ]
 
 

@@ -183,8 +183,8 @@ def test_gradients_agree_with_central_differences(rng, activation, form, leak):
         return error / (n_y * weights.sum())
 
     gradient = np.empty(size)
-    data = (cell.names, inputs, targets, weights, h_0, noise)
-    value = _core.loss_gradient(theta, *sizes, -1, True, True, *data, gradient)
+    trials = (inputs, targets, weights, h_0, noise)
+    value = _core.loss_gradient(theta, (*sizes, -1, True, True), cell.names, trials, gradient)
     assert value == pytest.approx(loss(theta), rel=1e-12)
     expected = reference.central_differences(loss, theta)
     np.testing.assert_allclose(gradient, expected, atol=1e-6 * np.abs(expected).max())
@@ -262,12 +262,12 @@ def test_trials_with_states_of_another_width_are_refused(rng):
 def test_a_leaky_network_may_be_cut_by_the_modulus_of_its_map(rng):
     network = network_of(ss.Cell(leak=0.2), rng)
     trials = ss.Trials(rng.standard_normal((9, 8, N_X)), rng.standard_normal((9, 8, N_Y)))
-    profile = ss.ablate(network, trials, order="leaky modulus")
-    expected = ss.ordered_schur(network.W_hh, "leaky modulus", 0.2)
+    profile = ss.ablate(network, trials, order="leaky_modulus")
+    expected = ss.ordered_schur(network.W_hh, "leaky_modulus", 0.2)
     assert np.array_equal(profile.schur.T, expected.T)
     assert "tie rule leaky-modulus-1 (a 0.2)" in str(profile)
     assert ss.ablate(network, trials, schur=expected).settings["tie_rule"] == expected.tie_rule
-    with pytest.raises(ValueError, match="order must be that of schur, 'leaky modulus', got 'mod"):
+    with pytest.raises(ValueError, match="order must be that of schur, 'leaky_modulus', got 'mod"):
         ss.ablate(network, trials, schur=expected, order="modulus")
-    spread = ss.tie_spread(network, trials, order="leaky modulus", tolerance=0.05, n_orders=2)
+    spread = ss.tie_spread(network, trials, order="leaky_modulus", tolerance=0.05, n_orders=2)
     assert spread.settings["tie_rule"] == expected.tie_rule

@@ -6,7 +6,7 @@ import json
 import pickle
 import subprocess
 import sys
-import time
+import tracemalloc
 from functools import partial
 
 import h5py
@@ -148,7 +148,7 @@ def test_our_own_files_and_folders(tmp_path, network, trials):
         assert found.network.cell == cell
         np.testing.assert_array_equal(found.network.W_hh, network.W_hh)
         assert ss.load_network(path, dtype="float32").dtype == np.float32
-        with pytest.raises(ValueError, match=r"Network\.save, which says everything; got leak"):
+        with pytest.raises(ValueError, match=r"Network\.save and needs no options, got leak"):
             ss.load_network(path, leak=0.5)
     trials.save(tmp_path / "trials.npz")
     with pytest.raises(ValueError, match="its format is 'schurscope-trials-1'"):
@@ -260,19 +260,21 @@ def test_files_cut_short_are_refused_or_whole(tmp_path, writer, arrays):
     assert len(told) > 0.8 * len(whole) / 53
 
 
-def test_bombs_are_refused_quickly_and_unread(tmp_path):
+def test_bombs_are_refused_unread(tmp_path):
     zeros = np.zeros((2**10, 2**10))
     np.savez_compressed(tmp_path / "bomb.npz", W_hh=zeros, W_xh=zeros, W_hy=zeros)
     scipy.io.savemat(tmp_path / "bomb.mat", {"W_hh": zeros, "W_xh": zeros}, do_compression=True)
     with h5py.File(tmp_path / "bomb.h5", "w") as file:
         file.create_dataset("W_hh", zeros.shape, "f8", chunks=(64, 64), compression="gzip")
-    start = time.monotonic()
+    tracemalloc.start()
     for name in ("bomb.npz", "bomb.mat", "bomb.h5"):
         path = tmp_path / name
         assert path.stat().st_size < 2**20
         with pytest.raises(ValueError, match=rf"{name}.*unpack .* more than max_bytes = {2**20};"):
             ss.load_network(path, max_bytes=2**20)
-    assert time.monotonic() - start < 2
+    # Nothing of it was unpacked.
+    assert tracemalloc.get_traced_memory()[1] < zeros.nbytes / 2
+    tracemalloc.stop()
     # Allowed, it is read.
     assert ss.load_network(tmp_path / "bomb.npz", max_bytes=2**30).n_hidden == 2**10
 

@@ -7,13 +7,15 @@ import zipfile
 
 import numpy as np
 import pytest
-import safetensors.torch
-import torch
-from torch import nn
 
 import reference
 import schurscope as ss
+from frameworks import framework
 from schurscope.importers import import_network
+
+torch = framework("torch")
+safetensors_torch = framework("safetensors.torch")
+nn = torch.nn
 
 # Most sources here do not say their activation, of which `test_importers_warnings` has the tests.
 pytestmark = pytest.mark.filterwarnings("ignore:assumed activation")
@@ -88,7 +90,7 @@ def test_modules(kind, nonlinearity, float_type):
 
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".safetensors", ".npz", ".anything"])
 def test_files_are_told_by_their_content(tmp_path, suffix, model):
-    for save in (torch.save, safetensors.torch.save_file):
+    for save in (torch.save, safetensors_torch.save_file):
         path = tmp_path / f"model{suffix}"
         save(model.state_dict(), path)
         assert_computes(ss.load_network(path), model)
@@ -198,7 +200,7 @@ def test_a_layer_alone_needs_a_readout(model):
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("save", [torch.save, safetensors.torch.save_file])
+@pytest.mark.parametrize("save", [torch.save, safetensors_torch.save_file])
 def test_half_precision_is_widened_with_a_notice(tmp_path, kind, save, model):
     model.to(kind)
     save(model.state_dict(), tmp_path / "model.pt")
@@ -222,7 +224,7 @@ def test_parametrised_weights_are_computed(tmp_path, model):
     assert_computes(found.network, model)
     np.testing.assert_allclose(found.network.W_hh @ found.network.W_hh.T, np.eye(8), atol=1e-5)
     original = "rnn.parametrizations.weight_hh_l0.original"
-    assert found.ignored[original] == "what rnn.weight_hh_l0 is computed from"
+    assert found.ignored[original] == "rnn.weight_hh_l0 is computed from it"
     assert found.mapped["W_hh"] == "rnn.weight_hh_l0"
     torch.save(model.state_dict(), tmp_path / "model.pt")
     with pytest.raises(ValueError, match="weights are parametrised: give the module itself"):
@@ -338,7 +340,7 @@ def test_bombs_are_refused_unread(tmp_path, model):
 
 
 def test_files_cut_short_are_refused(tmp_path, model):
-    for save in (torch.save, safetensors.torch.save_file):
+    for save in (torch.save, safetensors_torch.save_file):
         path = tmp_path / "model.pt"
         save(model.state_dict(), path)
         whole = path.read_bytes()

@@ -9,12 +9,14 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
-import torch
-from torch import nn
 
 import reference
 import schurscope as ss
+from frameworks import framework
 from schurscope.importers import import_network
+
+torch = framework("torch")
+nn = torch.nn
 
 
 @pytest.fixture
@@ -150,7 +152,7 @@ def test_one_layer_of_several_with_its_own_biases(rng):
     np.testing.assert_allclose(outputs, wanted.swapaxes(0, 1), rtol=0, atol=1e-12)
     first = {"W_hh": "rnn.weight_hh_l0"}
     with pytest.raises(
-        ValueError, match=r"may belong to \(rnn\.weight_hh_l1\); say what reads out"
+        ValueError, match=r"may belong \(rnn\.weight_hh_l1\); name the readout of this one"
     ):
         ss.load_network(model, keys=first)
     states = ss.load_network(model, keys={**first, "W_hy": np.eye(6)})

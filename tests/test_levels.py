@@ -85,7 +85,7 @@ def test_the_override_loads_the_level_that_it_names(level):
 
 def test_an_unknown_level_is_refused_with_the_choices():
     message = import_error_of("import schurscope", SCHURSCOPE_SIMD="avx9")
-    assert message.startswith("SCHURSCOPE_SIMD is 'avx9', which is no instruction-set level")
+    assert message.startswith("SCHURSCOPE_SIMD is 'avx9', which is not an instruction-set level")
     for level in _core.LEVELS:
         assert repr(level) in message
 
@@ -97,7 +97,7 @@ def test_a_level_beyond_the_machine_is_refused():
 
 
 def test_no_level_for_this_machine_is_an_error():
-    with pytest.raises(ImportError, match="but this machine runs 'baseline': build it anew"):
+    with pytest.raises(ImportError, match="but this machine runs 'baseline': rebuild it for"):
         _core._choose_level(None, ["x86-64-v4"], ["baseline"])
 
 
@@ -165,7 +165,7 @@ for dtype in (np.float32, np.float64):
     states = np.empty((trials, steps, n_hidden), dtype)
     *weights, x = [array.astype(dtype) for array in (W_hh, *rest, inputs)]
     cell = ("tanh", "rate", 1.0, "identity")
-    _core.rollout(*weights, cell, x, None, None, outputs, states, 1)
+    _core.rollout((*weights, cell), (x, None, None, None, None), outputs, states, 1)
     results[f"outputs_{dtype.__name__}"] = outputs
     results[f"states_{dtype.__name__}"] = states
 np.savez(sys.argv[1], **results)
@@ -242,8 +242,9 @@ def test_threads_at_work_in_the_core_are_left_out_of_the_automatic_number(monkey
     ]
     inputs = rng.standard_normal((trials, steps, 1))
     outputs = np.empty((trials, steps, 1))
-    rest = (("tanh", "rate", 1.0, "identity"), inputs, None, None, outputs, None, 2)
-    worker = threading.Thread(target=_core.rollout, args=(*weights, *rest))
+    network = (*weights, ("tanh", "rate", 1.0, "identity"))
+    arguments = (network, (inputs, None, None, None, None), outputs, None, 2)
+    worker = threading.Thread(target=_core.rollout, args=arguments)
     monkeypatch.setenv("SCHURSCOPE_NUM_THREADS", "64")
     observed = set()
     worker.start()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reference
-from schurscope.ablation.measures import TargetStatistics, fvu, replay_accuracy, sensitivity
+from schurscope.ablation.measures import Variance, Weight, fvu, replay_accuracy, sensitivity
 
 
 @st.composite
@@ -205,39 +205,44 @@ def test_arguments_are_left_alone(measure):
 def test_statistics_give_the_measures_of_any_multiset_of_trials(case, seed):
     outputs, targets, weights = case
     n_trials = len(targets)
-    statistics = TargetStatistics.of(targets, weights)
+    statistics = Variance.of(targets, weights)
     squared_error = np.einsum("nt,ntc->n", weights, (outputs - targets) ** 2)
     chosen = np.random.default_rng(seed).integers(n_trials, size=(5, n_trials))
     chosen[:, 0] = 0  # the trial with weight
     multiplicity = np.array([np.bincount(row, minlength=n_trials) for row in chosen])
     expected = [fvu(outputs[row], targets[row], weights[row]) for row in chosen]
     np.testing.assert_allclose(
-        multiplicity @ squared_error / statistics.total_variance(multiplicity), expected, rtol=1e-9
+        multiplicity @ squared_error / statistics.total(multiplicity), expected, rtol=1e-9
     )
+    signs = np.where(targets > 0, 1.0, -1.0)
+    weight = replay_accuracy.denominator(signs, weights)
     np.testing.assert_allclose(
-        statistics.total_weight(multiplicity),
+        weight.total(multiplicity),
         [weights[row].sum() * targets.shape[2] for row in chosen],
         rtol=1e-12,
     )
     once = np.ones(n_trials, int)
-    assert statistics.total_variance() == statistics.total_variance(once)
-    assert statistics.total_weight() == statistics.total_weight(once)
+    assert statistics.total() == statistics.total(once)
+    assert weight.total() == weight.total(once)
 
 
 def test_a_multiset_of_equal_trials_has_no_variance():
     targets = np.array([[[0.1], [0.1]], [[0.3], [0.3]]])
-    statistics = TargetStatistics.of(targets, np.ones((2, 2)))
-    variances = statistics.total_variance(np.array([[2, 0], [0, 2], [1, 1]]))
+    statistics = Variance.of(targets, np.ones((2, 2)))
+    variances = statistics.total(np.array([[2, 0], [0, 2], [1, 1]]))
     np.testing.assert_allclose(variances, [0, 0, 0.04], atol=1e-16)
     assert (variances >= 0).all()
 
 
 def test_a_multiset_without_weight_is_undefined():
-    statistics = TargetStatistics.of(np.array([[[0.0], [1.0]]] * 2), np.array([[0, 0], [1, 1]]))
-    variances = statistics.total_variance(np.array([[2, 0], [0, 2]]))
+    statistics = Variance.of(np.array([[[0.0], [1.0]]] * 2), np.array([[0, 0], [1, 1]]))
+    variances = statistics.total(np.array([[2, 0], [0, 2]]))
     assert np.isnan(variances[0])
     assert variances[1] == 1
-    assert statistics.total_weight(np.array([2, 0])) == 0
+    weight = Weight(np.array([0.0, 2.0]))
+    assert weight.total(np.array([2, 0])) == 0
+    with pytest.raises(ValueError, match="targets must have a counted entry of positive"):
+        Weight(np.zeros(2)).total()
 
 
 # Sensitivity
@@ -262,7 +267,10 @@ def test_vacuous_ablations_have_no_sensitivity():
         (([1.0], [-0.1]), r"removed_mass must be at least 0, got -0\.1"),
         (([1.0], [np.nan]), "removed_mass must be finite"),
         (([1.0], [0.0], [False]), "removed_mass must be positive where vacuous is false, got 0"),
-        (([1.0], [0.5], [0]), r"vacuous must be boolean of shape \(1,\) .* got int\d+ \(1,\)"),
+        (
+            ([1.0], [0.5], [0]),
+            r"vacuous must be boolean of shape \(1,\) because .* got int\d+ \(1,\)",
+        ),
         (([1.0], [0.5], [True, False]), r"vacuous must be boolean .* got bool \(2,\)"),
     ],
 )

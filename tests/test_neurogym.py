@@ -123,7 +123,7 @@ def test_what_a_seed_does_not_decide_is_refused():
 
         return make
 
-    with pytest.raises(ValueError, match="environment whose seed decides its trials, got other"):
+    with pytest.raises(ValueError, match="environment whose seed determines its trials, got diff"):
         Trials.from_neurogym(dataset, 20, 0, make=make_with(iter([10, 20])))
     assert Trials.from_neurogym(dataset, 20, None, make=make_with(iter([10]))).n_trials == 20
     first, again = (

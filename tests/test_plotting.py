@@ -168,7 +168,7 @@ def test_profiles_that_do_not_belong_together_are_refused(profiles, copy_profile
         plotting.value_bars([profiles[0], fewer])
     with pytest.raises(ValueError, match="at least one profile"):
         plotting.change_bars([])
-    with pytest.raises(ValueError, match="replay_accuracy"):
+    with pytest.raises(ValueError, match="profiles must be of an accuracy, got 'fvu'"):
         plotting.accuracy_per_lag(profiles)
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import reference
+from frameworks import framework
 from schurscope import ablate_with, tasks
 from schurscope.networks.pytorch import RecurrentWeight
+
+torch = framework("torch")
 
 README = Path(__file__).parents[1] / "README.md"
 GATES = {"GRU": "rzn", "LSTM": "ifgo"}
@@ -184,7 +186,11 @@ def parametrized():
 BAD = [
     (lambda: [3, "weight_hh_l0"], TypeError, "module must be a torch.nn.Module, got int"),
     (lambda: [module_of("RNN"), "weight_hh"], ValueError, "did you mean 'weight_hh_l0'"),
-    (lambda: [torch.nn.Sequential(module_of("RNN")), "weight_hh_l0"], ValueError, "module must be"),
+    (
+        lambda: [torch.nn.Sequential(module_of("RNN")), "weight_hh_l0"],
+        ValueError,
+        "module must own the parameter 'weight_hh_l0', got Sequential, whose submodule 0 owns it",
+    ),
     (lambda: [parametrized(), "weight_hh_l0"], ValueError, "which is parametrized; remove_"),
     (lambda: [module_of("RNN").half(), "weight_hh_l0"], TypeError, r"got torch.float16; convert"),
     (

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from frameworks import framework
+
 README = Path(__file__).parents[1] / "README.md"
 
 
@@ -47,5 +49,6 @@ def test_example_prints_what_the_readme_shows(tmp_path):
 
 
 def test_your_own_network_is_imported_as_the_readme_shows(tmp_path):
+    framework("torch")
     printed, shown = example(1, tmp_path)
     assert printed == shown

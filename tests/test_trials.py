@@ -183,11 +183,53 @@ def test_axes_need_arrays_that_have_them(trials):
 
 def test_class_indices_are_told_how_to_become_targets(trials):
     classes = trials.targets[..., 0] > 0
-    told = r"targets must be \(trials, steps, N_y\), got shape \(7, 9\)\. Class indices .* one-hot"
+    told = r"targets must be \(trials, steps, N_y\), got shape \(7, 9\)\. For class indices"
     for make in (Trials, Trials.from_arrays):
         with pytest.raises(ValueError, match=told):
             make(trials.inputs, classes)
         assert make(trials.inputs, np.eye(2)[classes.astype(int)]).n_outputs == 2
+
+
+def test_classes_become_one_hot_vectors(trials):
+    classes = (trials.targets[..., 0] > 0).astype(np.int16)
+    made = Trials.from_classes(trials.inputs, classes, 3, trials.weights)
+    np.testing.assert_array_equal(made.targets, np.eye(3)[classes])
+    np.testing.assert_array_equal(made.weights, trials.weights)
+    assert Trials.from_classes(trials.inputs.astype(np.float32), classes, 3).dtype == np.float32
+    with pytest.raises(ValueError, match=r"classes must be classes 0 … 0, because there are 1"):
+        Trials.from_classes(trials.inputs, classes, 1)
+    for wrong in (classes / 2, classes[0], classes > 0):
+        with pytest.raises(TypeError, match=r"classes must be integers \(trials, steps\), got"):
+            Trials.from_classes(trials.inputs, wrong, 3)
+
+
+def test_trials_without_targets(trials, tmp_path):
+    bare = Trials(trials.inputs, None, trials.weights)
+    assert (bare.n_outputs, bare.has_targets, bare.targets.shape) == (0, False, (7, 9, 0))
+    assert repr(bare) == "Trials(inputs (7, 9, 3), no targets, weights, float64)"
+    bare.save(tmp_path / "bare.npz")
+    np.savez(tmp_path / "own.npz", x=trials.inputs, weights=trials.weights)
+    for name in ("bare.npz", "own.npz"):
+        loaded = Trials.load(tmp_path / name)
+        assert not loaded.has_targets
+        np.testing.assert_array_equal(loaded.inputs, trials.inputs)
+        np.testing.assert_array_equal(loaded.weights, trials.weights)
+    assert bare.astype(np.float32).dtype == np.float32
+    swapped = Trials.from_arrays(trials.inputs.swapaxes(0, 1), axes="TBF")
+    np.testing.assert_array_equal(swapped.inputs, trials.inputs)
+    again = bare.with_targets(trials.targets)
+    np.testing.assert_array_equal(again.targets, trials.targets)
+
+
+def test_other_weights_take_the_dtype_of_the_trials(trials):
+    single = trials.astype(np.float32)
+    counted = single.targets[..., 0] > 0
+    weighted = single.with_weights(counted)
+    assert weighted.dtype == np.float32
+    np.testing.assert_array_equal(weighted.weights, counted)
+    np.testing.assert_array_equal(weighted.targets, single.targets)
+    assert single.with_weights(None).weights is None
+    assert not Trials(single.inputs).with_weights(counted).has_targets
 
 
 def test_other_orders_are_checked_as_strictly(trials):

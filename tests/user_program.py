@@ -38,11 +38,11 @@ def largest_change(task: ss.Task, folder: Path) -> float:
 
 
 def mistakes(task: ss.Task, network: ss.Network, trials: ss.Trials) -> None:
-    ss.ablate(network, trials, measure="accuracy")  # type: ignore[arg-type]
+    ss.ablate(network, trials, measure=3)  # type: ignore[arg-type]
     ss.ablate(trials, network)  # type: ignore[arg-type]
     ss.train(network, task)  # type: ignore[call-arg]
     ss.train(network, task, optimizer="lbfgs", rng=0)  # type: ignore[arg-type]
-    ss.Cell(activation="gelu")  # type: ignore[arg-type]
+    ss.Cell(form="current-based")  # type: ignore[arg-type]
     n_hidden: str = network.n_hidden  # type: ignore[assignment]
     outputs: str = network.rollout(trials.inputs)  # type: ignore[assignment]
     value: str = ss.ablate(network, trials).value  # type: ignore[assignment]

@@ -1,105 +1,100 @@
-// The activations of a cell, for vectors, and their slopes as functions of their values.
+// The activations: one struct each, and the list from which a network's are chosen.
+//
+// A struct says the activation's name, its values φ(x), NaN where x is NaN, and its slopes φ'(x) as a function of
+// y = φ(x). To add one: its struct, and its name in `Activation`.
 #pragma once
 
+#include "schurscope/choice.hpp"
+#include "schurscope/exp.hpp"
 #include "schurscope/tanh.hpp"
 
 namespace schurscope {
+inline namespace SCHURSCOPE_ISA {
+namespace activations {
 
-enum class Activation { identity, tanh, relu, softplus, sigmoid };
+struct Tanh {
+  static constexpr const char* name = "tanh";
 
-namespace detail {
-
-template <class T>
-struct ExpConstants;
-
-template <>
-struct ExpConstants<float> {
-  static constexpr float smallest = -87.0f;  // exp of it is just above the smallest normal number
-  static constexpr int mantissa_bits = 23, exponent_bias = 127;
-  static constexpr float ln2[] = {0x1.62e400p-1f, 0x1.7f7d1cp-20f};  // the first has 15 bits
-  static constexpr int degree = 7, log_terms = 8;
+  template <class T>
+  static Vec<T> value(Vec<T> x) {
+    return simd::tanh<T>(x);
+  }
+  template <class T>
+  static Vec<T> slope(Vec<T> y) {
+    return simd::broadcast(T(1)) - y * y;
+  }
 };
 
-template <>
-struct ExpConstants<double> {
-  static constexpr double smallest = -708.0;
-  static constexpr int mantissa_bits = 52, exponent_bias = 1023;
-  static constexpr double ln2[] = {0x1.62e42fefa3000p-1, 0x1.3de6af278ece6p-42};
-  static constexpr int degree = 13, log_terms = 17;
+struct Relu {
+  static constexpr const char* name = "relu";
+
+  template <class T>
+  static Vec<T> value(Vec<T> x) {
+    return simd::maximum<T>(Vec<T>{}, x);
+  }
+  /// 0 at 0.
+  template <class T>
+  static Vec<T> slope(Vec<T> y) {
+    return y > T(0) ? simd::broadcast(T(1)) : Vec<T>{};
+  }
 };
 
-constexpr double inverse_factorial(int k) { return k == 0 ? 1 : inverse_factorial(k - 1) / k; }
+/// log(1 + exp(x)), within 4 ULP where it is a normal number.
+struct Softplus {
+  static constexpr const char* name = "softplus";
 
-/// exp(-|x|), and exp(-87) or exp(-708) where that would not be a normal number. With |x| = r - n ln(2),
-/// |r| <= ln(2)/2, it is 2ⁿ times the Taylor polynomial of exp(r), whose remainder is below half an ULP.
+  template <class T>
+  static Vec<T> value(Vec<T> x) {
+    return simd::maximum<T>(Vec<T>{}, x) + simd::log1p_up_to_one<T>(simd::exp_of_minus_absolute<T>(x));
+  }
+  /// 1 - exp(-y), as exp(-y) = 1 / (1 + exp(x)); y is not negative.
+  template <class T>
+  static Vec<T> slope(Vec<T> y) {
+    return simd::broadcast(T(1)) - simd::exp_of_minus_absolute<T>(y);
+  }
+};
+
+/// The logistic function 1 / (1 + exp(-x)), within 4 ULP where it is a normal number.
+struct Sigmoid {
+  static constexpr const char* name = "sigmoid";
+
+  template <class T>
+  static Vec<T> value(Vec<T> x) {
+    const Vec<T> u = simd::exp_of_minus_absolute<T>(x);
+    return simd::quotient<T>(x < T(0) ? u : simd::broadcast(T(1)), u + T(1));
+  }
+  template <class T>
+  static Vec<T> slope(Vec<T> y) {
+    return y * (simd::broadcast(T(1)) - y);
+  }
+};
+
+struct Identity {
+  static constexpr const char* name = "identity";
+
+  template <class T>
+  static Vec<T> value(Vec<T> x) {
+    return x;
+  }
+  template <class T>
+  static Vec<T> slope(Vec<T>) {
+    return simd::broadcast(T(1));
+  }
+};
+
+}  // namespace activations
+
+using Activation =
+    Choice<activations::Tanh, activations::Relu, activations::Softplus, activations::Sigmoid, activations::Identity>;
+
+/// x = φ(x), `size` elements in whole vectors.
 template <class T>
-inline Vec<T> exp_of_minus_absolute(Vec<T> x) {
-  using C = ExpConstants<T>;
-  constexpr T shift = T(1.5) * T(std::int64_t{1} << C::mantissa_bits) + T(C::exponent_bias);  // as in tanh.hpp
-  x = maximum<T>(broadcast(C::smallest), -absolute<T>(x));
-  const Vec<T> shifted = x * T(1.4426950408889634074) + shift;
-  const Vec<T> n = shifted - shift;
-  const Vec<T> r = (x - n * C::ln2[0]) - n * C::ln2[1];
-  Vec<T> series = broadcast(T(inverse_factorial(C::degree)));
-#pragma GCC unroll 16
-  for (int k = C::degree - 1; k >= 0; --k) series = series * r + T(inverse_factorial(k));
-  return series * from_bits<T>(as_bits<T>(shifted) << C::mantissa_bits);
+void activate(Activation activation, Index size, T* x) {
+  if (activation.is<activations::Identity>()) return;
+  activation.visit([&](auto phi) {
+    for (Index i = 0; i < size; i += lanes<T>) simd::store(x + i, phi.template value<T>(simd::load(x + i)));
+  });
 }
 
-/// log(1 + u) for 0 <= u <= 1, as 2 artanh(u / (2 + u)) by its series.
-template <class T>
-inline Vec<T> log1p_up_to_one(Vec<T> u) {
-  constexpr int terms = ExpConstants<T>::log_terms;
-  const Vec<T> s = quotient<T>(u, u + T(2)), z = s * s;
-  Vec<T> series = broadcast(T(1.0 / (2 * terms - 1)));
-  for (int k = terms - 1; k >= 1; --k) series = series * z + T(1.0 / (2 * k - 1));
-  return T(2) * s * series;
-}
-
-}  // namespace detail
-
-/// φ(x), NaN where x is NaN. Softplus and the logistic sigmoid are within 4 ULP where they are normal numbers.
-template <Activation activation, class T>
-inline Vec<T> activate(Vec<T> x) {
-  if constexpr (activation == Activation::tanh) return vector_tanh<T>(x);
-  if constexpr (activation == Activation::relu) return maximum<T>(Vec<T>{}, x);
-  if constexpr (activation == Activation::softplus) {
-    return maximum<T>(Vec<T>{}, x) + detail::log1p_up_to_one<T>(detail::exp_of_minus_absolute<T>(x));
-  }
-  if constexpr (activation == Activation::sigmoid) {
-    const Vec<T> u = detail::exp_of_minus_absolute<T>(x);
-    return quotient<T>(x < T(0) ? u : broadcast(T(1)), u + T(1));
-  }
-  return x;
-}
-
-/// φ'(x) as a function of y = φ(x); 0 for the relu at 0.
-template <Activation activation, class T>
-inline Vec<T> slope(Vec<T> y) {
-  const Vec<T> one = broadcast(T(1));
-  if constexpr (activation == Activation::tanh) return one - y * y;
-  if constexpr (activation == Activation::relu) return y > T(0) ? one : Vec<T>{};
-  // exp(-y) = 1 / (1 + exp(x)); y is not negative.
-  if constexpr (activation == Activation::softplus) return one - detail::exp_of_minus_absolute<T>(y);
-  if constexpr (activation == Activation::sigmoid) return y * (one - y);
-  return one;
-}
-
-/// Call f with std::integral_constant<Activation, activation>.
-template <class F>
-inline void with_activation(Activation activation, const F& f) {
-  switch (activation) {
-    case Activation::identity:
-      return f(std::integral_constant<Activation, Activation::identity>{});
-    case Activation::tanh:
-      return f(std::integral_constant<Activation, Activation::tanh>{});
-    case Activation::relu:
-      return f(std::integral_constant<Activation, Activation::relu>{});
-    case Activation::softplus:
-      return f(std::integral_constant<Activation, Activation::softplus>{});
-    case Activation::sigmoid:
-      return f(std::integral_constant<Activation, Activation::sigmoid>{});
-  }
-}
-
+}  // namespace SCHURSCOPE_ISA
 }  // namespace schurscope

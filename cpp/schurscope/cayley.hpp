@@ -6,12 +6,12 @@
 // normal as the arithmetic lets it be, also for a network in float.
 #pragma once
 
-#include <Eigen/Core>
 #include <Eigen/LU>
 
-#include "schurscope/tile.hpp"
+#include "schurscope/matrix.hpp"
 
 namespace schurscope {
+inline namespace SCHURSCOPE_ISA {
 
 class Cayley {
  public:
@@ -23,7 +23,7 @@ class Cayley {
   /// W for U (n, n) row-major, pairs (n_pairs, 2) of a and b, reals (n - 2 n_pairs).
   template <class T>
   const Matrix& matrix(const T* U, const T* pairs, const T* reals) {
-    const Eigen::Map<const Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> u(U, n_, n_);
+    const Eigen::Map<const RowMajorMatrix<T>> u(U, n_, n_);
     const Matrix full = u.template cast<double>();
     const Matrix sum = Matrix::Identity(n_, n_) + (full - full.transpose()) / 2;
     inverse_ = sum.partialPivLu().inverse();
@@ -49,8 +49,7 @@ class Cayley {
   /// dL/dD = Oᵀ G O on D's blocks; dL/dO = G O Dᵀ + Gᵀ O D; dO = -2 (I + A)⁻¹ dA (I + A)⁻¹; dA = (dU - dUᵀ)/2.
   template <class T>
   void pull_back(const T* G, T* U_gradient, T* pairs_gradient, T* reals_gradient) {
-    using RowMajor = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-    const Matrix g = Eigen::Map<const RowMajor>(G, n_, n_).template cast<double>();
+    const Matrix g = Eigen::Map<const RowMajorMatrix<T>>(G, n_, n_).template cast<double>();
     gradient_O_.noalias() = g * orthogonal_;
     for (Index k = 0; k < n_; ++k) {
       const auto dot = [&](Index i, Index j) { return orthogonal_.col(i).dot(gradient_O_.col(j)); };
@@ -65,7 +64,7 @@ class Cayley {
     gradient_O_.noalias() += g.transpose() * product_;  // product_ = O D
     half_.noalias() = inverse_.transpose() * gradient_O_;
     gradient_A_.noalias() = half_ * inverse_.transpose();
-    Eigen::Map<RowMajor>(U_gradient, n_, n_) = (gradient_A_.transpose() - gradient_A_).template cast<T>();
+    Eigen::Map<RowMajorMatrix<T>>(U_gradient, n_, n_) = (gradient_A_.transpose() - gradient_A_).template cast<T>();
   }
 
  private:
@@ -83,4 +82,5 @@ class Cayley {
   Eigen::VectorXd diagonal_, side_;
 };
 
+}  // namespace SCHURSCOPE_ISA
 }  // namespace schurscope

@@ -7,6 +7,7 @@
 #include "schurscope/tile.hpp"
 
 namespace schurscope {
+inline namespace SCHURSCOPE_ISA {
 
 /// Trials of a rollout, row-major, that belong to the caller. Null: no targets, no weights (nothing is measured), no
 /// noise, h_0 = 0.
@@ -16,7 +17,7 @@ struct TrialsView {
   const T* inputs;             ///< (trials, steps, n_inputs)
   const T* targets = nullptr;  ///< (trials, steps, n_outputs)
   const T* weights = nullptr;  ///< (trials, steps)
-  const T* noise = nullptr;    ///< (trials, steps, n_hidden): e_t of network.hpp
+  const T* noise = nullptr;    ///< (trials, steps, n_hidden): ξ_t of cells/
   const T* h_0 = nullptr;      ///< (trials, n_hidden), or (n_hidden,) where all trials share it
   bool h_0_is_shared = false;
 
@@ -55,10 +56,10 @@ void to_panel(const T* trials, Index stride, Index count, Index size, Index widt
     for (Index e = 0; e < whole; e += lanes<T>) {
       Vec<T> square[lanes<T>];
       for (Index l = 0; l < lanes<T>; ++l) {
-        square[l] = lane + l < count ? load_unaligned(trials + (lane + l) * stride + e) : Vec<T>{};
+        square[l] = lane + l < count ? simd::load_unaligned(trials + (lane + l) * stride + e) : Vec<T>{};
       }
-      transpose_square<T>(square);
-      for (Index l = 0; l < lanes<T>; ++l) store(panel + (e + l) * width + lane, square[l]);
+      simd::transpose_square<T>(square);
+      for (Index l = 0; l < lanes<T>; ++l) simd::store(panel + (e + l) * width + lane, square[l]);
     }
   }
   for (Index e = whole; e < size; ++e) {
@@ -132,4 +133,5 @@ class TrialPanel {
   std::vector<char> counts_;
 };
 
+}  // namespace SCHURSCOPE_ISA
 }  // namespace schurscope

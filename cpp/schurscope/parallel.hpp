@@ -14,7 +14,10 @@
 #include <utility>
 #include <vector>
 
+#include "schurscope/platform.hpp"
+
 namespace schurscope {
+inline namespace SCHURSCOPE_ISA {
 
 /// Thrown out of a long call that was asked to stop.
 struct Interrupted : std::exception {
@@ -112,4 +115,5 @@ void parallel_for(std::ptrdiff_t n_jobs, int n_threads, Interrupt& interrupt, co
   interrupt.check();
 }
 
+}  // namespace SCHURSCOPE_ISA
 }  // namespace schurscope

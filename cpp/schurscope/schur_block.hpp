@@ -4,7 +4,6 @@
 // Exact zeros of the subdiagonal decide which is which; no threshold does, so T and cT have the same blocks.
 #pragma once
 
-#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 #include <complex>
@@ -14,13 +13,12 @@
 #include <utility>
 #include <vector>
 
+#include "schurscope/matrix.hpp"
+
 namespace schurscope {
+inline namespace SCHURSCOPE_ISA {
 
-using Index = Eigen::Index;
-
-/// A column-major double matrix with any distance between columns, changed in place.
-using MatrixRef = Eigen::Ref<Eigen::MatrixXd>;
-using ConstMatrixRef = Eigen::Ref<const Eigen::MatrixXd>;
+namespace detail {
 
 inline void require_square(const ConstMatrixRef& T, const char* name) {
   if (T.rows() != T.cols())
@@ -28,12 +26,14 @@ inline void require_square(const ConstMatrixRef& T, const char* name) {
                                 std::to_string(T.cols()));
 }
 
+}  // namespace detail
+
 /// First index of each diagonal block.
 ///
 /// Throws std::invalid_argument unless T is quasi-upper-triangular: square, exactly zero below the subdiagonal, and
 /// without two nonzero subdiagonal entries in a row.
 inline std::vector<Index> block_starts(const ConstMatrixRef& T) {
-  require_square(T, "T");
+  detail::require_square(T, "T");
   const Index n = T.rows();
   for (Index j = 0; j < n; ++j)
     for (Index i = j + 2; i < n; ++i)
@@ -54,8 +54,10 @@ inline std::vector<Index> block_starts(const ConstMatrixRef& T) {
   return starts;
 }
 
+namespace detail {
+
 /// The 2x2 matrix [[a, b], [c, d]].
-struct Pair {
+struct Block2 {
   double a, b, c, d;
 };
 
@@ -75,7 +77,7 @@ inline Rotation exchange(double a, double b, double d) {
 }
 
 /// G such that G^T m G has equal diagonal entries; m becomes that matrix.
-inline Rotation equalise_diagonal(Pair& m) {
+inline Rotation equalise_diagonal(Block2& m) {
   const double half_difference = 0.5 * m.a - 0.5 * m.d;
   const double sum = m.b + m.c;
   const double length = std::hypot(sum, 2 * half_difference);
@@ -94,7 +96,7 @@ inline Rotation equalise_diagonal(Pair& m) {
 /// sqrt(-bc). Real eigenvalues are split: c becomes exactly zero, and the one of larger modulus comes first (the larger,
 /// if the moduli are equal). Follows the case distinction of LAPACK's dlanv2, whose formulas keep small eigenvalues of
 /// graded blocks accurate.
-inline Rotation standardise(Pair& m) {
+inline Rotation standardise(Block2& m) {
   const auto opposite_signs = [&m] { return (m.b < 0) != (m.c < 0); };
   const double p = 0.5 * m.a - 0.5 * m.d;
   Rotation G;
@@ -135,7 +137,7 @@ inline Rotation standardise(Pair& m) {
 }
 
 /// The eigenvalue of larger modulus; of a conjugate pair, the one with positive imaginary part.
-inline std::complex<double> leading_eigenvalue(const Pair& m) {
+inline std::complex<double> leading_eigenvalue(const Block2& m) {
   const double mean = 0.5 * m.a + 0.5 * m.d;
   const double p = 0.5 * m.a - 0.5 * m.d;
   const double scale = std::max({std::abs(p), std::abs(m.b), std::abs(m.c)});
@@ -147,10 +149,14 @@ inline std::complex<double> leading_eigenvalue(const Pair& m) {
   return mean + std::copysign(root, mean);
 }
 
+}  // namespace detail
+
 /// The eigenvalue, of larger modulus and nonnegative imaginary part, of the block of T that starts at `start`.
 inline std::complex<double> block_eigenvalue(const ConstMatrixRef& T, Index start, Index size) {
   if (size == 1) return T(start, start);
-  return leading_eigenvalue({T(start, start), T(start, start + 1), T(start + 1, start), T(start + 1, start + 1)});
+  return detail::leading_eigenvalue(
+      {T(start, start), T(start, start + 1), T(start + 1, start), T(start + 1, start + 1)});
 }
 
+}  // namespace SCHURSCOPE_ISA
 }  // namespace schurscope

@@ -5,7 +5,6 @@
 // to the top. The swap is refused if rounding would perturb the eigenvalues beyond what the form itself is known to.
 #pragma once
 
-#include <Eigen/Core>
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -15,6 +14,9 @@
 #include "schurscope/schur_block.hpp"
 
 namespace schurscope {
+inline namespace SCHURSCOPE_ISA {
+
+namespace detail {
 
 template <int Rows, int Cols = Rows>
 using Small = Eigen::Matrix<double, Rows, Cols>;
@@ -103,8 +105,8 @@ template <int N>
 void standardise_within(Swap<N>& swap, int start) {
   Small<N>&D = swap.D, &U = swap.U;
   const int i = start, j = start + 1;
-  Pair pair{D(i, i), D(i, j), D(j, i), D(j, j)};
-  const Rotation G = standardise(pair);
+  Block2 block{D(i, i), D(i, j), D(j, i), D(j, j)};
+  const Rotation G = standardise(block);
   const auto rotate = [G](double& x, double& y) {
     const double before = x;
     x = G.cosine * before + G.sine * y;
@@ -113,10 +115,10 @@ void standardise_within(Swap<N>& swap, int start) {
   for (int k = j + 1; k < N; ++k) rotate(D(i, k), D(j, k));
   for (int k = 0; k < i; ++k) rotate(D(k, i), D(k, j));
   for (int k = 0; k < N; ++k) rotate(U(k, i), U(k, j));
-  D(i, i) = pair.a;
-  D(i, j) = pair.b;
-  D(j, i) = pair.c;
-  D(j, j) = pair.d;
+  D(i, i) = block.a;
+  D(i, j) = block.b;
+  D(j, i) = block.c;
+  D(j, j) = block.d;
 }
 
 /// Swaps the leading P x P block of `before` with the trailing Q x Q block. False: refused, `swap` is meaningless.
@@ -207,13 +209,6 @@ void apply_locally(MatrixRef T, MatrixRef Z, Index start, const Swap<N>& change)
   rotate_columns<N>(&Z(0, start), Z.outerStride(), Z.rows(), change.U);
 }
 
-/// Brings the 2x2 block of T at `start` to standard form, and Z along.
-inline void standardise_block(MatrixRef T, MatrixRef Z, Index start) {
-  Swap<2> change{Small<2>::Identity(), T.block<2, 2>(start, start)};
-  standardise_within(change, 0);
-  apply_locally(T, Z, start, change);
-}
-
 template <int P, int Q>
 bool swap_blocks_of_size(MatrixRef T, MatrixRef Z, Index start) {
   Swap<P + Q> swap;
@@ -222,12 +217,24 @@ bool swap_blocks_of_size(MatrixRef T, MatrixRef Z, Index start) {
   return true;
 }
 
+}  // namespace detail
+
+/// Brings the 2x2 block of T at `start` to standard form, and Z along.
+inline void standardise_block(MatrixRef T, MatrixRef Z, Index start) {
+  detail::Swap<2> change{detail::Small<2>::Identity(), T.block<2, 2>(start, start)};
+  detail::standardise_within(change, 0);
+  detail::apply_locally(T, Z, start, change);
+}
+
 /// Swaps the adjacent blocks of T that start at `start`, and takes the swap into the orthogonal factor Z, so that
 /// Z T Z^T stays. False: refused, nothing has changed.
 inline bool swap_blocks(MatrixRef T, MatrixRef Z, Index start, Index first_size, Index second_size) {
   if (first_size == 1)
-    return second_size == 1 ? swap_blocks_of_size<1, 1>(T, Z, start) : swap_blocks_of_size<1, 2>(T, Z, start);
-  return second_size == 1 ? swap_blocks_of_size<2, 1>(T, Z, start) : swap_blocks_of_size<2, 2>(T, Z, start);
+    return second_size == 1 ? detail::swap_blocks_of_size<1, 1>(T, Z, start)
+                            : detail::swap_blocks_of_size<1, 2>(T, Z, start);
+  return second_size == 1 ? detail::swap_blocks_of_size<2, 1>(T, Z, start)
+                          : detail::swap_blocks_of_size<2, 2>(T, Z, start);
 }
 
+}  // namespace SCHURSCOPE_ISA
 }  // namespace schurscope

@@ -23,7 +23,10 @@
 #include <immintrin.h>
 #endif
 
+#include "schurscope/platform.hpp"
+
 namespace schurscope {
+inline namespace SCHURSCOPE_ISA {
 
 #if defined(__AVX512F__)
 inline constexpr int vector_bytes = 64;
@@ -32,6 +35,8 @@ inline constexpr int vector_bytes = 32;
 #else
 inline constexpr int vector_bytes = 16;
 #endif
+
+namespace detail {
 
 template <class T>
 struct VectorOf;
@@ -48,14 +53,18 @@ struct VectorOf<double> {
   typedef std::int64_t bits __attribute__((vector_size(vector_bytes)));
 };
 
+}  // namespace detail
+
 template <class T>
-using Vec = typename VectorOf<T>::type;
+using Vec = typename detail::VectorOf<T>::type;
 template <class T>
-using Bits = typename VectorOf<T>::bits;
+using Bits = typename detail::VectorOf<T>::bits;
 
 /// Elements in one vector.
 template <class T>
 inline constexpr int lanes = vector_bytes / static_cast<int>(sizeof(T));
+
+namespace simd {
 
 template <class T>
 inline Vec<T> broadcast(T value) {
@@ -225,6 +234,8 @@ inline void transpose_square(Vec<T> (&rows)[lanes<T>]) {
   }
 }
 
+}  // namespace simd
+
 /// A zeroed array on a cache line's boundary that never shrinks: scratch that is sized once and used many times.
 template <class T>
 class AlignedBuffer {
@@ -274,4 +285,5 @@ class AlignedBuffer {
   std::size_t size_ = 0;
 };
 
+}  // namespace SCHURSCOPE_ISA
 }  // namespace schurscope

@@ -12,6 +12,8 @@
 #include "schurscope/simd.hpp"
 
 namespace schurscope {
+inline namespace SCHURSCOPE_ISA {
+namespace simd {
 
 namespace detail {
 
@@ -40,7 +42,7 @@ struct TanhConstants<double> {
 }  // namespace detail
 
 template <class T>
-inline Vec<T> vector_tanh(Vec<T> x) {
+inline Vec<T> tanh(Vec<T> x) {
   using C = detail::TanhConstants<T>;
   // Adding it rounds to an integer and leaves n + exponent_bias in the lowest bits: the exponent of 2ⁿ, once shifted.
   constexpr T shift = T(1.5) * T(std::int64_t{1} << C::mantissa_bits) + T(C::exponent_bias);
@@ -61,4 +63,6 @@ inline Vec<T> vector_tanh(Vec<T> x) {
   return quotient<T>(sum * tau + difference, difference * tau + sum);
 }
 
+}  // namespace simd
+}  // namespace SCHURSCOPE_ISA
 }  // namespace schurscope

@@ -13,8 +13,7 @@
 #include "schurscope/simd.hpp"
 
 namespace schurscope {
-
-using Index = std::ptrdiff_t;
+inline namespace SCHURSCOPE_ISA {
 
 #if defined(__AVX512F__) || defined(__aarch64__)
 inline constexpr int max_vectors = 4;
@@ -96,10 +95,10 @@ inline __attribute__((always_inline)) void accumulate(Tile<R, V, T>& tile, const
   for (Index k = 0; k < depth; ++k) {
     Vec<T> row[V];
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) row[v] = load(x + v * lanes<T>);
+    for (int v = 0; v < V; ++v) row[v] = simd::load(x + v * lanes<T>);
 #pragma GCC unroll 4
     for (int r = 0; r < R; ++r) {
-      const Vec<T> weight = broadcast(a[r * r_stride]);
+      const Vec<T> weight = simd::broadcast(a[r * r_stride]);
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) tile.sum[r][v] += weight * row[v];
     }
@@ -113,7 +112,7 @@ inline __attribute__((always_inline)) void load_tile(Tile<R, V, T>& tile, const 
 #pragma GCC unroll 4
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) tile.sum[r][v] = load(from + r * stride + v * lanes<T>);
+    for (int v = 0; v < V; ++v) tile.sum[r][v] = simd::load(from + r * stride + v * lanes<T>);
   }
 }
 
@@ -122,7 +121,7 @@ inline __attribute__((always_inline)) void store_tile(const Tile<R, V, T>& tile,
 #pragma GCC unroll 4
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) store(to + r * stride + v * lanes<T>, tile.sum[r][v]);
+    for (int v = 0; v < V; ++v) simd::store(to + r * stride + v * lanes<T>, tile.sum[r][v]);
   }
 }
 
@@ -142,7 +141,7 @@ inline void multiply_rows(const T* a, const T* panel, Index first, Index last, I
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
       const Index at = (row + r) * width + v * lanes<T>;
-      store(out + at, finish(tile.sum[r][v], at));
+      simd::store(out + at, finish(tile.sum[r][v], at));
     }
   }
 }
@@ -230,10 +229,10 @@ inline void add_lane_products(const T* a, Index rows, const T* b, Index columns,
           for (Index lane = 0; lane < width; lane += lanes<T>) {
             Vec<T> of_b[N];
 #pragma GCC unroll 4
-            for (int j = 0; j < N; ++j) of_b[j] = load(b + (column + j) * width + lane);
+            for (int j = 0; j < N; ++j) of_b[j] = simd::load(b + (column + j) * width + lane);
 #pragma GCC unroll 4
             for (int i = 0; i < R; ++i) {
-              const Vec<T> of_a = load(a + (row + i) * width + lane);
+              const Vec<T> of_a = simd::load(a + (row + i) * width + lane);
 #pragma GCC unroll 4
               for (int j = 0; j < N; ++j) tile.sum[i][j] += of_a * of_b[j];
             }
@@ -245,4 +244,5 @@ inline void add_lane_products(const T* a, Index rows, const T* b, Index columns,
   }
 }
 
+}  // namespace SCHURSCOPE_ISA
 }  // namespace schurscope

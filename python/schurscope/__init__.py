@@ -1,7 +1,7 @@
 """A scope for recurrent weight space.
 
-Given a trained recurrent network and trials of its task, schurscope says which couplings of its
-ordered real Schur form the behaviour needs, which it can lose, and how sure that is::
+Given a trained recurrent network and trials of its task, schurscope measures which couplings of
+its ordered real Schur form the behaviour needs and which it can lose, with bootstrap intervals::
 
     import schurscope as ss
 
@@ -20,10 +20,12 @@ from ._version import __version__
 from .ablation import measures
 from .ablation.external import ablate_with
 from .ablation.measures import fvu, replay_accuracy
+from .ablation.plan import Ablation
 from .ablation.profile import AblationProfile, AblationRow, Intervals
-from .ablation.run import Ablation, ablate
+from .ablation.run import ablate
 from .ablation.ties import TieSpread, tie_spread
-from .coordinates.schur import OrderedSchur, Sectors, ordered_schur
+from .coordinates.schur import OrderedSchur, ordered_schur
+from .coordinates.sectors import Sectors
 from .importers import ImportedNetwork, import_network, load_network
 from .networks import pytorch
 from .networks.cayley import Cayley
@@ -77,7 +79,7 @@ __all__ = [
     "train",
 ]
 
-# Loaded when first asked for: figures need matplotlib; sweeps, worker processes and file formats.
+# Loaded on first access: figures need matplotlib, sweeps need worker processes and file formats.
 _LAZY = {"plotting": ".plotting", "sweep": ".sweep", "Sweep": ".sweep", "SweepTask": ".sweep"}
 
 

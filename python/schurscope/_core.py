@@ -1,8 +1,8 @@
-"""The compiled core: the best variant that this machine runs, chosen once, at import.
+"""The compiled core, in the best variant that this machine runs, chosen once at import.
 
 The core is compiled once per instruction-set level. The environment variable `SCHURSCOPE_SIMD`
-names another level than the best; a level that is unknown, not built or beyond this machine is an
-ImportError, and so is a variant that is there but cannot be loaded: none is passed over in silence.
+overrides the choice. A level that is unknown, not built or not supported by this machine raises
+ImportError, and so does a variant that is installed but cannot be loaded.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ def _choose_level(requested: str | None, built: Sequence[str], runnable: Collect
         if not usable:
             raise ImportError(
                 f"schurscope was built for the instruction-set levels {_listed(built)}, "
-                f"but this machine runs {_listed(runnable)}: build it anew for this machine"
+                f"but this machine runs {_listed(runnable)}: rebuild it for this machine"
             )
         return usable[-1]
     complaint = ""
     if requested not in LEVELS:
-        complaint = f"is no instruction-set level; choose one of {_listed(LEVELS)}"
+        complaint = f"is not an instruction-set level; choose one of {_listed(LEVELS)}"
     elif requested not in built:
         complaint = f"this installation was built without; it has {_listed(built)}"
     elif requested not in runnable:
@@ -73,14 +73,16 @@ _variant = _load(
 )
 
 LEVEL: str = _variant.LEVEL
+ACTIVATIONS: tuple[str, ...] = _variant.ACTIVATIONS
+MEASURES: tuple[str, ...] = _variant.MEASURES
 build_info = _variant.build_info
 active_threads = _variant.active_threads
 block_starts = _variant.block_starts
-block_order = _variant.block_order
+sort_blocks = _variant.sort_blocks
 reorder_schur = _variant.reorder_schur
 ablated_matrix = _variant.ablated_matrix
 removed_masses = _variant.removed_masses
-sweep = _variant.sweep
+run_ablations = _variant.run_ablations
 rollout = _variant.rollout
 activate = _variant.activate
 cayley_matrix = _variant.cayley_matrix
@@ -91,10 +93,10 @@ loss_gradient = _variant.loss_gradient
 def resolve_threads(n_threads: int) -> int:
     """The number of threads to use for an `n_threads` argument, at least 1.
 
-    A positive `n_threads` is taken as it is. 0 means automatic: `SCHURSCOPE_NUM_THREADS`, else
-    `OMP_NUM_THREADS` (of a list, the first), else the processors that this process may use; less
-    the threads now working in the core, so that calls side by side share the machine. An empty
-    variable counts as unset.
+    A positive `n_threads` is returned unchanged. 0 means automatic: `SCHURSCOPE_NUM_THREADS`, else
+    `OMP_NUM_THREADS` (the first entry of a list), else the processors available to this process,
+    minus the threads already running in the core, so that concurrent calls share the machine. An
+    empty variable counts as unset.
 
     Raises
     ------

@@ -11,107 +11,66 @@ _Complex128: TypeAlias = npt.NDArray[np.complex128]
 
 # Activation, form, leak and output of `schurscope.Cell`.
 _Cell: TypeAlias = tuple[str, str, float, str]
+# W_hh, W_xh, b_h, W_hy, b_y and the cell.
+_Network: TypeAlias = tuple[_Real, _Real, _Real, _Real, _Real, _Cell]
+# Inputs, targets, weights, h_0 and noise.
+_Trials: TypeAlias = tuple[_Real, _Real | None, _Real | None, _Real | None, _Real | None]
+# Q and T.
+_Schur: TypeAlias = tuple[_Float64, _Float64]
+# Offsets, rectangles and gains: ablation a has the rectangles offsets[a] to offsets[a + 1].
+_Ablations: TypeAlias = tuple[_Int64, _Int64, _Float64]
+# N_h, N_x, N_y, the pairs of a Cayley parametrisation or -1, and whether there are b_h and b_y.
+_Layout: TypeAlias = tuple[int, int, int, int, bool, bool]
+# Learning rate, beta1, beta2, epsilon, weight decay, whether it is decoupled, and the clip.
+_Adam: TypeAlias = tuple[float, float, float, float, float, bool, float]
 
 LEVELS: tuple[str, ...]
 RUNNABLE_LEVELS: tuple[str, ...]
 BUILT_LEVELS: tuple[str, ...]
 LEVEL: str
+ACTIVATIONS: tuple[str, ...]
+MEASURES: tuple[str, ...]
 
 def build_info() -> dict[str, str]: ...
 def active_threads() -> int: ...
 def resolve_threads(n_threads: int) -> int: ...
 def block_starts(T: _Float64) -> _Int64: ...
-def block_order(T: _Float64, by_real_part: bool, shift: float) -> _Int64: ...
+def sort_blocks(
+    T: _Float64, Q: _Float64, by_real_part: bool, shift: float
+) -> tuple[int, _Complex128]: ...
 def reorder_schur(T: _Float64, Q: _Float64, order: _Int64) -> tuple[int, _Complex128]: ...
 def ablated_matrix(
-    W: _Float64,
-    Q: _Float64,
-    T: _Float64,
-    rectangles: _Int64,
-    gains: _Float64,
-    out: _Float64,
+    W: _Float64, schur: _Schur, ablation: tuple[_Int64, _Float64], out: _Float64
 ) -> float: ...
-def removed_masses(
-    T: _Float64, offsets: _Int64, rectangles: _Int64, gains: _Float64, out: _Float64
-) -> None: ...
-def sweep(
-    W_hh: _Real,
-    W_xh: _Real,
-    b_h: _Real,
-    W_hy: _Real,
-    b_y: _Real,
-    cell: _Cell,
-    Q: _Float64,
-    T: _Float64,
-    offsets: _Int64,
-    rectangles: _Int64,
-    gains: _Float64,
-    inputs: _Real,
-    targets: _Real,
-    weights: _Real,
-    h_0: _Real | None,
-    noise: _Real | None,
-    measure: str,
-    per_trial: _Float64,
-    per_step: _Float64,
-    n_threads: int,
-) -> None: ...
+def removed_masses(T: _Float64, ablations: _Ablations, out: _Float64) -> None: ...
+def cayley_matrix(U: _Float64, pairs: _Float64, reals: _Float64, out: _Float64) -> None: ...
+def activate(activation: str, x: _Real, out: _Real) -> None: ...
 def rollout(
-    W_hh: _Real,
-    W_xh: _Real,
-    b_h: _Real,
-    W_hy: _Real,
-    b_y: _Real,
-    cell: _Cell,
-    inputs: _Real,
-    h_0: _Real | None,
-    noise: _Real | None,
+    network: _Network,
+    trials: _Trials,
     outputs: _Real | None,
     states: _Real | None,
     n_threads: int,
 ) -> None: ...
-def activate(activation: str, x: _Real, out: _Real) -> None: ...
-def cayley_matrix(U: _Float64, pairs: _Float64, reals: _Float64, out: _Float64) -> None: ...
+def run_ablations(
+    network: _Network,
+    schur: _Schur,
+    ablations: _Ablations,
+    trials: _Trials,
+    measure: str,
+    sums: tuple[_Float64, _Float64],
+    n_threads: int,
+) -> None: ...
 def train(
-    theta: _Real,
-    first_moment: _Real,
-    second_moment: _Real,
+    parameters: tuple[_Real, _Real, _Real],
     steps_done: int,
-    n_hidden: int,
-    n_inputs: int,
-    n_outputs: int,
-    n_pairs: int,
-    has_b_h: bool,
-    has_b_y: bool,
+    layout: _Layout,
     cell: _Cell,
-    inputs: _Real,
-    targets: _Real,
-    weights: _Real,
-    h_0: _Real | None,
-    noise: _Real | None,
+    trials: _Trials,
     batch_size: int,
-    learning_rate: float,
-    beta1: float,
-    beta2: float,
-    epsilon: float,
-    weight_decay: float,
-    decoupled: bool,
-    clip: float,
+    options: _Adam,
     loss: _Float64,
 ) -> None: ...
 def loss_gradient(
-    theta: _Real,
-    n_hidden: int,
-    n_inputs: int,
-    n_outputs: int,
-    n_pairs: int,
-    has_b_h: bool,
-    has_b_y: bool,
-    cell: _Cell,
-    inputs: _Real,
-    targets: _Real,
-    weights: _Real,
-    h_0: _Real | None,
-    noise: _Real | None,
-    gradient: _Real,
+    theta: _Real, layout: _Layout, cell: _Cell, trials: _Trials, gradient: _Real
 ) -> float: ...

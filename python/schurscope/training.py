@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from . import _core
 from ._internal.checks import choice, generator, nonnegative, positive, positive_int
+from ._internal.frozen import ReadOnly
 from .networks.cayley import Cayley
 from .networks.network import Network
 from .trials.tasks import Task, Trials
@@ -81,7 +82,7 @@ class TrainingOptions:
 
 
 @dataclass(frozen=True, eq=False)
-class TrainingResult:
+class TrainingResult(ReadOnly):
     """What :func:`train` returns.
 
     Attributes
@@ -96,7 +97,7 @@ class TrainingResult:
 
     network: Network
     loss: NDArray[np.float64]
-    settings: dict[str, Any] = field(repr=False)
+    settings: Mapping[str, Any] = field(repr=False)
 
 
 def train(
@@ -153,8 +154,16 @@ def train(
     random = generator(rng)
 
     theta = _flatten(network)
-    first_moment = np.zeros_like(theta)
-    second_moment = np.zeros_like(theta)
+    parameters = theta, np.zeros_like(theta), np.zeros_like(theta)  # and Adam's two moments
+    optimizer_options = (
+        options.learning_rate,
+        BETA1,
+        BETA2,
+        EPSILON,
+        options.weight_decay,
+        options.optimizer == "adamw",
+        math.inf if options.clip is None else options.clip,
+    )
     total = options.n_updates
     loss = np.empty(total, dtype=np.float64)
     started = time.perf_counter()
@@ -164,30 +173,19 @@ def train(
     for batches in _slabs(options, NOISY_SLAB if noisy else BATCHES_PER_SLAB):
         trials = _slab(network, task, batches * options.batch_size, random)
         _core.train(
-            theta,
-            first_moment,
-            second_moment,
+            parameters,
             done,
-            network.n_hidden,
-            network.n_inputs,
-            network.n_outputs,
-            -1 if network.cayley is None else len(network.cayley.pairs),
-            network.b_h is not None,
-            network.b_y is not None,
+            _layout(network),
             network.cell.names,
-            trials.inputs,
-            trials.targets,
-            trials.step_weights,
-            network.start(trials.h_0, trials.n_trials),
-            network.noise(noise_stream, trials.n_trials, trials.n_steps),
+            (
+                trials.inputs,
+                trials.targets,
+                trials.step_weights,
+                network.start(trials.h_0, trials.n_trials),
+                network.noise(noise_stream, trials.n_trials, trials.n_steps),
+            ),
             options.batch_size,
-            options.learning_rate,
-            BETA1,
-            BETA2,
-            EPSILON,
-            options.weight_decay,
-            options.optimizer == "adamw",
-            math.inf if options.clip is None else options.clip,
+            optimizer_options,
             loss[done : done + batches],
         )
         _check_finite(loss[done : done + batches], theta, done, options)
@@ -253,6 +251,13 @@ def _check_finite(
         f"the loss stopped being finite at step {step}: lower learning_rate "
         f"(now {options.learning_rate:g}){advice}"
     )
+
+
+def _layout(network: Network) -> tuple[int, int, int, int, bool, bool]:
+    """Where the core finds each parameter in the vector of :func:`_flatten`."""
+    n_pairs = -1 if network.cayley is None else len(network.cayley.pairs)
+    sizes = (network.n_hidden, network.n_inputs, network.n_outputs)
+    return *sizes, n_pairs, network.b_h is not None, network.b_y is not None
 
 
 def _flatten(network: Network) -> NDArray[Any]:

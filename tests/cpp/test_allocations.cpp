@@ -37,7 +37,7 @@ namespace {
 
 using namespace schurscope;
 
-long allocations_of_training(const Cell<float>& cell, Index n_batches) {
+long allocations_of_training(const CellDescription& cell, Index n_batches) {
   constexpr Index n_hidden = 37, n_inputs = 3, n_outputs = 2, batch_size = 70, n_steps = 6;
   const Index n_trials = n_batches * batch_size;
   std::mt19937 random(1);
@@ -47,8 +47,8 @@ long allocations_of_training(const Cell<float>& cell, Index n_batches) {
     for (float& value : result) value = normal(random);
     return result;
   };
-  const ParameterLayout layout{n_hidden, n_inputs, n_outputs, -1, true, false};
-  std::vector<float> theta = values(layout.size()), first(theta.size()), second(theta.size());
+  const Model model{{n_hidden, n_inputs, n_outputs, -1, true, false}, cell};
+  std::vector<float> theta = values(model.layout.size()), first(theta.size()), second(theta.size());
   const std::vector<float> inputs = values(n_trials * n_steps * n_inputs),
                            targets = values(n_trials * n_steps * n_outputs),
                            noise = values(n_trials * n_steps * n_hidden), h_0 = values(n_hidden);
@@ -60,14 +60,15 @@ long allocations_of_training(const Cell<float>& cell, Index n_batches) {
   Interrupt interrupt;
   const long before = allocations;
   Eigen::internal::set_is_malloc_allowed(false);
-  train(layout, cell, options, trials, batch_size, Index{0}, theta.data(), first.data(), second.data(), loss.data(),
+  train(model, options, trials, batch_size, AdamState<float>{theta.data(), first.data(), second.data(), 0}, loss.data(),
         interrupt);
   Eigen::internal::set_is_malloc_allowed(true);
   return allocations - before;
 }
 
 TEST_CASE("training allocates nothing per step") {
-  for (const Cell<float>& cell : {Cell<float>{}, Cell<float>{Activation::softplus, Form::current, 0.5f}}) {
+  for (const CellDescription& cell :
+       {CellDescription{}, CellDescription{activations::Softplus{}, Form::current, 0.5}}) {
     const long once = allocations_of_training(cell, 1);
     CHECK(once > 0);
     CHECK(allocations_of_training(cell, 9) == once);

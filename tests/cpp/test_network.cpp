@@ -1,10 +1,12 @@
-// Rollouts, sweeps and gradients against plain loops, for shapes that leave remainders everywhere.
+// Rollouts, ablations and gradients against plain loops, for shapes that leave remainders everywhere.
 #include <doctest/doctest.h>
 
 #include <cmath>
 #include <random>
 
-#include "schurscope/optimizer.hpp"
+#include "schurscope/objective.hpp"
+#include "schurscope/perturbation/gains.hpp"
+#include "schurscope/run_ablations.hpp"
 
 namespace {
 
@@ -119,7 +121,7 @@ TEST_CASE("rollouts agree with plain loops") {
 }
 
 template <class T>
-void check_sweep(double tolerance) {
+void check_ablations(double tolerance) {
   for (const Shape& shape : shapes) {
     CAPTURE(shape.n_hidden);
     const Case<T> c(shape);
@@ -132,7 +134,7 @@ void check_sweep(double tolerance) {
     }
     const Rectangle rectangle{0, n / 2, n / 3, n};
     const double gain = 0.25;
-    const std::vector<AblationView> ablations{{nullptr, nullptr, 0}, {&rectangle, &gain, 1}};
+    const std::vector<Gains> ablations{{nullptr, nullptr, 0}, {&rectangle, &gain, 1}};
     Case<T> ablated = c;
     for (Index i = 0; i < n / 2; ++i)
       for (Index j = std::max(i + 1, n / 3); j < n; ++j) ablated.W_hh[std::size_t(i * n + j)] *= T(gain);
@@ -141,8 +143,8 @@ void check_sweep(double tolerance) {
     const auto run = [&](int n_threads) {
       Values<double> sums(2 * trials + 2 * steps);
       Interrupt interrupt;
-      sweep<T>(c.network(), {c.W_hh.data(), identity.data(), upper.data(), n}, ablations, c.trials(),
-               Measure::squared_error, {sums.data(), sums.data() + 2 * trials}, n_threads, interrupt);
+      run_ablations<T>(c.network(), {c.W_hh.data(), identity.data(), upper.data(), n}, ablations, c.trials(),
+                       measures::SquaredError{}, {sums.data(), sums.data() + 2 * trials}, n_threads, interrupt);
       return sums;
     };
     const Values<double> sums = run(1);
@@ -173,9 +175,9 @@ void check_sweep(double tolerance) {
   }
 }
 
-TEST_CASE("sweeps agree with plain loops, with the same bits for any number of threads") {
-  check_sweep<double>(1e-12);
-  check_sweep<float>(1e-4);
+TEST_CASE("ablations agree with plain loops, with the same bits for any number of threads") {
+  check_ablations<double>(1e-12);
+  check_ablations<float>(1e-4);
 }
 
 TEST_CASE("gradients agree with central differences, dense and Cayley") {
@@ -185,21 +187,23 @@ TEST_CASE("gradients agree with central differences, dense and Cayley") {
       CAPTURE(cayley);
       const Case<double> c(shape);
       const Index n_pairs = cayley ? shape.n_hidden / 3 : -1;
-      const ParameterLayout layout{shape.n_hidden, shape.n_inputs, shape.n_outputs,
-                                   n_pairs,        shape.biases,   shape.biases};
+      const Model model{{shape.n_hidden, shape.n_inputs, shape.n_outputs, n_pairs, shape.biases, shape.biases}};
       std::mt19937_64 random(3);
-      Values<double> theta = normal<double>(random, layout.size(), 0.2), gradient(theta.size()), unused(theta.size());
-      Objective<double> objective(layout, {}, shape.n_steps);
+      Values<double> theta = normal<double>(random, model.layout.size(), 0.2), gradient(theta.size()),
+                     unused(theta.size());
       Interrupt interrupt;
-      objective.loss_gradient(theta.data(), c.trials(), gradient.data(), interrupt);
+      const auto loss = [&](Values<double>& to) {
+        return loss_gradient(model, theta.data(), c.trials(), to.data(), interrupt);
+      };
+      loss(gradient);
       double worst = 0;
       for (int i = 0; i < 40; ++i) {
         const std::size_t at = std::uniform_int_distribution<std::size_t>(0, theta.size() - 1)(random);
         const double centre = theta[at], h = 1e-5;
         theta[at] = centre + h;
-        const double above = objective.loss_gradient(theta.data(), c.trials(), unused.data(), interrupt);
+        const double above = loss(unused);
         theta[at] = centre - h;
-        const double below = objective.loss_gradient(theta.data(), c.trials(), unused.data(), interrupt);
+        const double below = loss(unused);
         theta[at] = centre;
         worst = std::max(worst, std::abs((above - below) / (2 * h) - gradient[at]));
       }

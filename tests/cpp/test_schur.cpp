@@ -6,12 +6,13 @@
 #include <limits>
 #include <random>
 
-#include "schurscope/ablation.hpp"
+#include "schurscope/perturbation/gains.hpp"
 #include "schurscope/schur.hpp"
 
 namespace {
 
 using namespace schurscope;
+using namespace schurscope::detail;
 using Eigen::MatrixXd;
 
 constexpr double eps = std::numeric_limits<double>::epsilon();
@@ -82,8 +83,8 @@ TEST_CASE("standardise: a similarity by a rotation, in standard form, at any sca
     // Every second block is close to a double eigenvalue, where rounding decides between pair and split.
     const double d = trial % 2 == 0 ? graded() : a * (1 + 1e-8 * normal(generator));
     const double b = graded(), c = trial % 2 == 0 ? graded() : 1e-16 * normal(generator) / b;
-    const Pair before{a * scale, b * scale, c * scale, d * scale};
-    Pair m = before;
+    const Block2 before{a * scale, b * scale, c * scale, d * scale};
+    Block2 m = before;
     const Rotation rotation = standardise(m);
     Small<2> M, G, D;
     M << before.a, before.b, before.c, before.d;
@@ -109,7 +110,7 @@ TEST_CASE("standardise keeps the small eigenvalue of a graded block accurate, at
   // [[1, 1e8], [1e-20, 1e-9]]: the product of the eigenvalues is 1e-9 - 1e-12, their sum 1 + 1e-9.
   for (const int exponent : {0, -600, 600}) {
     const double c = std::ldexp(1.0, exponent);
-    Pair m{1 * c, 1e8 * c, 1e-20 * c, 1e-9 * c};
+    Block2 m{1 * c, 1e8 * c, 1e-20 * c, 1e-9 * c};
     standardise(m);
     CHECK(m.c == 0);
     CHECK(m.d / c == doctest::Approx(1e-9 - 1e-12).epsilon(1e-10));
@@ -297,12 +298,12 @@ struct Ablated {
 template <class Scalar>
 Ablated<Scalar> ablate(const RowMajorMatrix<Scalar>& W, const RealSchur& schur,
                        const std::vector<Rectangle>& rectangles, const std::vector<double>& gains,
-                       AblationScratch& scratch) {
+                       PerturbationScratch& scratch) {
   const RowMajorMatrix<double> Q = schur.Q, T = schur.T;
   RowMajorMatrix<Scalar> out = RowMajorMatrix<Scalar>::Constant(W.rows(), W.cols(), Scalar(-7));
-  const double removed = ablated_matrix(
-      SchurView<Scalar>{W.data(), Q.data(), T.data(), W.rows()},
-      AblationView{rectangles.data(), gains.data(), static_cast<std::int64_t>(gains.size())}, scratch, out.data());
+  const double removed = ablated_matrix(SchurView<Scalar>{W.data(), Q.data(), T.data(), W.rows()},
+                                        Gains{rectangles.data(), gains.data(), static_cast<std::int64_t>(gains.size())},
+                                        scratch, out.data());
   return {removed, out};
 }
 
@@ -323,7 +324,7 @@ MatrixXd removed_part(const MatrixXd& T, const std::vector<Rectangle>& rectangle
 }
 
 TEST_CASE("ablated_matrix is W - Q dT Q^T for any rectangles, reusing one scratch") {
-  AblationScratch scratch;
+  PerturbationScratch scratch;
   for (const Index n : {2, 9, 40, 17}) {
     const MatrixXd W = gaussian(n, 20 + static_cast<unsigned>(n));
     const RowMajorMatrix<double> W_rows = W;
@@ -359,7 +360,7 @@ TEST_CASE("an ablation that removes nothing gives W bit for bit") {
   const RealSchur schur = real_schur(W);
   const RowMajorMatrix<double> W_rows = W;
   const RowMajorMatrix<float> W_float = W.cast<float>();
-  AblationScratch scratch;
+  PerturbationScratch scratch;
   using Case = std::pair<std::vector<Rectangle>, std::vector<double>>;
   for (const auto& [rectangles, gains] :
        {Case{{}, {}}, Case{{{0, 12, 0, 12}}, {1}}, Case{{{0, 12, 0, 12}, {0, 12, 0, 12}}, {2, 0.5}},
@@ -376,7 +377,7 @@ TEST_CASE("the removed mass stays in the range of double") {
     const double c = std::ldexp(1.0, exponent);
     const MatrixXd W = gaussian(8, 10);
     const RealSchur schur = real_schur(W), scaled = real_schur(c * W);
-    AblationScratch scratch;
+    PerturbationScratch scratch;
     const double removed = ablate<double>(W, schur, {{0, 8, 0, 8}}, {0}, scratch).removed;
     CHECK(ablate<double>(c * W, scaled, {{0, 8, 0, 8}}, {0}, scratch).removed == c * removed);
   }

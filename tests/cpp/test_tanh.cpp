@@ -1,4 +1,4 @@
-// vector_tanh against the C library's tanh in the next wider type, in units in the last place of the exact result.
+// simd::tanh against the C library's tanh in the next wider type, in units in the last place of the exact result.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -15,7 +15,7 @@ constexpr double bound = 3.0;
 
 template <class T>
 T tanh_of(T x) {
-  return vector_tanh<T>(broadcast(x))[0];
+  return simd::tanh<T>(simd::broadcast(x))[0];
 }
 
 /// |got - exact| in the spacing of T just below |exact|.
@@ -57,7 +57,7 @@ TEST_CASE("every seventh float from 1e-20 to beyond saturation") {
       std::memcpy(&value, &b, 4);
       x[l] = value;
     }
-    const Vec<float> y = vector_tanh<float>(x), mirrored = vector_tanh<float>(-x);
+    const Vec<float> y = simd::tanh<float>(x), mirrored = simd::tanh<float>(-x);
     for (int l = 0; l < lanes<float>; ++l) {
       worst = std::max(worst, ulp_error(float{y[l]}, std::tanh(static_cast<double>(x[l]))));
       odd = odd && mirrored[l] == -y[l];

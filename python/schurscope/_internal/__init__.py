@@ -1,1 +1,1 @@
-"""Code that every folder may use and no user should: checks, files, JSON, random streams."""
+"""Code shared by all folders and not public: checks, files, JSON, random generators."""

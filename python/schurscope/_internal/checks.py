@@ -1,7 +1,7 @@
-"""Checks at the border between the user and the package.
+"""Checks of user input.
 
-Every error names the argument, what was given and what would be right. Conversions happen here,
-once, and only where they are exact; a rounding to float32 is asked for by name (`cast`).
+Every error names the argument, the value given and the values allowed. Conversions happen here,
+once, and only if they are exact; rounding to float32 is explicit (`cast`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FloatDType: TypeAlias = np.dtype[np.floating[Any]]
 
 
 Rng: TypeAlias = np.random.Generator | np.random.SeedSequence | int | None
-"""A generator, or what seeds one; None is fresh entropy, which cannot be repeated."""
+"""A generator or its seed; None draws fresh entropy, which is not reproducible."""
 
 
 def shown(value: object) -> str:
@@ -41,7 +41,7 @@ def suggest(name: object, choices: Iterable[str]) -> str:
 
 
 def choice(value: object, name: str, choices: Iterable[str]) -> str:
-    """`value`, when it is one of `choices`; else ValueError with the choices and the nearest."""
+    """`value` if it is one of `choices`; else ValueError with the choices and the nearest."""
     known = list(choices)
     if isinstance(value, str) and value in known:
         return value
@@ -50,7 +50,7 @@ def choice(value: object, name: str, choices: Iterable[str]) -> str:
 
 
 def float_dtype(dtype: npt.DTypeLike, name: str = "dtype") -> FloatDType:
-    """The native float32 or float64 dtype that `dtype` stands for; anything else is a TypeError."""
+    """The native float32 or float64 dtype that `dtype` stands for; TypeError for anything else."""
     if dtype is not None:  # which NumPy would read as float64
         with contextlib.suppress(TypeError):
             native: np.dtype[Any] = np.dtype(dtype).newbyteorder("=")
@@ -70,7 +70,7 @@ def real_array(
 ) -> FloatArray:
     """C-contiguous, finite float32 or float64 array of the given shape.
 
-    May be the very array that was given: copy it (`read_only`) before keeping it.
+    May be the given array itself: copy it (`read_only`) before keeping it.
 
     Parameters
     ----------
@@ -82,9 +82,9 @@ def real_array(
         The argument's name, for messages.
     shape
         One entry per axis: a size, or the name of a free size such as ``"N_x"``. An axis name that
-        occurs twice must have one size: ``("N_h", "N_h")`` is a square matrix. None is any shape.
+        occurs twice must have one size: ``("N_h", "N_h")`` is a square matrix. None: any shape.
     because
-        Why the shape must be this one, e.g. ``"W_hh is (64, 64)"``; ends the message.
+        Reason for the shape, e.g. ``"W_hh is (64, 64)"``; ends the message.
     allow_empty
         Whether axes may have no entries.
     allow_nonfinite
@@ -93,7 +93,7 @@ def real_array(
     Raises
     ------
     TypeError
-        The value is not an array of real numbers that the package computes with.
+        The value is not an array of real numbers of a supported dtype.
     ValueError
         Wrong shape, an empty axis, NaN or infinity.
     """
@@ -110,7 +110,7 @@ def real_array(
 
 
 def finite(array: FloatArray, name: str) -> None:
-    """ValueError, naming the first offender, unless every entry of the array is finite."""
+    """Raise ValueError, naming the first offender, unless every entry is finite."""
     good = np.isfinite(array)
     if good.all():
         return
@@ -135,9 +135,9 @@ def step_weights(value: npt.ArrayLike, shape: tuple[int, ...], because: str) -> 
 
 
 def cast(array: FloatArray, dtype: FloatDType, name: str) -> FloatArray:
-    """The array rounded to `dtype`, unchanged if it has it already.
+    """The array rounded to `dtype`, unchanged if it has that dtype.
 
-    ValueError if a value has no finite counterpart in `dtype`.
+    ValueError if a value overflows `dtype`.
     """
     if array.dtype == dtype:
         return array
@@ -151,7 +151,7 @@ def cast(array: FloatArray, dtype: FloatDType, name: str) -> FloatArray:
 
 
 def read_only(array: FloatArray) -> FloatArray:
-    """A C-contiguous copy that cannot be written to."""
+    """A read-only, C-contiguous copy."""
     copy = array.copy(order="C")
     copy.flags.writeable = False
     return copy
@@ -225,7 +225,7 @@ def fraction(value: object, name: str) -> float:
 def generator(rng: object, name: str = "rng") -> np.random.Generator:
     """A NumPy Generator from a Generator (itself), a seed >= 0, a SeedSequence or None.
 
-    None draws fresh entropy from the operating system: its numbers cannot be repeated.
+    None draws fresh entropy from the operating system, which is not reproducible.
     """
     if isinstance(rng, np.random.Generator):
         return rng

@@ -1,4 +1,4 @@
-"""Where the installed C++ headers are, for projects that build on them."""
+"""Locations of the installed C++ headers, for projects that build on them."""
 
 from pathlib import Path
 
@@ -6,15 +6,15 @@ from .. import _cpu
 
 __all__ = ["get_cmake_dir", "get_include"]
 
-# What CMake installs lies together; of an editable installation, apart from the Python files.
+# CMake installs its files together; in an editable installation, apart from the Python files.
 _INSTALLED = Path(_cpu.__file__).parent
 
 
 def get_include() -> str:
-    """The folder to put on a C++ compiler's include path: ``#include <schurscope/schur.hpp>``.
+    """The folder for a C++ compiler's include path: ``#include <schurscope/schur.hpp>``.
 
-    The headers need those of Eigen 3.4 as well, and GCC or Clang with C++17. Take
-    `get_cmake_dir` where CMake builds: it knows of all that.
+    The headers also need Eigen 3.4, and GCC or Clang with C++17. With CMake, use `get_cmake_dir`,
+    which takes care of both.
     """
     return str(_INSTALLED / "include")
 
@@ -22,8 +22,8 @@ def get_include() -> str:
 def get_cmake_dir() -> str:
     """The folder of schurscope-config.cmake, for ``find_package(schurscope)``.
 
-    Hand it to CMake as ``-Dschurscope_DIR=…``; the target to link is ``schurscope::schurscope``.
-    Eigen 3.4 is looked for where this package is installed (``pip install "cmeel-eigen<4"``) and
+    Pass it to CMake as ``-Dschurscope_DIR=…``; the target to link is ``schurscope::schurscope``.
+    CMake looks for Eigen 3.4 where this package is installed (``pip install "cmeel-eigen<4"``) and
     in the usual places.
     """
     return str(_INSTALLED / "cmake")

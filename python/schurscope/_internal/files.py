@@ -1,7 +1,7 @@
-"""Files that are whole or absent: atomic writing, and .npz archives that are read without trust.
+"""Atomic writes, and reading of untrusted .npz archives.
 
-Nothing is ever unpickled, and a file may unpack to no more than its own size or `MAX_BYTES`,
-whichever is larger: a few kilobytes that claim terabytes are refused before any is read.
+Nothing is ever unpickled, and a file may unpack to at most its own size or `MAX_BYTES`, whichever
+is larger: a few kilobytes that declare terabytes are refused before any is read.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_BYTES = 2**30
-"""What a smaller file may unpack to, 1 GiB, unless the caller says otherwise (`max_bytes`)."""
+"""Default `max_bytes`, the limit on the unpacked size of a smaller file: 1 GiB."""
 
 Array = npt.NDArray[Any]
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path in the folder of `path`, moved onto `path` when the block ends well.
+    """A temporary path in the folder of `path`, renamed to `path` when the block succeeds.
 
-    When the block raises, the temporary file is removed and `path` keeps what it had. The
-    temporary name ends like `path`, so that writers which go by the suffix see the right one.
+    If the block raises, the temporary file is removed and `path` is unchanged. The temporary name
+    ends like `path`, for writers that go by the suffix.
     """
     final = Path(path)
     temporary = final.with_name(f".{secrets.token_hex(6)}-{final.name}")
@@ -46,7 +46,7 @@ def save_npz(
 ) -> None:
     """Write arrays, their names and the name of the format to exactly `path`, atomically.
 
-    The names are written as well because an archive can lose an entry without a trace.
+    The names are written because an archive can lose an entry without a trace.
     """
     own = {"format": np.array(file_format), "entries": np.array(sorted(arrays))}
     entries: dict[str, Any] = {**own, **arrays}
@@ -68,8 +68,8 @@ def load_npz(
     OSError
         The file cannot be read.
     ValueError
-        It is not an .npz archive, damaged, of another format, unpacks to more than `max_bytes`, or
-        its arrays are not those expected.
+        The file is not an .npz archive, damaged, of another format, unpacks to more than
+        `max_bytes`, or does not hold the expected arrays.
     """
     return own_entries(path, *read_npz(path, max_bytes), file_format, required, optional)
 
@@ -82,7 +82,7 @@ def own_entries(
     required: tuple[str, ...],
     optional: tuple[str, ...],
 ) -> dict[str, Array]:
-    """What `read_npz` gave, when it is what `save_npz` wrote; else ValueError as in `load_npz`."""
+    """The arrays of `read_npz`, if `save_npz` wrote them; else ValueError as in `load_npz`."""
     if skipped:
         told = ", ".join(f"{name} ({why})" for name, why in skipped.items())
         raise ValueError(f"{path} is not a {file_format} file: it holds {told}")
@@ -92,7 +92,7 @@ def own_entries(
     if found.tolist() != file_format:
         raise ValueError(f"{path} is not a {file_format} file: its format is {found.tolist()!r}")
     if entries is None or entries.tolist() != sorted(arrays):
-        raise ValueError(f"{path} is damaged: its list of entries does not match what it holds")
+        raise ValueError(f"{path} is damaged: its list of entries does not match its content")
     if missing := [name for name in required if name not in arrays]:
         raise ValueError(f"{path} is not a complete {file_format} file: no {', '.join(missing)}")
     if unknown := [name for name in arrays if name not in required + optional]:
@@ -103,14 +103,14 @@ def own_entries(
 def read_npz(
     path: str | os.PathLike[str], max_bytes: int = MAX_BYTES
 ) -> tuple[dict[str, Array], dict[str, str]]:
-    """The arrays of an .npz archive, and the entries that are none with the reason why."""
+    """The arrays of an .npz archive, and the entries skipped with the reason."""
     arrays: dict[str, Array] = {}
     skipped: dict[str, str] = {}
     with open(path, "rb") as stream:
         try:
             with zipfile.ZipFile(stream) as archive:
                 check_zip(archive, max_bytes)
-                # Before anything is parsed: what passes is what was written.
+                # Before parsing: entries that pass are as written.
                 if (damaged := archive.testzip()) is not None:
                     raise ValueError(f"the checksum of {damaged} is wrong")
                 for info in archive.infolist():
@@ -139,22 +139,22 @@ def zip_names(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> list[
 
 
 def check_zip(archive: zipfile.ZipFile, max_bytes: int) -> None:
-    """ValueError if the archive's directory declares more than it may unpack to."""
+    """Raise ValueError if the archive's directory declares more than it may unpack to."""
     size = os.fstat(archive.fp.fileno()).st_size if archive.fp else 0
     check_size(sum(info.file_size for info in archive.infolist()), size, max_bytes)
 
 
 def check_size(declared: int, file_size: int, max_bytes: int) -> None:
-    """ValueError if a file of `file_size` bytes may not unpack to `declared` bytes."""
+    """Raise ValueError if a file of `file_size` bytes may not unpack to `declared` bytes."""
     if declared > max(file_size, max_bytes):
         raise ValueError(
             f"it would unpack from {file_size} to {declared} bytes, more than max_bytes = "
-            f"{max_bytes}; if you trust the file, allow more with max_bytes"
+            f"{max_bytes}; if you trust the file, raise max_bytes"
         )
 
 
 def _read_npy(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array | str:
-    """The array of an entry, or why it is none."""
+    """The array of an entry, or the reason for skipping it."""
     with archive.open(info) as member:
         if member.read(6) != b"\x93NUMPY":
             return "not an array"

@@ -1,7 +1,7 @@
 """The safetensors format: eight bytes of length, a JSON header, and the bytes of the arrays.
 
-Source: the format's own description at github.com/huggingface/safetensors. Read here without that
-package, because it cannot give bfloat16 to NumPy and this is all there is to it.
+Source: the format's description at github.com/huggingface/safetensors. Implemented here because
+that package cannot return bfloat16 as NumPy arrays.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from .files import Array, atomic_path
 
 MAX_HEADER = 100_000_000
-"""Bytes; the format's own limit."""
+"""In bytes; the format's own limit."""
 
 _DTYPES = {
     "F64": "<f8",
@@ -37,22 +37,22 @@ _DTYPES = {
 
 
 def is_safetensors(head: bytes) -> bool:
-    """Whether a file may be of this format, by its first bytes."""
+    """Whether a file may be of this format, from its first bytes."""
     return head[8:9] == b"{" and int.from_bytes(head[:8], "little") >= 2
 
 
 def read_safetensors(
     path: str | os.PathLike[str],
 ) -> tuple[dict[str, Array], dict[str, str], dict[str, str]]:
-    """Arrays by name, metadata, and the names of those that were bfloat16, now float32, exactly.
+    """Arrays by name, metadata, and the names of bfloat16 arrays, widened to float32.
 
     Raises
     ------
     OSError
         The file cannot be read.
     ValueError
-        It is not of this format or damaged: a header that is no JSON or longer than the file,
-        arrays that overlap, leave gaps or do not fill their bytes.
+        The file is damaged or of another format: its header is not JSON or longer than the file, or
+        its arrays overlap, leave gaps or do not fill their bytes.
     """
     with open(path, "rb") as stream:
         size = os.fstat(stream.fileno()).st_size
@@ -73,7 +73,7 @@ def read_safetensors(
                 begin, end = entry["data_offsets"]
                 dtype, shape = np.dtype(_DTYPES[entry["dtype"]]), tuple(entry["shape"])
                 if begin != place or end - begin != math.prod(shape) * dtype.itemsize:
-                    raise ValueError(f"{name} does not fill its place")
+                    raise ValueError(f"{name} does not fill its bytes")
                 content = stream.read(end - begin) if 0 <= end - begin <= size else b""
                 array = np.ndarray(shape, dtype, content)
                 if entry["dtype"] == "BF16":  # the upper half of a float32

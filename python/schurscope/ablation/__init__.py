@@ -1,1 +1,1 @@
-"""Ablations of Schur couplings and what they do to a network's behaviour."""
+"""Ablations of Schur couplings and their effect on a network's behaviour."""

@@ -1,7 +1,7 @@
-"""Ablations of whatever the core cannot run, through a function of the user's.
+"""Ablations of models that the core cannot run, through a user's function.
 
-A gate of a GRU, a model in JAX, a network inside a simulator: all that is needed of it is a square
-recurrent matrix W and a function that says how well each trial goes with another matrix W̃.
+A gate of a GRU, a model in JAX, a network inside a simulator: all it takes is a square recurrent
+matrix W and a function that scores each trial with an ablated matrix W̃.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ import numpy.typing as npt
 
 from .._internal.checks import FloatArray, FloatDType, real_array, shown
 from ..coordinates.schur import OrderedSchur, ordered_schur
-from .measures import sensitivity
+from .assemble import Assembly
+from .measures import Score
+from .plan import Ablation, ablated_matrix, ablation_rows
 from .profile import AblationProfile
-from .run import MEASURES, Ablation, ablated_matrix, ablation_rows, removed_masses, settings_of
 
 __all__ = ["Evaluate", "ablate_with"]
 
 _Float64 = npt.NDArray[np.float64]
+
+# Their intervals also resample a denominator; a mean score has none.
+_NOT_MEANS = ("fvu", "fidelity", "replay_accuracy", "sign_accuracy")
 
 Evaluate: TypeAlias = Callable[[FloatArray], npt.ArrayLike]
 """W̃ (N_h, N_h) → one score for each trial, (trials,)."""
@@ -36,7 +40,7 @@ def ablate_with(
     schur: OrderedSchur | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> AblationProfile:
-    """Ablate Schur couplings of any recurrent matrix and measure what that does to `evaluate`.
+    """Ablate Schur couplings of any recurrent matrix and measure the effect on `evaluate`.
 
     With the scores s_i of n trials, the value of an ablation is (1/n) Σ_i s_i and its change is
     that value minus the full network's. Everything else is as for `ablate`::
@@ -50,24 +54,24 @@ def ablate_with(
     Parameters
     ----------
     W : (N_h, N_h) array_like
-        Recurrent matrix, ``W[post, pre]``: an array, or a PyTorch tensor or JAX array in the
-        memory of the CPU. Its dtype, float32 or float64, decides when an ablation is vacuous.
+        Recurrent matrix, ``W[post, pre]``: an array, or a PyTorch tensor or JAX array in
+        CPU memory. Its dtype, float32 or float64, decides when an ablation is vacuous.
     evaluate : callable
-        Takes W̃, (N_h, N_h) in the dtype of W, a copy that it may keep and write to, and returns the
-        scores of the trials, (trials,). Every call must score the same trials in the same order and
-        with the same random numbers, because changes and their intervals are paired: a PyTorch
-        module belongs in ``eval()`` mode. It is called for the full network first, twice, to see
-        whether it does; what it raises is passed on.
+        Takes W̃, (N_h, N_h) in the dtype of W, a copy that it may keep and modify, and returns the
+        scores of the trials, (trials,). Every call must score the same trials in the same order
+        with the same random numbers, because changes and their intervals are paired: put a PyTorch
+        module in ``eval()`` mode. The first two calls, both for the full network, check this.
+        Exceptions propagate.
     alpha : float
-        Where the spectrum is cut: R holds the eigenvalues of modulus >= alpha * rho. In (0, 1].
+        Cut of the spectrum: R holds the eigenvalues of modulus >= alpha * rho. In (0, 1].
     ablations : iterable of str or Ablation, optional
-        What to ablate; None means every subset of the couplings RR, CR (C to R) and CC. The full
+        The ablations; None means every subset of the couplings RR, CR (C to R) and CC. The full
         network is always row 0 and need not be named.
     measure : str
-        What the scores are, for tables and figures.
+        Name of the score, for tables and figures.
     schur : OrderedSchur, optional
-        Ordered Schur form of W, to save computing it again or to use another order, such as
-        ``ordered_schur(W, "real part")``.
+        Ordered Schur form of W, to avoid recomputing it or to use another order, such as
+        ``ordered_schur(W, "real_part")``.
     progress : callable, optional
         Called as ``progress(done, total)`` after each evaluation.
 
@@ -75,76 +79,50 @@ def ablate_with(
     -------
     AblationProfile
         Without values per step. Vacuous ablations are not evaluated and repeat the full network's
-        scores. Scores that are not finite are a result: the row is marked as diverged.
+        scores. Scores that are not finite mark the row as diverged.
 
     Raises
     ------
     TypeError, ValueError
-        An argument is of the wrong kind or size; an ablation is unknown or named twice; `evaluate`
-        returns something else than one real number per trial, not as many as before, or other
-        scores when it is called again with the same matrix.
+        An argument is of the wrong type or shape; an ablation is unknown or named twice; `evaluate`
+        does not return one real number per trial, changes their number, or returns different
+        scores for the same matrix.
     """
     W = real_array(W, "W", ("N_h", "N_h"))
     dtype = W.dtype
     if not callable(evaluate):
         raise TypeError(f"evaluate must be callable, got {shown(evaluate)}")
-    _check_measure(measure)
+    definition = _own_measure(measure)
     schur = _schur_of(W, schur)
     sectors = schur.sectors(alpha)
-    rows = ablation_rows(ablations, sectors)
-
-    removed_mass = removed_masses(schur, rows)
-    vacuous = removed_mass <= len(W) * np.finfo(dtype).eps
-    vacuous[0] = False  # the full network is the reference, not an intervention
-    running = np.flatnonzero(~vacuous)
-    scores: dict[int, _Float64] = {}
-    n_trials: int | str = "trials"
-    for place in [0, *running.tolist()]:  # the full network twice
-        given = evaluate(_ablated(schur, rows[place], dtype))
-        found = _scores(given, rows[place].name, n_trials)
-        if place in scores:
-            _require_same(found, scores[place])
-            continue
-        scores[place] = found
-        n_trials = found.size
+    assembly = Assembly(schur, sectors, ablation_rows(ablations, sectors), dtype)
+    running = assembly.running
+    full = _scores(evaluate(_ablated(schur, running[0], dtype)), running[0].name, "trials")
+    per_trial = np.empty((len(assembly.rows), full.size))
+    per_trial[0] = full
+    _require_same(_scores(evaluate(_ablated(schur, running[0], dtype)), "full", full.size), full)
+    for place, row in enumerate(running):
+        if place > 0:
+            given = evaluate(_ablated(schur, row, dtype))
+            per_trial[place] = _scores(given, row.name, full.size)
         if progress is not None:
-            progress(len(scores), running.size)
-    # A vacuous row repeats the full network's.
-    per_trial = np.stack([scores.get(place, scores[0]) for place in range(len(rows))])
-
+            progress(place + 1, len(running))
+    assembly.spread(per_trial)
     with np.errstate(over="ignore", invalid="ignore"):
         value = per_trial.mean(axis=1)
-        change = value - value[0]
-    change[0] = 0.0
-    change[vacuous] = 0.0
-    undefined = vacuous.copy()
-    undefined[0] = True
-    return AblationProfile(
-        names=tuple(row.name for row in rows),
-        value=value,
-        change=change,
-        removed_mass=removed_mass,
-        sensitivity=sensitivity(change, removed_mass, undefined),
-        per_trial=per_trial,
-        per_step=np.empty((len(rows), 0)),
-        vacuous=vacuous,
-        diverged=~np.isfinite(value),
-        measure=measure,
-        alpha=sectors.alpha,
-        schur=schur,
-        settings=settings_of(schur, sectors, measure, dtype, per_trial.shape[1]),
-        statistics=None,
-    )
+    per_step = np.empty((len(per_trial), 0))
+    return assembly.profile(definition, value, per_trial, per_step, denominator=None)
 
 
-def _check_measure(measure: object) -> None:
-    if not isinstance(measure, str) or not measure.isprintable() or not measure:
+def _own_measure(measure: object) -> Score:
+    if not isinstance(measure, str):
         raise ValueError(f"measure must be printable text, got {shown(measure)}")
-    if measure in MEASURES:
+    if measure in _NOT_MEANS:
         raise ValueError(
-            f"measure must be a name of your own, got {measure!r}, which `ablate` computes with "
-            "intervals of its own from a network and trials"
+            f"measure must be a name of your own, got {measure!r}, which `ablate` computes "
+            "from a network and trials, with its own intervals"
         )
+    return Score(measure)
 
 
 def _schur_of(W: FloatArray, schur: OrderedSchur | None) -> OrderedSchur:
@@ -153,19 +131,19 @@ def _schur_of(W: FloatArray, schur: OrderedSchur | None) -> OrderedSchur:
     if not isinstance(schur, OrderedSchur):
         raise TypeError(f"schur must be an OrderedSchur or None, got {type(schur).__name__}")
     if not np.array_equal(schur.W, W):
-        raise ValueError("schur must be that of W, got the Schur form of another matrix")
+        raise ValueError("schur must be the Schur form of W, got that of another matrix")
     return schur
 
 
 def _ablated(schur: OrderedSchur, row: Ablation, dtype: FloatDType) -> FloatArray:
-    """W̃ of a row, rounded to `dtype`; infinite where a large gain goes beyond its range."""
+    """W̃ of a row, rounded to `dtype`; infinite where a large gain overflows."""
     with np.errstate(over="ignore"):
         return ablated_matrix(schur, row).astype(dtype)
 
 
 def _scores(given: npt.ArrayLike, ablation: str, n_trials: int | str) -> _Float64:
-    """What `evaluate` returned, checked: (n_trials,)."""
-    name = f"what evaluate returns for {ablation!r}"
+    """The checked scores of `evaluate`: (n_trials,)."""
+    name = f"the scores that evaluate returns for {ablation!r}"
     because = "" if n_trials == "trials" else f"it returned {n_trials} scores for 'full'"
     scores = real_array(given, name, (n_trials,), because=because, allow_nonfinite=True)
     return scores.astype(np.float64)
@@ -176,7 +154,7 @@ def _require_same(again: _Float64, before: _Float64) -> None:
     if not np.allclose(again, before, rtol=1e-3, atol=1e-6, equal_nan=True):
         worst = int(np.abs(again - before).argmax())
         raise ValueError(
-            "evaluate must return the same scores for the same matrix, got other ones when the "
+            "evaluate must return the same scores for the same matrix, got different ones when the "
             f"full network was evaluated again (trial {worst}: {before[worst]:g}, then "
             f"{again[worst]:g}); is there dropout (model.eval()) or a generator without a seed?"
         )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from .._internal.checks import choice, fraction, generator, positive_int
-from ..coordinates.schur import OrderedSchur, Sectors
-from .measures import TargetStatistics
+from .._internal.checks import Rng, choice, fraction, generator, positive_int
+from .._internal.frozen import ReadOnly
+from ..coordinates.schur import OrderedSchur
+from ..coordinates.sectors import Sectors
+from .measures import Denominator, Measure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["AblationProfile", "AblationRow", "Intervals"]
 
 _Float64 = npt.NDArray[np.float64]
-_RESAMPLES_AT_ONCE = 256  # of the bootstrap, so that memory stays small for any number of trials
+_RESAMPLES_AT_ONCE = 256  # bounds the memory of the bootstrap
 
 
 class AblationRow(NamedTuple):
@@ -44,42 +46,46 @@ class Intervals(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class AblationProfile:
-    """What each ablation does to the behaviour, and how much it removes.
+class AblationProfile(ReadOnly):
+    """The effect of each ablation on the behaviour, and the Schur mass that it removes.
 
     ``print(profile)`` shows a table; ``profile["CR"]`` is one row. Row 0 is the full network.
+    Arrays and settings are read-only.
 
     Attributes
     ----------
     names : tuple of str
     value : (ablations,)
-        The measure with the ablation: FVU, replay accuracy, or the score given to `ablate_with`.
+        The measure under the ablation: FVU, replay accuracy, or the score given to `ablate_with`.
     change : (ablations,)
         ``value - value[0]``; exactly 0 where the ablation is vacuous.
     removed_mass : (ablations,)
-        ‖ΔT‖_F / ‖T‖_F, as measured, also where it is only rounding.
+        ‖ΔT‖_F / ‖T‖_F, also where it is only rounding error.
     sensitivity : (ablations,)
         S_ΔT = change / removed_mass; NaN where the ablation is vacuous, and for the full network.
     per_trial : (ablations, trials)
-        What each trial contributes: its mean over trials is `value`.
+        Contribution of each trial; the mean over trials is `value`.
     per_step : (ablations, steps)
         FVU: mean squared error at the step over the variance of the targets at all steps. Replay
-        accuracy: that of the step. NaN at steps without weight; the weighted mean is `value`. A
-        score of `ablate_with` knows no steps: (ablations, 0).
+        accuracy: that of the step. NaN at steps of weight 0; the weighted mean is `value`. Scores
+        of `ablate_with` have no steps: (ablations, 0).
     vacuous : (ablations,) bool
-        The ablation removes no more than N_h · eps of the weights' dtype: nothing was run, and the
-        result says nothing about invariance.
+        The ablation removes no more than N_h · eps of the weights' dtype: it was not run, and the
+        result is no evidence of invariance.
     diverged : (ablations,) bool
         Some rollout was not finite.
-    measure : str
-        ``"fvu"``, ``"replay_accuracy"`` or the name of the score given to `ablate_with`.
+    definition : Measure
+        The measure.
     alpha : float
     schur : OrderedSchur
-        The coordinates that were ablated.
+        The ablated coordinates.
     settings : dict
-        Package version, instruction-set level, dtype, tie rule, sizes: where the numbers come from.
-    statistics : TargetStatistics or None
-        Per-trial denominators, for the bootstrap; None for a score, which is a mean over trials.
+        Provenance: package version, instruction-set level, dtype, tie-breaking rule, sizes.
+    denominator : Denominator or None
+        Per-trial denominator of the measure, for the bootstrap; None for a score, which is a mean
+        over trials.
+    chance : float
+        The value of an answer that ignores the inputs; NaN if unknown.
     """
 
     names: tuple[str, ...]
@@ -91,11 +97,17 @@ class AblationProfile:
     per_step: _Float64
     vacuous: npt.NDArray[np.bool_]
     diverged: npt.NDArray[np.bool_]
-    measure: str
+    definition: Measure
     alpha: float
     schur: OrderedSchur
-    settings: dict[str, Any]
-    statistics: TargetStatistics | None
+    settings: Mapping[str, Any]
+    denominator: Denominator | None
+    chance: float = np.nan
+
+    @property
+    def measure(self) -> str:
+        """Name of the measure, such as ``"fvu"``, or of the score given to `ablate_with`."""
+        return self.definition.name
 
     @property
     def sectors(self) -> Sectors:
@@ -103,14 +115,8 @@ class AblationProfile:
         return self.schur.sectors(self.alpha)
 
     @property
-    def heading(self) -> str:
-        """The measure as tables name it: FVU, accuracy, or a score's name if that is as short."""
-        own = self.measure if len(self.measure) <= len("accuracy") else "score"
-        return {"fvu": "FVU", "replay_accuracy": "accuracy"}.get(self.measure, own)
-
-    @property
     def origin(self) -> str:
-        """What was measured on what: ``"fvu over 2048 trials of 25 steps, float32"``."""
+        """Measure and data, such as ``"fvu over 2048 trials of 25 steps, float32"``."""
         settings = self.settings
         steps = f" of {settings['n_steps']} steps" if "n_steps" in settings else ""
         trials = f"{settings['n_trials']} trials{steps}"
@@ -118,17 +124,12 @@ class AblationProfile:
 
     @property
     def caution(self) -> str:
-        """What makes the effects hard to read, or an empty text.
+        """A warning if the effects are hard to interpret, else an empty string.
 
-        A full network whose FVU is 1 or more, or whose replay accuracy is at most a half, does not
-        do the task: more often than not it or its trials are not what they are taken for.
+        A full network no better than chance has not learnt the task. Usually the network or the
+        trials were loaded wrongly.
         """
-        full, hint = self.value[0], "check its activation, leak and biases, and the trials' axes"
-        if self.measure == "fvu" and full >= 1:
-            return f"the full network is no better than the mean target: {hint}"
-        if self.measure == "replay_accuracy" and full <= 0.5:
-            return f"the full network is no better than chance: {hint}"
-        return ""
+        return self.definition.caution(float(self.value[0]), self.chance)
 
     def __len__(self) -> int:
         """Number of ablations, the full network included."""
@@ -155,27 +156,27 @@ class AblationProfile:
         self,
         level: float = 0.95,
         n_resamples: int = 2000,
-        rng: np.random.Generator | int | None = 0,
+        rng: Rng = 0,
     ) -> Intervals:
         """Bootstrap intervals of value, change and sensitivity over trials.
 
-        Percentile intervals of trials drawn with replacement. They are paired: a resample holds
-        the same trials for every ablation, and the variance of the targets in FVU is that of the
-        resample. They tell how well these trials determine the numbers of *this* network; how much
-        networks differ is for several trained networks to tell.
+        Percentile intervals over trials drawn with replacement. They are paired: a resample holds
+        the same trials for every ablation, and FVU divides by the target variance of the resample.
+        They quantify the uncertainty of *this* network's numbers; the variation between networks
+        requires several trained networks.
 
-        The mean target is that of the resample too, which makes FVU a little too large in it. With
-        few trials and an FVU near 1 the interval then covers less often than `level` says.
+        The mean target, too, is that of the resample, which biases FVU slightly upwards. With few
+        trials and an FVU near 1 the interval therefore covers less often than `level`.
 
-        Scores of `ablate_with` are resampled as they are: what all trials share in them, such as a
-        variance of the targets that each was divided by, stays as it was.
+        Scores of `ablate_with` are resampled unchanged: a quantity that they share, such as a
+        target variance they were divided by, stays fixed.
 
         Parameters
         ----------
         level : float
             Coverage, in (0, 1].
         n_resamples : int
-        rng : numpy.random.Generator or int or None
+        rng : numpy.random.Generator, SeedSequence, int or None
 
         Returns
         -------
@@ -211,11 +212,8 @@ class AblationProfile:
         return values
 
     def _denominator(self, counts: npt.NDArray[np.int64] | None) -> _Float64:
-        if self.statistics is None:
-            return np.asarray(1.0)  # a score has none: it is a mean over trials
-        if self.measure == "fvu":
-            return self.statistics.total_variance(counts)
-        return self.statistics.total_weight(counts)
+        # A score has none: it is a mean over trials.
+        return np.asarray(1.0) if self.denominator is None else self.denominator.total(counts)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row per ablation; ``attrs`` holds the settings. Needs pandas."""
@@ -232,10 +230,11 @@ class AblationProfile:
         return change_bars(self, ax=ax)
 
     def __repr__(self) -> str:
-        return f"<AblationProfile {self.measure}, {len(self)} rows, alpha={self.alpha:g}>"
+        return f"AblationProfile(measure={self.measure!r}, rows={len(self)}, alpha={self.alpha:g})"
 
     def __str__(self) -> str:
-        heading = ("ablation", self.heading, f"Δ{self.heading}", "removed mass", "S_ΔT", "")
+        measure = self.definition.heading
+        heading = ("ablation", measure, f"Δ{measure}", "removed mass", "S_ΔT", "")
         rows = [heading, *(_cells(row) for row in self)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(heading))]
         lines = [_line(row, widths) for row in rows]

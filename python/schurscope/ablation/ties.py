@@ -1,14 +1,14 @@
-"""How much an ablation's result owes to the order of near-tied eigenvalues.
+"""Dependence of an ablation's result on the order of near-tied eigenvalues.
 
 Zeroing T_CR does not depend on the order of the blocks inside R or C, but zeroing T_RR or T_CC
-does, and networks near orthogonality have many moduli that are almost equal. The tie rule makes
-one order the reference; here the same ablations run in other orders that are as good.
+does, and networks near orthogonality have many almost equal moduli. The tie-breaking rule makes one
+order the reference; here the same ablations run in other admissible orders.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from .._internal.checks import generator, nonnegative, positive_int
-from ..coordinates.schur import Order, OrderedSchur, Sectors, ordered_schur
+from .._internal.checks import Rng, generator, nonnegative, positive_int
+from .._internal.frozen import ReadOnly
+from ..coordinates.schur import Order, OrderedSchur, order_named, ordered_schur
+from ..coordinates.sectors import Sectors
 from ..networks.network import Network
 from ..trials.trials import Trials
-from .run import Ablation, Measure, ablate
+from .measures import Measure
+from .plan import Ablation
+from .profile import AblationProfile
+from .run import ablate
 
 __all__ = ["TieSpread", "tie_spread"]
 
@@ -28,24 +33,24 @@ _Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TieSpread:
+class TieSpread(ReadOnly):
     """Results of ablations over random orders of near-tied blocks; ``print`` shows a table.
 
     Attributes
     ----------
     names : tuple of str
     reference : (ablations,)
-        The measure in the order of the tie rule.
+        The measure in the order of the tie-breaking rule.
     value : (n_orders, ablations)
         The measure in each random order.
     clusters : tuple of tuple of int
-        Blocks, by their place in the reference order, that were shuffled among themselves.
+        Blocks, by index in the reference order, that were shuffled among themselves.
     n_refused : (n_orders,)
         Swaps refused as unsafe on the way to each order.
     tolerance : float
         Neighbours whose keys are closer than ``tolerance`` times the largest are near ties.
     settings : dict
-        Where the numbers come from.
+        Provenance, as for `AblationProfile`.
     """
 
     names: tuple[str, ...]
@@ -54,7 +59,7 @@ class TieSpread:
     clusters: tuple[tuple[int, ...], ...]
     n_refused: npt.NDArray[np.int64]
     tolerance: float
-    settings: dict[str, Any]
+    settings: Mapping[str, Any]
 
     @property
     def spread(self) -> _Float64:
@@ -69,7 +74,7 @@ class TieSpread:
         return math.prod(math.factorial(len(cluster)) for cluster in self.clusters)
 
     def __repr__(self) -> str:
-        return f"<TieSpread of {', '.join(self.names)} over {len(self.value)} orders>"
+        return f"TieSpread(names={self.names}, orders={len(self.value)})"
 
     def __str__(self) -> str:
         sizes = ", ".join(str(len(cluster)) for cluster in self.clusters) or "none"
@@ -97,18 +102,18 @@ def tie_spread(
     *,
     alpha: float = 0.9,
     ablations: Iterable[str] = ("RR", "CR", "CC"),
-    measure: Measure = "fvu",
+    measure: str | Measure = "fvu",
     order: Order = "modulus",
     tolerance: float = 1e-3,
     n_orders: int = 20,
-    rng: np.random.Generator | int | None = 0,
     n_threads: int = 0,
+    rng: Rng = 0,
 ) -> TieSpread:
     """Repeat ablations over random admissible orders of near-tied blocks.
 
-    Neighbours in the reference order whose moduli (or what else it goes by) differ by at most
-    `tolerance` times the largest are chained into clusters; each order shuffles every cluster,
-    uniformly. No block crosses the cut between R and C.
+    Neighbours in the reference order whose keys (moduli by default) differ by at most `tolerance`
+    times the largest are chained into clusters; each order shuffles every cluster uniformly. No
+    block crosses the cut between R and C.
 
     Parameters
     ----------
@@ -120,7 +125,8 @@ def tie_spread(
         Relative to the largest modulus, at least 0.
     n_orders : int
         Number of random orders.
-    rng : numpy.random.Generator or int or None
+    rng : numpy.random.Generator, SeedSequence, int or None
+        Source of the orders and of a cell's noise, which is the same for every order.
 
     Returns
     -------
@@ -136,13 +142,17 @@ def tie_spread(
     random = generator(rng)
     if not isinstance(network, Network):
         raise TypeError(f"network must be a schurscope.Network, got {type(network).__name__}")
-    leak = network.cell.leak if order == "leaky modulus" else None
+    order = order_named(order)
+    leak = network.cell.leak if order == "leaky_modulus" else None
     schur = ordered_schur(network.W_hh.astype(np.float64), order, leak)
     sectors = schur.sectors(alpha)
     # The rectangles of the reference serve every order: no block leaves its sector.
     rows = [Ablation.of(name, sectors) for name in ablations]
 
-    def run(form: OrderedSchur) -> Any:
+    # A seed, so that every order sees the same noise.
+    noise = int(random.integers(2**63)) if network.cell.noise > 0 else None
+
+    def run(form: OrderedSchur) -> AblationProfile:
         return ablate(
             network,
             trials,
@@ -151,6 +161,7 @@ def tie_spread(
             measure=measure,
             n_threads=n_threads,
             schur=form,
+            rng=noise,
         )
 
     profile = run(schur)
@@ -185,7 +196,7 @@ def tie_spread(
 def _clusters(
     schur: OrderedSchur, sectors: Sectors, tolerance: float
 ) -> tuple[tuple[int, ...], ...]:
-    """Places of chained near ties, two or more each, on one side of the cut."""
+    """Indices of chained near ties, two or more each, on one side of the cut."""
     starts = schur.starts
     keys = schur.keys
     in_R = starts < sectors.n_R

@@ -1,4 +1,4 @@
-"""The command line, ``schurscope reproduce | train | ablate | sweep | info``: a file each."""
+"""The command line, ``schurscope reproduce | train | ablate | sweep | info``, one file each."""
 
 try:
     from .group import main

@@ -9,7 +9,8 @@ import click
 import numpy as np
 
 from .._internal.streams import streams
-from ..ablation.run import MEASURES, Measure, ablate
+from ..ablation.measures import MEASURES
+from ..ablation.run import ablate
 from ..coordinates.schur import ORDERS, Order
 from ..networks.network import Network
 from ..report.profile import print_profile, save_profile
@@ -26,31 +27,37 @@ from .options import (
 
 @click.command("ablate")
 @click.argument("network", type=click.Path(path_type=Path, exists=True))
-@click.option("--task", callback=named_task, help="The task whose fresh trials judge.")
+@click.option("--task", callback=named_task, help="Task to draw fresh trials from.")
 @task_parameters
 @click.option(
-    "--n-trials", type=click.IntRange(1), help="Number of the task's trials.  [default: 2048]"
+    "--n-trials", type=click.IntRange(1), help="Number of trials of the task.  [default: 2048]"
 )
 @click.option(
     "--trials",
     "trials_file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Instead of a task: an .npz of inputs, targets (or x, y) and perhaps weights and h_0.",
+    help="Instead of a task: an .npz of inputs, targets (or x, y), optionally weights, h_0.",
 )
 @click.option(
     "--axes",
     metavar="ORDER",
-    help="Of its axes: B trials, T steps, F channels; PyTorch's is TBF.  [default: BTF]",
+    help="Axes of --trials: B trials, T steps, F channels; PyTorch's is TBF.  [default: BTF]",
 )
 @import_options
 @click.option(
-    "--order", type=click.Choice(ORDERS), default="modulus", show_default=True, help="Of blocks."
+    "--order",
+    type=click.Choice(ORDERS),
+    default="modulus",
+    show_default=True,
+    help="Sort key of the Schur blocks.",
 )
-@click.option("--alpha", default=0.9, show_default=True, help="Cut of the spectrum, times rho.")
+@click.option(
+    "--alpha", default=0.9, show_default=True, help="Cut of the spectrum, as a fraction of rho."
+)
 @click.option(
     "--measure",
-    type=click.Choice(MEASURES),
-    help="What is measured.  [default: replay_accuracy for copy, fvu for the others]",
+    type=click.Choice(list(MEASURES)),
+    help="Measure of the outputs.  [default: the task's own, or fvu]",
 )
 @click.option(
     "--seed",
@@ -69,7 +76,7 @@ from .options import (
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for CSV and figures."
 )
-@click.option("--threads", type=click.IntRange(1), help="Threads.  [default: processors]")
+@click.option("--threads", type=click.IntRange(1), help="Number of threads.  [default: processors]")
 def ablate_command(
     network: Path,
     task: Task | None,
@@ -79,19 +86,18 @@ def ablate_command(
     axes: str | None,
     order: Order,
     alpha: float,
-    measure: Measure | None,
+    measure: str | None,
     seed: int,
     ablations: tuple[str, ...],
     out: Path | None,
     threads: int | None,
     **options: Any,
 ) -> None:
-    """Ablate the Schur couplings of a trained NETWORK and show what that does.
+    """Ablate the Schur couplings of a trained NETWORK and show the effect.
 
     NETWORK is a file of this package, PyTorch (.pt), safetensors, NumPy (.npz), Keras, MATLAB or
-    JSON, or a folder of neuralrnn. It is judged by fresh trials of a task, or by those in a file.
-    Intervals are 95 % bootstrap intervals over trials. With --out, the folder gets profile.csv,
-    settings.json and figures.
+    JSON, or a neuralrnn folder. The trials are drawn from a task or read from a file. Intervals are
+    95 % bootstrap intervals over trials. --out writes profile.csv, settings.json and figures.
 
     \b
     Examples:
@@ -101,9 +107,9 @@ def ablate_command(
     if (task is None) == (trials_file is None):
         raise click.UsageError("give either --task NAME or --trials FILE")
     if trials_file is not None and (n_trials is not None or parameters):
-        raise click.UsageError("--n-trials and --set are of --task, not of --trials FILE")
+        raise click.UsageError("--n-trials and --set belong to --task, not to --trials FILE")
     if task is not None and axes is not None:
-        raise click.UsageError("--axes is of --trials FILE, not of --task")
+        raise click.UsageError("--axes belongs to --trials FILE, not to --task")
     origin = imported(network, **options)
     for note in origin.notes:
         click.echo(f"note: {note}", err=True)
@@ -117,13 +123,12 @@ def ablate_command(
         trials = Trials.load(trials_file, axes=axes or "BTF")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    is_copy = task is not None and task.name == "copy"
     profile = ablate(
         loaded,
         trials,
         alpha=alpha,
         ablations=ablations or None,
-        measure=measure or ("replay_accuracy" if is_copy else "fvu"),
+        measure=measure or str(getattr(task, "measure", "fvu")),
         n_threads=threads or 0,
         order=order,
         rng=generators["noise"] if loaded.cell.noise else None,

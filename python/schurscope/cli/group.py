@@ -1,4 +1,4 @@
-"""The group of all commands, and how errors and Ctrl-C end them."""
+"""The group of all commands, with its handling of errors and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="schurscope")
 def main() -> None:
-    """Tell which Schur-coordinate couplings a trained recurrent network needs.
+    """Find the Schur-coordinate couplings that a trained recurrent network needs.
 
     \b
-    See it at work, in under a minute:
+    Try it, in under a minute:
       schurscope reproduce --quick
-    Redraw the paper, a few minutes:
+    Reproduce the paper, in a few minutes:
       schurscope reproduce
-    Train a network of your own and take it apart:
+    Train a network of your own and ablate it:
       schurscope train flip-flop --out flipflop.npz
       schurscope ablate flipflop.npz --task flip-flop --out flipflop-ablation
-    Or one trained elsewhere, on trials of your own:
+    Ablate one trained elsewhere, on your own trials:
       schurscope ablate model.pt --trials trials.npz --out report
     """  # noqa: D301 - click reads the backspace
 

@@ -1,4 +1,4 @@
-"""``schurscope info``: this installation, or what a network's file holds."""
+"""``schurscope info``: this installation, or the content of a network file."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from .options import import_options, imported
 @click.argument("network", required=False, type=click.Path(path_type=Path, exists=True))
 @import_options
 def info_command(network: Path | None, **options: Any) -> None:
-    """Show versions, instruction-set levels and threads; or what is in a NETWORK.
+    """Show versions, instruction-set levels and threads; or the content of a NETWORK.
 
-    Of a network trained elsewhere it tells which entry became which part, what was ignored and
-    what was assumed.
+    For a network trained elsewhere, list the source of each part, the ignored entries and the
+    assumptions.
     """
     if network is not None:
         click.echo(imported(network, **options))

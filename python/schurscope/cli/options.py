@@ -1,4 +1,4 @@
-"""What commands have in common: tasks, random streams, and networks from anywhere."""
+"""Shared by the commands: tasks, random streams, and import of networks."""
 
 from __future__ import annotations
 
@@ -43,23 +43,27 @@ def task_parameters(command: F) -> F:
 def import_options(command: F) -> F:
     """The options of `load_network`, gathered by `imported`."""
     for option in (
-        click.option("--dtype", type=click.Choice(("float32", "float64")), help="Of the network."),
-        click.option("--noise", type=float, help="Standard deviation at each hidden unit."),
+        click.option(
+            "--dtype", type=click.Choice(("float32", "float64")), help="Dtype of the network."
+        ),
+        click.option("--noise", type=float, help="Standard deviation of each unit's noise."),
         click.option(
             "--output", type=click.Choice(ACTIVATIONS), help="Nonlinearity of the outputs."
         ),
-        click.option("--form", type=click.Choice(FORMS), help="Of the network's equation."),
-        click.option("--leak", type=float, help="a = dt / tau, in (0, 1]."),
-        click.option("--activation", type=click.Choice(ACTIVATIONS), help="Of the hidden units."),
+        click.option("--form", type=click.Choice(FORMS), help="Form of the equation."),
+        click.option("--leak", type=float, help="Leak a = dt / tau, in (0, 1]."),
+        click.option(
+            "--activation", type=click.Choice(ACTIVATIONS), help="Activation of the hidden units."
+        ),
         click.option(
             "--key",
             "keys",
             multiple=True,
             metavar="PART=ENTRY",
-            help="Where a part is, e.g. --key W_hh=cell.U, or =cell.U.T; may be repeated.",
+            help="Entry of a part, e.g. --key W_hh=cell.U, or cell.U.T; may be repeated.",
         ),
         click.option(
-            "--format", type=click.Choice(FORMATS), help="Of the network.  [default: found]"
+            "--format", type=click.Choice(FORMATS), help="Format of NETWORK.  [default: detected]"
         ),
     ):
         command = option(command)
@@ -67,7 +71,7 @@ def import_options(command: F) -> F:
 
 
 def imported(path: Path, keys: tuple[str, ...], **options: Any) -> ImportedNetwork:
-    """The network of a file or folder; usage errors for keys that are none."""
+    """The network of a file or folder; a usage error for an invalid key."""
     named: dict[str, Any] = {}
     for given in keys:
         part, sign, entry = given.partition("=")
@@ -80,7 +84,7 @@ def imported(path: Path, keys: tuple[str, ...], **options: Any) -> ImportedNetwo
 
 
 def with_parameters(task: Task, parameters: tuple[str, ...]) -> Task:
-    """The task with NAME=VALUE parameters set; usage errors name what it has."""
+    """The task with NAME=VALUE parameters set; usage errors list the valid names."""
     if not is_dataclass(task) or isinstance(task, type):
         raise TypeError(f"{type(task).__name__} has no parameters to set")
     known = {item.name: getattr(task, item.name) for item in fields(task)}

@@ -1,121 +1,51 @@
 """Ordered real Schur coordinates of a recurrent matrix, W = Q T Qᵀ, and their sectors R and C.
 
-T = B + N: B holds the diagonal blocks (1x1 for a real eigenvalue, 2x2 for a conjugate pair, whole),
-N everything strictly above them. The leading blocks form the sector R of slow modes, the others C,
-which cuts N into the couplings T_RR, T_C→R and T_CC. Source: Dräger, arXiv:2606.18457.
+T = B + N: B holds the diagonal blocks (1x1 for a real eigenvalue, 2x2 for a conjugate pair), N
+everything strictly above them. The leading blocks form the sector R of slow modes, the rest C; this
+splits N into the couplings T_RR, T_C→R and T_CC. Source: Dräger, arXiv:2606.18457.
 
-LAPACK factors, through SciPy; the blocks are ordered by direct swaps of neighbours (Bai & Demmel,
-Linear Algebra and its Applications 186, 1993).
+LAPACK computes the Schur form, through SciPy; direct swaps of adjacent blocks order it (Bai &
+Demmel, Linear Algebra and its Applications 186, 1993).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
-import scipy  # loads scipy.linalg, slow to load, when it is first used
+import scipy  # loads scipy.linalg, which is slow, on first use
 
 from .. import _core
 from .._internal.checks import choice, fraction, real_array, real_number, shown
+from .sectors import Sectors
 
-__all__ = ["ORDERS", "TIE_RULE", "Order", "OrderedSchur", "Sectors", "couplings", "ordered_schur"]
+__all__ = ["ORDERS", "TIE_RULE", "Order", "OrderedSchur", "order_named", "ordered_schur"]
 
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
 _Complex128 = npt.NDArray[np.complex128]
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
-Order = Literal["modulus", "leaky modulus", "real part"]
-ORDERS: tuple[Order, ...] = ("modulus", "leaky modulus", "real part")
+Order = Literal["modulus", "leaky_modulus", "real_part"]
+ORDERS: tuple[Order, ...] = ("modulus", "leaky_modulus", "real_part")
 
 TIE_RULE = "modulus-1"
-"""Version of the order of the blocks: nonincreasing modulus; moduli that agree to 1e-12 rho (or are
-linked by a chain of such agreements) are ties, of which the larger real part comes first; of real
-parts that agree to 1e-12 rho, the one that LAPACK put first. The other orders follow the same rule
-with their own key, and the name begins with theirs: see `OrderedSchur.tie_rule`."""
-
-couplings = ("RR", "CR", "CC")
-"""T_RR, T_C→R (rows in R, columns in C) and T_CC."""
+"""Version of the tie-breaking rule. Blocks have nonincreasing modulus. Moduli that agree to 1e-12
+rho, directly or through a chain of such agreements, are tied: the larger real part comes first, and
+real parts that agree to 1e-12 rho keep LAPACK's order. The other orders apply the rule to their own
+key, and their versions begin with their names: see `OrderedSchur.tie_rule`."""
 
 _TOLERANCE = 1e-12
-# Only eigenvalues so ill-conditioned that the swaps move them past each other need a second pass.
-_MAX_PASSES = 10
-
-
-@dataclass(frozen=True, eq=False)
-class Sectors:
-    """The cut of an ordered Schur form into R, its leading rows, and C, the others.
-
-    Attributes
-    ----------
-    alpha : float
-        R holds the eigenvalues with ``|lambda| >= (alpha - 1e-12) * rho``; in another order than by
-        modulus, its key takes the place of the modulus, and the largest key that of rho.
-    n_R : int
-        Number of rows in R. Blocks are never split. R ends with the last block that reaches the
-        cut, also where a refused swap left a smaller key before it.
-    gap : float
-        Smallest key in R minus largest key in C, over the largest: how safe the cut is. Infinite if
-        C is empty.
-    starts : (n_blocks,) int64
-        First row of each diagonal block.
-    n_hidden : int
-        N_h.
-    """
-
-    alpha: float
-    n_R: int
-    gap: float
-    starts: _Int64
-    n_hidden: int
-
-    def mask(self, coupling: str) -> npt.NDArray[np.bool_]:
-        """Where a coupling lies in T: (N_h, N_h), true only strictly above the diagonal blocks.
-
-        Raises
-        ------
-        ValueError
-            `coupling` is not ``"RR"``, ``"CR"`` or ``"CC"``.
-        """
-        first_row, end_row, first_column, end_column = self._rectangle(
-            choice(coupling, "coupling", couplings)
-        )
-        block = np.searchsorted(self.starts, np.arange(self.n_hidden), side="right")
-        inside = np.zeros((self.n_hidden, self.n_hidden), dtype=np.bool_)
-        inside[first_row:end_row, first_column:end_column] = True
-        mask: npt.NDArray[np.bool_] = inside & (block[:, None] < block)
-        return mask
-
-    def rectangles(self, names: Iterable[str]) -> _Int64:
-        """Half-open rectangles (first_row, end_row, first_column, end_column) of T: (n, 4) int64.
-
-        One for each named coupling, in the order RR, CR, CC. They cover diagonal blocks; only what
-        lies strictly above the blocks belongs to the coupling.
-
-        Raises
-        ------
-        TypeError
-            `names` is a string or no collection.
-        ValueError
-            A name is not ``"RR"``, ``"CR"`` or ``"CC"``.
-        """
-        asked = _coupling_names(names)
-        rows = [self._rectangle(name) for name in couplings if name in asked]
-        return np.array(rows, dtype=np.int64).reshape(-1, 4)
-
-    def _rectangle(self, name: str) -> tuple[int, int, int, int]:
-        R, C = (0, self.n_R), (self.n_R, self.n_hidden)
-        return {"RR": (*R, *R), "CR": (*R, *C), "CC": (*C, *C)}[name]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class OrderedSchur:
     """W = Q T Qᵀ with the diagonal blocks of T in order; made by `ordered_schur`.
 
-    All arrays are read-only and, where they are matrices, C-contiguous.
+    All arrays are read-only; matrices are C-contiguous.
 
     Attributes
     ----------
@@ -125,20 +55,20 @@ class OrderedSchur:
         Orthogonal.
     T : (N_h, N_h) float64
         Quasi-upper-triangular. A 2x2 block is ``[[a, b], [c, a]]`` with ``b c < 0``; its
-        eigenvalues are ``a ± i sqrt(-b c)``. Exact zeros of the subdiagonal part the blocks.
+        eigenvalues are ``a ± i sqrt(-b c)``. Exact zeros on the subdiagonal separate the blocks.
     starts : (n_blocks,) int64
         First row of each diagonal block.
     eigenvalues : (N_h,) complex128
-        In the order of the rows of T; of a pair, the one with positive imaginary part first.
+        In the order of the rows of T; in a pair, the positive imaginary part first.
     residual : float
         ``‖Q T Qᵀ - W‖_F / ‖W‖_F``; 0 for W = 0.
     n_swaps : int
-        Adjacent blocks swapped to reach this order.
+        Number of swaps of adjacent blocks that led to this order.
     refused : (n_refused, 2) complex128
         Eigenvalues of the upper and the lower block of each swap that was refused because rounding
         would have moved the eigenvalues beyond tolerance. Those two blocks kept their order.
-    order : {"modulus", "leaky modulus", "real part"}
-        What the blocks are ordered by, see `keys`.
+    order : {"modulus", "leaky_modulus", "real_part"}
+        Sort key of the blocks, see `keys`.
     leak : float
         a of the leaky modulus; 1 in the other orders.
     """
@@ -171,18 +101,18 @@ class OrderedSchur:
 
     @property
     def keys(self) -> _Float64:
-        """What the order goes by, of the eigenvalue of each row of T: (N_h,).
+        """Sort key of the eigenvalue of each row of T: (N_h,).
 
         ``|lambda|`` (modulus), ``|1 - a + a lambda|`` (leaky modulus) or the real part.
         """
-        if self.order == "real part":
+        if self.order == "real_part":
             return self.eigenvalues.real
         return np.abs(1 - self.leak + self.leak * self.eigenvalues)
 
     @property
     def tie_rule(self) -> str:
-        """The order and the version of its rule, such as `TIE_RULE`."""
-        if self.order == "leaky modulus":
+        """The order and the version of its tie-breaking rule, such as `TIE_RULE`."""
+        if self.order == "leaky_modulus":
             return f"leaky-modulus-1 (a {self.leak:g})"
         return TIE_RULE if self.order == "modulus" else "real-part-1"
 
@@ -195,7 +125,7 @@ class OrderedSchur:
     def departure(self) -> float:
         """Henrici's departure from normality, ``sqrt(‖W‖_F² - sum |lambda|²)``.
 
-        Computed without that difference, as ``sqrt(‖N‖_F² + sum (b + c)²)`` over N and the 2x2
+        Computed without that cancellation, as ``sqrt(‖N‖_F² + sum (b + c)²)`` over N and the 2x2
         blocks ``[[a, b], [c, a]]``.
         """
         block = np.searchsorted(self.starts, np.arange(self.n_hidden), side="right")
@@ -203,13 +133,13 @@ class OrderedSchur:
         pairs = self.starts[self.block_sizes == 2]
         asymmetry = self.T[pairs, pairs + 1] + self.T[pairs + 1, pairs]
         parts = np.concatenate([N.ravel(), asymmetry])
-        # SciPy's norm, unlike NumPy's, does not square numbers out of the range of float64.
+        # Unlike NumPy's norm, SciPy's does not overflow or underflow when it squares.
         return float(scipy.linalg.norm(parts))
 
     def sectors(self, alpha: float = 0.9) -> Sectors:
         """Cut the spectrum: R holds the eigenvalues whose key is at least alpha times the largest.
 
-        By modulus, that is modulus at least alpha * rho.
+        In the order by modulus, that is modulus at least alpha * rho.
 
         Parameters
         ----------
@@ -226,10 +156,10 @@ class OrderedSchur:
         alpha = fraction(alpha, "alpha")
         keys = self.keys
         largest = float(keys.max())
-        if self.order == "real part" and largest <= 0:
+        if self.order == "real_part" and largest <= 0:
             raise ValueError(
                 "alpha cuts at alpha times the largest real part, which must be positive, "
-                f"got {largest:.3g}; another order, such as 'leaky modulus', has a cut"
+                f"got {largest:.3g}; use another order, such as 'leaky_modulus'"
             )
         n_R = int(np.flatnonzero(keys >= (alpha - _TOLERANCE) * largest)[-1]) + 1
         all_in_R = n_R == self.n_hidden
@@ -237,19 +167,19 @@ class OrderedSchur:
         return Sectors(alpha, n_R, float(gap), self.starts, self.n_hidden)
 
     def ablated(self, couplings: Iterable[str], alpha: float = 0.9, gain: float = 0.0) -> _Float64:
-        """W̃ = Q T̃ Qᵀ, in which couplings are removed, or scaled: (N_h, N_h) float64.
+        """W̃ = Q T̃ Qᵀ with couplings removed or scaled: (N_h, N_h) float64.
 
-        Computed as ``W - Q (T - T̃) Qᵀ``: what removes nothing gives W bit for bit. The eigenvalues
-        of W̃ are those of W.
+        Computed as ``W - Q (T - T̃) Qᵀ``, so that removing nothing gives W bit for bit. W̃ has the
+        eigenvalues of W.
 
         Parameters
         ----------
         couplings : collection of str
-            Of ``"RR"``, ``"CR"`` (C to R) and ``"CC"``, such as ``{"RR", "CC"}``.
+            Any of ``"RR"``, ``"CR"`` (C to R) and ``"CC"``, such as ``{"RR", "CC"}``.
         alpha : float
-            Where the spectrum is cut, see `sectors`.
+            Cut of the spectrum, see `sectors`.
         gain : float
-            What the couplings are multiplied with; 0 removes them.
+            Factor on the couplings; 0 removes them.
 
         Raises
         ------
@@ -259,7 +189,7 @@ class OrderedSchur:
         rectangles = self.sectors(alpha).rectangles(couplings)
         gains = np.full(len(rectangles), real_number(gain, "gain"))
         W_ablated = np.empty_like(self.W)
-        _core.ablated_matrix(self.W, self.Q, self.T, rectangles, gains, W_ablated)
+        _core.ablated_matrix(self.W, (self.Q, self.T), (rectangles, gains), W_ablated)
         return W_ablated
 
     def reordered(self, order: npt.ArrayLike) -> OrderedSchur:
@@ -268,13 +198,13 @@ class OrderedSchur:
         Parameters
         ----------
         order : (n_blocks,) integers
-            ``order[i]`` is the block, counted in this form, that goes to place i.
+            ``order[i]`` is the index in this form of the block that moves to place i.
 
         Returns
         -------
         OrderedSchur
-            Its `n_swaps` and `refused` tell of the swaps between this form and that one. A pair
-            that a swap turns into two real eigenvalues becomes two blocks.
+            Its `n_swaps` and `refused` count the swaps from this form. A pair that a swap turns
+            into two real eigenvalues becomes two blocks.
 
         Raises
         ------
@@ -292,8 +222,8 @@ class OrderedSchur:
 
     def __repr__(self) -> str:
         return (
-            f"<OrderedSchur N_h {self.n_hidden}, {len(self.starts)} blocks, rho {self.rho:.6g}, "
-            f"residual {self.residual:.1e}, {self.n_swaps} swaps, {len(self.refused)} refused>"
+            f"OrderedSchur(N_h={self.n_hidden}, blocks={len(self.starts)}, rho={self.rho:.6g}, "
+            f"residual={self.residual:.1e}, swaps={self.n_swaps}, refused={len(self.refused)})"
         )
 
 
@@ -302,18 +232,18 @@ def ordered_schur(
 ) -> OrderedSchur:
     """Real Schur form of W with its diagonal blocks in nonincreasing order of modulus.
 
-    A leaky network is the map (1 - a) I + a W where its activation is steep, and a flow along W - I
-    for small a. Both have the Schur vectors of W, but the moduli order them otherwise; hence the
-    other two orders.
+    Where its activation is steep, a leaky network is the map (1 - a) I + a W, and for small a the
+    flow of W - I. Both have the Schur vectors of W but sort them by other keys: the leaky modulus
+    and the real part.
 
-    Ties are broken by `TIE_RULE`. The result does not depend on the scale of W: W is multiplied by
+    `TIE_RULE` breaks ties. The result does not depend on the scale of W: W is multiplied by
     a power of two before the factorisation, and T divided by it after, which is exact.
 
     Parameters
     ----------
     W : (N_h, N_h) array_like
-        Real and finite; float32, integers and booleans are taken as float64, exactly.
-    order : {"modulus", "leaky modulus", "real part"}
+        Real and finite; float32, integers and booleans are converted to float64, exactly.
+    order : {"modulus", "leaky_modulus", "real_part"}
         By ``|lambda|``, ``|1 - a + a lambda|`` or the real part of lambda, the largest first.
     leak : float, optional
         a of the leaky modulus, in (0, 1]; the other orders have none.
@@ -333,28 +263,25 @@ def ordered_schur(
         LAPACK's QR iteration did not converge.
     """
     W = _frozen(real_array(W, "W", ("N_h", "N_h")).astype(np.float64))
-    choice(order, "order", ORDERS)
-    if (leak is None) == (order == "leaky modulus"):
+    order = order_named(order)
+    if (leak is None) == (order == "leaky_modulus"):
         raise ValueError(
-            f"leak must be given for order='leaky modulus', and for no other, got leak={leak} for "
+            f"leak must be given for order='leaky_modulus', and for no other, got leak={leak} for "
             f"order={order!r}"
         )
     leak = 1.0 if leak is None else fraction(leak, "leak")
     exponent = _exponent(W)
-    # T is that of the scaled matrix, and so is the shift.
+    # T belongs to the scaled matrix, so the shift is scaled too.
     shift = float(_scaled(np.float64((1 - leak) / leak), -exponent))
     T, Q = scipy.linalg.schur(_scaled(W, -exponent), output="real")
     T, Q = np.array(T, order="F"), np.array(Q, order="F")
-    n_swaps, refused = 0, np.empty((0, 2), dtype=np.complex128)
-    for _ in range(_MAX_PASSES):
-        wanted = _core.block_order(T, order == "real part", shift)
-        if np.array_equal(wanted, np.arange(len(wanted))):
-            break
-        swaps, refused = _core.reorder_schur(T, Q, wanted)
-        n_swaps += swaps
-        if swaps == 0:
-            break
+    n_swaps, refused = _core.sort_blocks(T, Q, order == "real_part", shift)
     return _assembled(W, Q, T, exponent, n_swaps, refused, order, leak)
+
+
+def order_named(order: str) -> Order:
+    """The order of that name, also in the spelling before 0.2, with a space: "leaky modulus"."""
+    return cast(Order, choice(str(order).replace(" ", "_"), "order", ORDERS))
 
 
 def _scaled(array: Any, exponent: int) -> Any:
@@ -378,7 +305,7 @@ def _assembled(
     order: Order,
     leak: float,
 ) -> OrderedSchur:
-    """The form of W from the factors of 2**-exponent W."""
+    """The Schur form of W from the factors of 2**-exponent W."""
     W_scaled = _scaled(W, -exponent)
     norm = float(np.linalg.norm(W_scaled))
     residual = float(np.linalg.norm(Q @ T @ Q.T - W_scaled)) / norm if norm > 0 else 0.0
@@ -404,28 +331,20 @@ def _assembled(
 
 
 def _frozen(array: npt.NDArray[_Scalar]) -> npt.NDArray[_Scalar]:
-    """A fresh array of ours, made C-contiguous and read-only."""
+    """An array that the package owns, made C-contiguous and read-only."""
     array = np.ascontiguousarray(array)
     array.flags.writeable = False
     return array
 
 
 def _eigenvalues(T: _Float64, starts: _Int64) -> _Complex128:
-    """From the standard form of the blocks, in the order of the rows of T."""
+    """Eigenvalues of the standardised blocks, in the order of the rows of T."""
     eigenvalues = np.diag(T).astype(np.complex128)
     pairs = starts[np.diff(starts, append=len(T)) == 2]
     imaginary = np.sqrt(np.abs(T[pairs, pairs + 1])) * np.sqrt(np.abs(T[pairs + 1, pairs]))
     eigenvalues.imag[pairs] = imaginary
     eigenvalues.imag[pairs + 1] = -imaginary
     return eigenvalues
-
-
-def _coupling_names(names: Iterable[str]) -> set[str]:
-    if isinstance(names, str) or not isinstance(names, Iterable):
-        raise TypeError(
-            f'couplings must be a collection of names, such as {{"RR", "CC"}}, got {shown(names)}'
-        )
-    return {choice(name, "couplings", couplings) for name in names}
 
 
 def _permutation(order: npt.ArrayLike, n_blocks: int) -> _Int64:

@@ -1,4 +1,4 @@
-"""From the parts of a network to the network, with a note of all that was not said."""
+"""Builds the network from its parts, with a note of every assumption."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .research import COMPUTED, put_computed_format
 __all__ = ["FORMATS", "assemble", "collect"]
 
 FORMATS = ("schurscope", *dict.fromkeys([layout.format for layout in LAYOUTS]), *COMPUTED)
-"""What `load_network` may be told to insist on."""
+"""The formats that `load_network` accepts as `format`."""
 
 
 def collect(parts: Parts, format: str | None) -> str:
-    """Fill the parts from the checkpoint and the caller's keys; the name of the format found.
+    """Fill the parts from the checkpoint and the caller's keys; return the format found.
 
-    ValueError if a part is missing or ambiguous, with the candidates.
+    ValueError, listing the candidates, if a part is missing or ambiguous.
     """
     found = put_computed_format(parts, format)
     if found is None and (place := find_layout(parts, format)) is not None:
@@ -40,7 +40,7 @@ def collect(parts: Parts, format: str | None) -> str:
         if any("parametrizations." in name for name in parts.checkpoint.arrays):
             hint = "Its weights are parametrised: give the module itself, which computes them"
         parts.fail(
-            f"has no {' and no '.join(missing)} that is known by its name; it holds "
+            f"has no {' and no '.join(missing)} under a known name; it holds "
             f"{listed(parts.checkpoint.arrays)}. {hint}"
         )
     find_readout(parts)
@@ -50,7 +50,7 @@ def collect(parts: Parts, format: str | None) -> str:
 def assemble(
     parts: Parts, found: str, options: dict[str, Any], dtype: npt.DTypeLike | None
 ) -> tuple[Network, dict[str, str], list[str], list[str]]:
-    """The network, the ignored entries with the reason, notes, and notes worth a warning."""
+    """The network, the ignored entries with reasons, notes, and notes worth a warning."""
     checkpoint = parts.checkpoint
     notes, concerns = checkpoint.notes, checkpoint.warnings
     _add_residual(parts, found, options.pop("residual", None), notes)
@@ -61,20 +61,20 @@ def assemble(
         told = listed({name: checkpoint.arrays[name] for name in fitting})
         suggested = {part: name for name, part in reversed(fitting.items())}
         concerns.append(
-            f"parameters that fit b_h, b_y or h_0 were left out: {told}; where they belong to the "
+            f"parameters that fit b_h, b_y or h_0 were left out: {told}; if they belong to the "
             f"network, name them with {by_keys(**suggested)}"
         )
     others = [name for name in missed if name not in fitting]
-    if others and "W_hy" not in parts.keys:  # who names the readout knows what else there is
+    if others and "W_hy" not in parts.keys:  # a caller who names it saw them
         concerns.append(f"not part of the imported network: {', '.join(others)}")
     if narrow := {n: kind for n, kind in checkpoint.narrow.items() if n in parts.used}:
         told = ", ".join(f"{name} ({kind})" for name, kind in narrow.items())
-        concerns.append(f"widened to float32, the narrowest that is computed with: {told}")
+        concerns.append(f"widened to float32, the narrowest supported dtype: {told}")
     arrays = _of_one_dtype(parts, dtype, notes)
     try:
         network = Network(**arrays, cell=cell)
         if network.h_0 is not None and not network.h_0.any():
-            network = replace(network, h_0=None)  # as good as none
+            network = replace(network, h_0=None)  # zeros are the default
     except (TypeError, ValueError) as error:
         sources = ", ".join(f"{part} is {how}" for part, how in parts.mapped.items())
         hint = _transposed_hint(parts)
@@ -83,18 +83,18 @@ def assemble(
 
 
 _LEAKS = ("leak", "alpha", "tau", "dt")
-"""Names under which a = dt / tau is saved, or what it is computed from."""
+"""Names of entries that hold a = dt / tau or its factors."""
 
 
 def _fitting(parts: Parts, missed: list[str]) -> dict[str, str]:
-    """The vectors left out that could be a bias or the initial state → which part."""
+    """Unused vectors that could be a bias or the initial state → that part."""
     W_hh, W_hy = parts.arrays["W_hh"], parts.arrays["W_hy"]
     found: dict[str, str] = {}
     for name in missed:
         array = parts.checkpoint.arrays[name]
         if array.size != max(array.shape):
             continue
-        # None in the keys says that there is to be no bias.
+        # A key of None asks for no bias.
         if W_hh.shape[:1] == (array.size,) and parts.keys.get("b_h", "") is not None:
             found[name] = "b_h" if "b_h" not in parts.arrays else "h_0"
         elif W_hy.shape[:1] == (array.size,) and "b_y" not in {**parts.arrays, **parts.keys}:
@@ -103,7 +103,7 @@ def _fitting(parts: Parts, missed: list[str]) -> dict[str, str]:
 
 
 def _of_one_dtype(parts: Parts, dtype: npt.DTypeLike | None, notes: list[str]) -> dict[str, Any]:
-    """All in `dtype`, or in the widest that occurs in the source, which is exact."""
+    """All arrays in `dtype`, or in the widest dtype of the source, which is exact."""
     arrays = parts.arrays
     stored = [array for part, array in arrays.items() if part not in parts.given]
     widest = np.result_type(*(stored or arrays.values()))
@@ -115,14 +115,14 @@ def _of_one_dtype(parts: Parts, dtype: npt.DTypeLike | None, notes: list[str]) -
 
 
 def _add_residual(parts: Parts, found: str, given: bool | None, notes: list[str]) -> None:
-    """W_hh + I, as Flax's cells have it with residual=True."""
+    """Add I to W_hh, as Flax's cells do with residual=True."""
     stated = parts.checkpoint.cell.pop("residual", None)
     if given is not None and found != "flax":
         raise ValueError(f"residual is an option of Flax's cells, got it for the format {found!r}")
     if given is not None and stated is not None and given != stated:
         parts.fail(f"has residual={stated}, got residual={given}")
     if found == "flax" and given is None and stated is None:
-        notes.append("assumed residual=False, Flax's default: parameters do not say it")
+        notes.append("assumed residual=False, Flax's default: the parameters do not state it")
     if given or stated:
         W_hh = parts.arrays["W_hh"]
         parts.arrays["W_hh"] = W_hh + np.eye(len(W_hh), dtype=W_hh.dtype)
@@ -130,7 +130,7 @@ def _add_residual(parts: Parts, found: str, given: bool | None, notes: list[str]
 
 
 def _transposed_hint(parts: Parts) -> str:
-    """The end of a message, where the input matrix or the readout fits W_hh only transposed."""
+    """The end of a message, if the input matrix or the readout fits W_hh only when transposed."""
     arrays = parts.arrays
     n_hidden = max(arrays["W_hh"].shape, default=1)
     turned = [
@@ -147,8 +147,8 @@ def _transposed_hint(parts: Parts) -> str:
     }
     return (
         f". {' and '.join(turned)}: transposed? Here W_hh is (post, pre), W_xh (N_h, N_x) and W_hy "
-        "(N_y, N_h). Where states are rows, as in x @ W, all three are transposed, W_hh too, whose "
-        f"shape does not tell: name them with .T, {by_keys(**names)}, or give arrays there"
+        "(N_y, N_h). If states are rows, as in x @ W, all three are transposed, W_hh too, although "
+        f"its shape is the same: name them with .T, {by_keys(**names)}, or give arrays instead"
     )
 
 
@@ -165,7 +165,7 @@ def _leaks(parts: Parts) -> list[str]:
 
 
 def _cell(parts: Parts, given: dict[str, Any], notes: list[str], concerns: list[str]) -> Cell:
-    """The cell of what the source states, the caller says, or the format has by default."""
+    """The cell, from the source and the caller, else from the format's defaults."""
     stated = {**parts.checkpoint.cell, **parts.stated}
     for name in ("activation", "output"):
         if name in stated and stated[name] not in ACTIVATIONS:
@@ -177,7 +177,7 @@ def _cell(parts: Parts, given: dict[str, Any], notes: list[str], concerns: list[
             parts.fail(f"states {name}={stated[name]!r}, got {name}={value!r}")
     for name, where in parts.unstated.items():
         if name not in given:
-            parts.fail(f"does not say its {name}; give {name}=, which is {where} there")
+            parts.fail(f"does not state its {name}; give {name}=, which is {where} there")
     known = {**stated, **given}
     assumed = {
         field.name: parts.assumed.get(field.name, field.default)
@@ -191,8 +191,8 @@ def _cell(parts: Parts, given: dict[str, Any], notes: list[str], concerns: list[
     if "leak" in quiet and (leaks := _leaks(parts)):
         told = f"leak={quiet.pop('leak')!r}"
         concerns.append(
-            f"assumed {told}, though the source has {', '.join(leaks)}, which is not used because "
-            "names are not proof; give leak=, which is dt / tau"
+            f"assumed {told}, though the source has {', '.join(leaks)}, which is ignored because a "
+            "name proves nothing; give leak=, which is dt / tau"
         )
     if quiet:
         told = ", ".join(f"{name}={value!r}" for name, value in quiet.items())

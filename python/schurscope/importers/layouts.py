@@ -1,8 +1,8 @@
-"""Networks whose parts stand in the file: PyTorch, Keras, Flax, PsychRNN and plain arrays.
+"""Networks whose parts are entries of the file: PyTorch, Keras, Flax, PsychRNN, plain arrays.
 
-A layout names the recurrent matrix by the end of its entry's name; what precedes it, such as
-``rnn.``, is the prefix of its siblings. Sources: the documentation of torch.nn.RNN and RNNCell,
-keras.layers.SimpleRNN, flax.linen.SimpleCell and flax.nnx.SimpleCell, and PsychRNN 1.0.
+A layout identifies the recurrent matrix by the end of its entry's name; the rest, such as
+``rnn.``, is the prefix that its siblings share. Sources: the documentation of torch.nn.RNN and
+RNNCell, keras.layers.SimpleRNN, flax.linen.SimpleCell and flax.nnx.SimpleCell, and PsychRNN 1.0.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Layout:
-    """Names of the parts, after a common prefix. A bias is the sum of those present."""
+    """Names of the parts after a common prefix. The bias is the sum of the entries present."""
 
     format: str
     W_hh: str
@@ -35,11 +35,11 @@ class Layout:
     W_hy: str = ""
     b_y: str = ""
     h_0: str = ""
-    needs: str = ""  # an entry that tells it from another layout
+    needs: str = ""  # an entry that distinguishes it from another layout
 
 
 LAYOUTS = (
-    # `bias` alone is how Equinox names it.
+    # Equinox calls its only bias `bias`.
     Layout("torch", "weight_hh", "weight_ih", ("bias_ih", "bias_hh", "bias")),
     Layout("keras", "recurrent_kernel", "kernel", ("bias",)),
     Layout("flax", "h.kernel", "i.kernel", ("i.bias", "h.bias")),
@@ -89,12 +89,12 @@ def find_layout(parts: Parts, format: str | None) -> tuple[Layout, str] | None:
     if not candidates:
         return None
     ((name, layout),) = candidates.items()
-    # Joined by slashes in HDF5 and by dots elsewhere, with one length.
+    # Slashes join names in HDF5, dots elsewhere: the lengths agree.
     return layout, name[: len(name) - len(layout.W_hh)]
 
 
 def _layout_of(parts: Parts, name: str, format: str | None) -> Layout | None:
-    """The first layout whose recurrent matrix is called so."""
+    """The first layout whose recurrent matrix has this name."""
     if (found := _OF_LAYER.match(name)) and format in (None, "torch"):
         layer = found["layer"]
         biases = (f"bias_ih{layer}", f"bias_hh{layer}")
@@ -109,9 +109,9 @@ def _layout_of(parts: Parts, name: str, format: str | None) -> Layout | None:
 
 
 def _set_others_aside(parts: Parts, chosen: str, names: list[str]) -> None:
-    """Mark what is of other layers; ValueError if the readout found may be another matrix's.
+    """Mark the entries of other layers; ValueError if the readout may belong to another matrix.
 
-    What stands before the chosen layer in its stack has no readout.
+    Layers before the chosen one in its stack have no readout.
     """
     mine = _OF_LAYER.match(chosen)
     for name in parts.checkpoint.arrays:
@@ -128,9 +128,9 @@ def _set_others_aside(parts: Parts, chosen: str, names: list[str]) -> None:
     others = [name for name in names if name != chosen and not is_before(name)]
     if chosen in names and others and "W_hy" not in parts.keys:
         parts.fail(
-            f"has other recurrent matrices than {chosen} that its readout may belong to "
-            f"({', '.join(others)}); say what reads out this one with {by_keys(W_hy='…')}, or in "
-            "Python give an array there (numpy.eye(N_h) if the outputs are the states)"
+            f"has recurrent matrices besides {chosen} to which its readout may belong "
+            f"({', '.join(others)}); name the readout of this one with {by_keys(W_hy='…')}, or in "
+            "Python give an array instead (numpy.eye(N_h) if the outputs are the states)"
         )
 
 
@@ -140,12 +140,12 @@ def _refuse_more_than_one_cell(parts: Parts, names: list[str]) -> None:
     if any(name.endswith("_reverse") for name in extra):
         parts.fail(
             f"is bidirectional ({', '.join(extra)}); a Network runs forwards only. Name one "
-            f"direction with {by_keys(W_hh='…', W_hy='…')} to look at it alone"
+            f"direction with {by_keys(W_hh='…', W_hy='…')} to import it alone"
         )
     if any(not name.endswith("_l0") for name in extra):
         parts.fail(
             f"has several recurrent layers ({', '.join(extra)}); a Network has one. Name one with "
-            f"{by_keys(W_hh=extra[-1])} to look at it alone"
+            f"{by_keys(W_hh=extra[-1])} to import it alone"
         )
     if len(names) > 1:
         parts.fail(
@@ -183,7 +183,7 @@ def put_layout(parts: Parts, layout: Layout, prefix: str) -> None:
 
 
 def find_readout(parts: Parts) -> None:
-    """The only matrix outside the cell is the readout; ValueError if there is none or a choice."""
+    """Take the only matrix outside the cell as the readout; ValueError if none or several."""
     arrays = parts.checkpoint.arrays
     named = parts.keys.get("W_hy")
     if "W_hy" in parts.arrays:
@@ -203,7 +203,7 @@ def find_readout(parts: Parts) -> None:
         others = {name: array for name, array in arrays.items() if name not in parts.used}
         parts.fail(
             f"has {kind}: {listed(candidates or others)}; name it with {by_keys(W_hy='…')}, or in "
-            "Python give an array there (numpy.eye(N_h) if the outputs are the states)"
+            "Python give an array instead (numpy.eye(N_h) if the outputs are the states)"
         )
     (name,) = candidates
     inputs = candidates[name].shape[0 if is_kernel(name) else 1]
@@ -224,7 +224,7 @@ def _put_sibling_bias(parts: Parts, name: str) -> None:
 
 
 def left_over(parts: Parts) -> tuple[dict[str, str], list[str]]:
-    """Entries that are not in the network → why, and the names of those that should be missed."""
+    """Unused entries → the reason, and the names of those that may be missing in the network."""
     ignored = dict(parts.checkpoint.skipped)
     missed = []
     for name, array in parts.checkpoint.arrays.items():

@@ -34,11 +34,11 @@ class ImportedNetwork:
     format : str
         One of `FORMATS`.
     mapped : dict
-        Part of the network → the entries that it was made of; ᵀ marks a transposed one.
+        Part of the network → its source entries; ᵀ marks a transposed one.
     ignored : dict
-        Entries that are not in the network → why.
+        Unused entries → the reason.
     notes : tuple of str
-        What was assumed or converted.
+        Assumptions and conversions.
     """
 
     network: Network
@@ -58,7 +58,7 @@ class ImportedNetwork:
 
 
 def _optimizer_of(name: str) -> str:
-    """The name of the optimiser's state that an entry is in, or nothing."""
+    """The name of the optimiser state that contains an entry, else an empty string."""
     found = re.match(r"(.*?optimi[sz]er[^./]*)[./]", name, re.IGNORECASE)
     return found[1] if found else ""
 
@@ -79,35 +79,35 @@ def load_network(
 ) -> Network:
     """The network in a file, a folder, a module or a dictionary of arrays, from any framework.
 
-    Files are told by their content: PyTorch (.pt, .pth), safetensors, .npz, Keras (.keras, .h5,
-    .weights.h5), MATLAB (.mat, 7.3 too), JSON, neuralrnn's folders, and `Network.save`'s own. A
-    source may also be a ``torch.nn.Module``, a ``flax.nnx.Module``, or nested dictionaries of
-    arrays of any framework, such as a state dict or Flax's params. Nothing is ever unpickled.
+    A file's content identifies its format: PyTorch (.pt, .pth), safetensors, .npz, Keras (.keras,
+    .h5, .weights.h5), MATLAB (.mat, also 7.3), JSON, neuralrnn folders, and files of
+    `Network.save`. A source may also be a ``torch.nn.Module``, a ``flax.nnx.Module``, or nested
+    dictionaries of arrays of any framework, such as a state dict or Flax's params. Nothing is ever
+    unpickled.
 
     Two biases of the hidden units are summed, Keras's and Flax's kernels are transposed, prefixes
     such as ``rnn.`` are found, and the only other matrix is taken as the readout. `import_network`
-    tells in detail what was done.
+    also returns a record of these steps.
 
     Parameters
     ----------
     source : path, module or dict
     format : str, optional
-        Insist on one of `FORMATS`; None finds it.
+        Require one of `FORMATS`; None detects the format.
     keys : dict, optional
-        Names entries that are not found, or are ambiguous: part (``"W_hh"``, ``"W_xh"``,
-        ``"W_hy"``, ``"b_h"``, ``"b_y"``, ``"h_0"``) → an entry, several entries whose sum it is, an
-        array, or None for a bias that is to be left out. Entries called ``kernel`` are transposed,
-        and so is one whose name you give with ``.T`` after it. Arrays are cast to the dtype of the
-        source's.
+        Entries for parts that are not found or are ambiguous: part (``"W_hh"``, ``"W_xh"``,
+        ``"W_hy"``, ``"b_h"``, ``"b_y"``, ``"h_0"``) → an entry, several entries to sum, an array,
+        or None to leave out a bias. Entries called ``kernel`` are transposed, and so are entries
+        named with a trailing ``.T``. Arrays are cast to the source's dtype.
     activation, form, leak, output, noise : optional
-        Of the `Cell`, where the source does not say. Most files do not say tanh or relu; where
-        neither they nor you do, the format's default is taken, with a warning.
+        Fields of the `Cell` that the source does not state. Most files do not state the activation;
+        if you do not either, the format's default applies, with a warning.
     residual : bool, optional
         A Flax cell's ``residual=True``, which adds I to W_hh.
     dtype : float32 or float64, optional
-        Of the network; None keeps that of the arrays.
+        Dtype of the network; None keeps that of the arrays.
     max_bytes : int
-        The most that a smaller file may unpack to.
+        Limit on the unpacked size, unless the file itself is larger.
 
     Returns
     -------
@@ -118,18 +118,18 @@ def load_network(
     OSError
         The file cannot be read.
     ValueError
-        It is damaged or of no known format; parts are missing or ambiguous (the message lists the
-        candidates); the cell has gates, layers or directions that a `Network` has not; an option
-        contradicts what the source says; weights that are not finite.
+        The source is damaged or of no known format; parts are missing or ambiguous (the message
+        lists the candidates); the cell has gates, several layers or two directions, which a
+        `Network` does not support; an option contradicts the source; weights are not finite.
     TypeError
-        A source, `keys` or an option of the wrong kind.
+        The source, `keys` or an option is of the wrong type.
     ImportError
         The package that reads this format is not installed; the message says what to install.
 
     Warns
     -----
     UserWarning
-        The activation was assumed, or a leak of 1 where the source has an entry called leak, alpha,
+        The activation was assumed, or a leak of 1 although the source has an entry leak, alpha,
         tau or dt; parameters were left out; float16 or bfloat16 became float32.
 
     Examples
@@ -160,9 +160,9 @@ def import_network(
     dtype: npt.DTypeLike | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> ImportedNetwork:
-    """`load_network`, with the record of what was mapped, ignored, assumed and converted.
+    """`load_network` with a record of entries mapped and ignored, assumptions and conversions.
 
-    Takes and raises what `load_network` does. What that warns of stands in the notes.
+    Parameters and errors are those of `load_network`; its warnings become notes.
     """
     cell = {"activation": activation, "form": form, "leak": leak, "output": output, "noise": noise}
     return _import(source, format, keys, cell, residual, dtype, max_bytes)[0]
@@ -177,7 +177,7 @@ def _import(
     dtype: npt.DTypeLike | None,
     max_bytes: int,
 ) -> tuple[ImportedNetwork, list[str]]:
-    """The imported network, and those of its notes that are worth a warning."""
+    """The imported network, and the notes worth a warning."""
     if format is not None:
         choice(format, "format", FORMATS)
     options = {name: value for name, value in cell.items() if value is not None}
@@ -206,7 +206,7 @@ def _own(
 ) -> ImportedNetwork:
     if options:
         raise ValueError(
-            f"{path} is a file of Network.save, which says everything; got {', '.join(options)}"
+            f"{path} is a file of Network.save and needs no options, got {', '.join(options)}"
         )
     network = Network.load(path, max_bytes=max_bytes)
     network = network if dtype is None else network.astype(dtype)

@@ -14,9 +14,9 @@ from .formats.checkpoint import Checkpoint, listed, to_numpy
 __all__ = ["PARTS", "Parts", "by_keys", "components", "gates", "is_kernel"]
 
 GATES_HINT = (
-    "A Network has one recurrent matrix; for cells with gates there is schurscope.ablate_with, "
-    "which ablates a matrix inside your own rollout, and schurscope.pytorch.RecurrentWeight, which "
-    "takes the matrix of a gate out of a PyTorch module and puts it back"
+    "A Network has one recurrent matrix. For gated cells, schurscope.ablate_with ablates a matrix "
+    "inside your own rollout, and schurscope.pytorch.RecurrentWeight reads and replaces a gate's "
+    "matrix in a PyTorch module"
 )
 
 _MATRICES = ("W_hh", "W_xh", "W_hy")
@@ -34,7 +34,7 @@ def is_kernel(name: str) -> bool:
 
 
 def by_keys(**named: str) -> str:
-    """How the caller names parts, for a message: in Python and on the command line."""
+    """The keys that name parts, in Python and on the command line, for a message."""
     keys = ", ".join(
         f"{part!r}: {entry if entry == '…' else repr(entry)}" for part, entry in named.items()
     )
@@ -44,27 +44,27 @@ def by_keys(**named: str) -> str:
 
 @dataclass
 class Parts:
-    """What is known of a network so far.
+    """The parts of a network found so far.
 
     Attributes
     ----------
     checkpoint : Checkpoint
     keys : dict
-        Of PARTS to what the caller names: an entry, several to be summed, an array, or None.
+        Part → the caller's choice: an entry, several entries to sum, an array, or None.
     arrays, mapped : dict
-        By part: the array, and in words what it was made of.
+        Part → its array, and a description of its source.
     used : set of str
-        Entries that are in the network, or whose absence from it is right.
+        Entries that are in the network, or that it does not need.
     elsewhere : set of str
-        Entries of other layers or directions than the one that is imported.
+        Entries of layers or directions other than the imported one.
     given : set of str
-        Parts that are arrays of the caller's.
+        Parts that the caller gave as arrays.
     stated : dict
         Fields of the cell that the source or its format fixes.
     assumed : dict
-        Fields of the cell that the format has by default but a file does not state.
+        Fields of the cell → the format's defaults, which files do not state.
     unstated : dict
-        Fields that only the caller can know → what they are called where the network comes from.
+        Fields that only the caller can know → their names in the source's framework.
     """
 
     checkpoint: Checkpoint
@@ -81,8 +81,8 @@ class Parts:
     def __post_init__(self) -> None:
         if not isinstance(self.keys, Mapping):
             raise TypeError(
-                "keys must be a dictionary such as {'W_hh': 'cell.U'}, which names an entry for a "
-                f"part, got {shown(self.keys)}"
+                "keys must be a dictionary such as {'W_hh': 'cell.U'}, from parts to entries, got "
+                f"{shown(self.keys)}"
             )
         for part, given in self.keys.items():
             choice(part, "keys", PARTS)
@@ -105,10 +105,10 @@ class Parts:
         return name in self.checkpoint.arrays
 
     def resolve(self, name: str) -> tuple[str, bool]:
-        """The entry that a name of the caller's means, and whether it is to be transposed.
+        """The entry that the caller's name refers to, and whether to transpose it.
 
-        A name that ends in ``.T``, unless an entry is called so, means the transpose of the entry
-        without it. Entries called kernel are transposed as they are.
+        A name that ends in ``.T``, unless an entry has that very name, refers to the transpose of
+        the entry without the suffix. Kernels are transposed unless ``.T`` cancels it.
         """
         entry = name.removesuffix(".T")
         is_asked = entry != name and not self.has(name) and self.has(entry)
@@ -116,18 +116,18 @@ class Parts:
         return entry, is_asked != is_kernel(entry)
 
     def put(self, part: str, *names: str) -> None:
-        """Make a part of the sum of those of the entries that exist, kernels transposed."""
+        """Set a part to the sum of the named entries that exist, kernels transposed."""
         present = [name for name in names if self.has(name)]
         if part not in self.keys and present:
             self._sum(part, present)
 
     def put_computed(self, part: str, array: Array, how: str) -> None:
-        """Make a part of an array that was computed from entries."""
+        """Set a part to an array computed from entries."""
         if part not in self.keys:
             self.arrays[part], self.mapped[part] = array, how
 
     def put_named(self) -> None:
-        """Make the parts that the caller names."""
+        """Set the parts that the caller names."""
         for part, given in self.keys.items():
             if isinstance(given, str):
                 self._sum(part, [given])
@@ -172,18 +172,18 @@ class Parts:
         return real
 
     def fail(self, told: str) -> NoReturn:
-        """ValueError that names the source."""
+        """Raise ValueError with the name of the source."""
         raise ValueError(f"{self.checkpoint.origin} {told}")
 
 
 def _flat(part: str, array: Array) -> Array:
-    """A vector that is written as a row or a column, as (N,); matrices as they are."""
+    """A vector stored as a row or a column, as (N,); matrices unchanged."""
     is_vector = part not in _MATRICES and array.size == max(array.shape, default=1)
     return array.reshape(-1) if is_vector else array
 
 
 def gates(parts: Parts, name: str) -> None:
-    """Refuse matrices of cells with gates: (3 N_h, N_h) or (4 N_h, N_h)."""
+    """Refuse the stacked matrices of gated cells: (3 N_h, N_h) or (4 N_h, N_h)."""
     array = parts.checkpoint.arrays[name]
     shape = array.shape[::-1] if is_kernel(name) else array.shape
     if len(shape) == 2 and shape[1] and shape[0] in (3 * shape[1], 4 * shape[1]):

@@ -30,7 +30,7 @@ _LINEAR = Layout(
 
 
 def put_computed_format(parts: Parts, format: str | None) -> str | None:
-    """Fill the parts if the checkpoint is of one of these formats, and say of which."""
+    """Fill the parts if the checkpoint has one of these formats; return its name."""
     for name, (recognise, put) in COMPUTED.items():
         prefix = recognise(parts)
         if format == name and prefix is None:
@@ -42,7 +42,7 @@ def put_computed_format(parts: Parts, format: str | None) -> str | None:
 
 
 def _prefix(parts: Parts, *names: str) -> str | None:
-    """The prefix that precedes all the names, if there is one."""
+    """The prefix common to all the names, if there is one."""
     for entry in parts.checkpoint.arrays:
         if components(entry)[-1] == names[0]:
             prefix = entry[: len(entry) - len(names[0])]
@@ -64,8 +64,8 @@ def _put_lowrank(parts: Parts, prefix: str) -> None:
     _put_lowrank_weights(parts, prefix, scaled)
     if not scaled and not parts.has(prefix + "b"):
         parts.fail(
-            "has wrec but no b, as FullRankRNNScaled saves it, which divides by N_h what "
-            "FullRankRNN does not; divide wrec and wo yourself and give arrays"
+            "has wrec but no b, as FullRankRNNScaled saves it, which unlike FullRankRNN divides by "
+            "N_h; divide wrec and wo yourself and give arrays"
         )
     parts.stated["form"] = "current"
     parts.assumed["activation"] = "tanh"
@@ -92,7 +92,7 @@ def _put_lowrank_weights(parts: Parts, prefix: str, scaled: bool) -> None:
     if parts.has(prefix + "b") and parts.entry(prefix + "b").any():
         parts.fail(
             "has a bias b that is not 0. It acts inside the activation of the recurrent input but "
-            "not of the readout, which no Cell of this package does"
+            "not of the readout, which no schurscope.Cell does"
         )
 
 
@@ -119,14 +119,14 @@ def _put_neuralrnn(parts: Parts, prefix: str) -> None:
         _put_neuralrnn_lowrank(parts, config)
         return
     if model not in _CTRNN:
-        parts.fail(f"is a {model}; of neuralrnn's models, {', '.join(_CTRNN)} and lowrank_rnn fit")
+        parts.fail(f"is a {model}; supported neuralrnn models: {', '.join(_CTRNN)}, lowrank_rnn")
     put_layout(parts, _LINEAR, prefix)
     _apply_dale_and_masks(parts, prefix)
     mode = config.get("nonlinearity_mode", "pre_activation")
     if mode == "rate":
         parts.fail(
-            "has nonlinearity_mode 'rate', which reads out the currents themselves; here the "
-            "current form reads out φ of them"
+            "has nonlinearity_mode 'rate', which reads out the currents themselves; the current "
+            "form here reads out φ of them"
         )
     if not config:
         parts.assumed["activation"] = "relu"
@@ -140,7 +140,7 @@ def _put_neuralrnn(parts: Parts, prefix: str) -> None:
         _fold_leak(parts, leak)
     if config.get("sigma_rec"):
         parts.checkpoint.notes.append(
-            f"the noise of training, sigma_rec = {config['sigma_rec']}, is left out as in eval()"
+            f"the training noise, sigma_rec = {config['sigma_rec']}, is left out, as in eval()"
         )
 
 
@@ -152,7 +152,7 @@ def _alpha(parts: Parts, config: dict[str, Any]) -> float:
 
 
 def _apply_dale_and_masks(parts: Parts, prefix: str) -> None:
-    """W_hh = |W| · diag(sign) with Dale's law, and zeros where masks say so."""
+    """W_hh = |W| · diag(sign) with Dale's law, and zeros where the masks are 0."""
     arrays, mapped = parts.arrays, parts.mapped
     if parts.has(prefix + "rec_mask"):
         arrays["W_hh"] = arrays["W_hh"] * parts.entry(prefix + "rec_mask")
@@ -165,7 +165,7 @@ def _apply_dale_and_masks(parts: Parts, prefix: str) -> None:
             arrays[part] = arrays[part] * parts.entry(prefix + mask).T
             mapped[part] += f" · {mask}ᵀ"
     readout, n_hidden = arrays.get("W_hy"), len(arrays["W_hh"])
-    if readout is not None and readout.shape[1] < n_hidden:  # of the excitatory units, the first
+    if readout is not None and readout.shape[1] < n_hidden:  # excitatory units come first
         missing = n_hidden - readout.shape[1]
         arrays["W_hy"] = np.pad(readout, ((0, 0), (0, missing)))
         mapped["W_hy"] += f", 0 for the last {missing} units"
@@ -195,7 +195,7 @@ def _put_neuralrnn_lowrank(parts: Parts, config: dict[str, Any]) -> None:
     if mode != "rate" or activation != output:
         parts.fail(
             f"has nonlinearity_mode {mode!r}, activation {activation!r} and "
-            f"output_activation {output!r}; the mode 'rate' with two equal ones fits"
+            f"output_activation {output!r}; only 'rate' with two equal activations is supported"
         )
     _put_lowrank_weights(parts, "", bool(config.get("scale_by_hidden_size", True)))
     leak = _alpha(parts, config)
@@ -225,11 +225,11 @@ def _put_nnrnn(parts: Parts, prefix: str) -> None:
     parts.put_computed("W_hh", rec.T, f"({prefix}P (UppT ∘ M + α D(θ)) Pᵀ)ᵀ")
     parts.put("W_xh", prefix + "U.weight")
     parts.put("b_h", prefix + "U.bias")
-    # Of the thetas only the first half is in use; log_P is what P is computed from.
+    # Only the first half of the thetas is used; P is computed from log_P.
     unneeded = [f"{prefix}theta_{i}" for i in range(n_blocks, len(P))] + [prefix + "log_P"]
     parts.used.update(name for name in unneeded if parts.has(name))
     if parts.has(prefix + "nonlinearity.b"):
-        parts.fail("has the activation modrelu, which is none of schurscope.Cell's")
+        parts.fail("has the activation modrelu, which schurscope.Cell does not have")
 
 
 _Recognise = Callable[[Parts], str | None]

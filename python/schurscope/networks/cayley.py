@@ -15,7 +15,7 @@ __all__ = ["Cayley"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Cayley:
-    """Parameters of a recurrent matrix that is normal whatever their values.
+    """Parameters of a recurrent matrix that is normal for all their values.
 
     W_hh = O D Oᵀ with O = (I - A)(I + A)⁻¹, A = (U - Uᵀ)/2 and
     D = blockdiag([[a, -b], [b, a]], …, r, …). O is orthogonal; a ± ib and r are the eigenvalues.
@@ -34,8 +34,7 @@ class Cayley:
     Raises
     ------
     TypeError, ValueError
-        Arrays that are not finite real numbers, of different dtypes, or of shapes that do not
-        agree.
+        Arrays are not finite real numbers, or their dtypes or shapes disagree.
     """
 
     U: FloatArray
@@ -68,7 +67,7 @@ class Cayley:
         return cast(W_hh, self.U.dtype, "W_hh")
 
     def astype(self, dtype: npt.DTypeLike) -> Cayley:
-        """These parameters in float32 or float64; ValueError if one has no finite counterpart."""
+        """These parameters in float32 or float64; ValueError if one overflows."""
         wanted = float_dtype(dtype)
         return Cayley(
             cast(self.U, wanted, "U"),

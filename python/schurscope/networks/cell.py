@@ -1,20 +1,21 @@
-"""What a recurrent network does at each step, besides its weights."""
+"""The step of a recurrent network, apart from its weights."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
+from .. import _core
 from .._internal.checks import choice, nonnegative, real_number
 
 __all__ = ["ACTIVATIONS", "FORMS", "Activation", "Cell", "CellNames", "Form"]
 
-Activation = Literal["tanh", "relu", "softplus", "sigmoid", "identity"]
+Activation: TypeAlias = str
 Form = Literal["rate", "current"]
 CellNames = tuple[str, str, float, str]
 """Activation, form, leak and output, as the core takes them."""
 
-ACTIVATIONS: tuple[Activation, ...] = ("tanh", "relu", "softplus", "sigmoid", "identity")
+ACTIVATIONS: tuple[Activation, ...] = _core.ACTIVATIONS
 FORMS: tuple[Form, ...] = ("rate", "current")
 
 
@@ -35,14 +36,14 @@ class Cell:
     activation : {"tanh", "relu", "softplus", "sigmoid", "identity"}
         φ.
     form : {"rate", "current"}
-        Whether the state is the rate φ(…) or the current that φ is applied to.
+        Whether the state is the rate φ(…) or the current, the argument of φ.
     leak : float
-        a = dt/τ, in (0, 1]; 1 forgets the last state but for what W_hh carries on.
+        a = dt/τ, in (0, 1]; at 1 the last state acts only through W_hh.
     output : {"identity", "tanh", "relu", "softplus", "sigmoid"}
         ψ.
     noise : float
-        σ, per step, at the input of each unit. Where others add √(2a) σ' ξ to the state of the
-        current form (PsychRNN), or √(2/a) σ' ξ at the input, σ = √(2/a) σ'.
+        σ, per step, at the input of each unit. Networks that add √(2a) σ' ξ to the state of the
+        current form (PsychRNN), or √(2/a) σ' ξ at the input, have σ = √(2/a) σ'.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Fresh networks, and the constructions of their recurrent matrix."""
+"""Untrained networks, and the constructions of their recurrent matrices."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .network import Network
 __all__ = ["RECURRENT", "init_network"]
 
 RECURRENT = ("default", "orthogonal", "normal", "cayley")
-"""The constructions of the recurrent matrix that `init_network` knows."""
+"""The constructions of the recurrent matrix that `init_network` offers."""
 
 
 class _Channels(Protocol):
@@ -43,17 +43,17 @@ def init_network(
     dtype: npt.DTypeLike = np.float32,
     cell: Cell | None = None,
 ) -> Network:
-    """A fresh network without biases for `task`, its recurrent matrix built in one of four ways.
+    """An untrained network without biases for `task`, with one of four recurrent matrices.
 
     With m = N_h^(-1/2), W_xh and W_hy are Unif[-m, m], and W_hh is
 
     - ``"default"``: Unif[-m, m];
-    - ``"orthogonal"``: Q of the QR factorisation of a Gaussian matrix, its columns times
+    - ``"orthogonal"``: Q of the QR factorisation of a Gaussian matrix, its columns multiplied by
       sign(diag R), which makes it uniform over the orthogonal matrices;
     - ``"normal"``: Q blockdiag(B_1, …) Qᵀ with such a Q and B_i = [[a, -b], [b, a]], a and b normal
       with mean 0 and variance 1/6; `n_hidden` must be even;
     - ``"cayley"``: the matrix of `Cayley` parameters with U ~ Unif[-m, m] and the eigenvalues of a
-      matrix ~ Unif[-m, m]; the network keeps the parameters, and training moves them.
+      matrix ~ Unif[-m, m]; the network keeps the parameters, and training updates them.
 
     Source: Dräger, arXiv:2606.18457. Numbers are drawn in float64 and then rounded, so the same
     seed gives the same network in both dtypes, up to rounding.
@@ -61,22 +61,23 @@ def init_network(
     Parameters
     ----------
     task : Task
-        Or anything with ``n_inputs`` and ``n_outputs``.
+        Or any object with ``n_inputs`` and ``n_outputs``.
     n_hidden : int
         N_h.
     recurrent : {"default", "orthogonal", "normal", "cayley"}
         The construction of W_hh.
     rng : numpy.random.Generator, SeedSequence, int or None
-        Source of the draws; None is fresh entropy, which cannot be repeated.
+        Source of the draws; None draws fresh entropy, which is not reproducible.
     dtype : float32 or float64
         Dtype of the network.
     cell : Cell, optional
-        Of the network; None means h = tanh(…).
+        Cell of the network; None means h = tanh(…).
 
     Raises
     ------
     TypeError, ValueError
-        An argument is of the wrong kind, an unknown construction, an odd `n_hidden` for "normal".
+        An argument is of the wrong type, the construction is unknown, or `n_hidden` is odd for
+        "normal".
     """
     sizes = (getattr(task, "n_inputs", None), getattr(task, "n_outputs", None))
     if None in sizes:

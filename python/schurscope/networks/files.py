@@ -1,4 +1,4 @@
-"""The package's own files of networks: .npz archives and .safetensors, bit for bit."""
+"""The package's own network files, .npz or .safetensors, bit-exact."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class _Network(Protocol):
 
 
 def write_network(path: str | os.PathLike[str], network: _Network) -> None:
-    """See `Network.save`. The default cell is not written, so such files are as they always were.
+    """See `Network.save`. The default cell is not written, so that such files keep the old format.
 
-    Other cells are JSON text, in which Python's floats keep every bit.
+    Other cells are JSON text, which preserves every bit of Python's floats.
     """
     arrays: dict[str, Array] = {
         name: array
@@ -52,7 +52,7 @@ def write_network(path: str | os.PathLike[str], network: _Network) -> None:
 
 
 def is_network_file(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> bool:
-    """Whether a file claims to be of `write_network`; False for folders."""
+    """Whether a file declares the format of `write_network`; False for folders."""
     if Path(path).is_dir():
         return False
     with open(path, "rb") as stream:
@@ -64,7 +64,7 @@ def is_network_file(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) ->
 
 
 def read_network(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> dict[str, Any]:
-    """The arguments of the `Network` that a file of `write_network` holds; see `Network.load`."""
+    """The arguments of the `Network` in a file of `write_network`; see `Network.load`."""
     cayley_names = tuple(f"cayley_{name}" for name in _CAYLEY)
     with open(path, "rb") as stream:
         head = stream.read(16)
@@ -100,5 +100,5 @@ def _read_safetensors(path: str | os.PathLike[str]) -> dict[str, Any]:
             "schurscope.load_network reads networks trained elsewhere"
         )
     if metadata.get("entries") != json.dumps(sorted(arrays)):
-        raise ValueError(f"{path} is damaged: its list of entries does not match what it holds")
+        raise ValueError(f"{path} is damaged: its list of entries does not match its content")
     return arrays | ({"cell": metadata["cell"]} if "cell" in metadata else {})

@@ -35,8 +35,7 @@ __all__ = ["Network"]
 class Network:
     """A recurrent network: its weights, its cell and its initial state.
 
-    The arrays are read-only copies of one dtype, float32 or float64, which is that of the
-    network's arithmetic.
+    The arrays are read-only copies of one dtype, float32 or float64, in which the network computes.
 
     Attributes
     ----------
@@ -51,18 +50,18 @@ class Network:
     b_y : (N_y,), optional
         Bias of the outputs; None means none.
     cayley : Cayley, optional
-        The parameters of which W_hh is the matrix. Training moves these, and W_hh stays normal.
+        Parameters of W_hh. Training updates them, and W_hh stays normal.
     cell : Cell
         Activation, form, leak, output nonlinearity and noise; h = tanh(…) by default.
     h_0 : (N_h,), optional
-        State before the first step (a current in the current form); None means 0. Trials may bring
-        their own. Training leaves it as it is.
+        State before the first step (a current in the current form); None means 0. Trials may have
+        their own. Training does not change it.
 
     Raises
     ------
     TypeError, ValueError
-        Arrays that are not finite real numbers, of different dtypes, or of shapes that do not
-        agree; a `cayley` whose matrix is not W_hh.
+        Arrays are not finite real numbers, or their dtypes or shapes disagree; the matrix of
+        `cayley` is not W_hh.
     """
 
     W_hh: FloatArray
@@ -129,8 +128,8 @@ class Network:
     def rollout(
         self,
         inputs: npt.ArrayLike,
-        n_threads: int = 0,
         *,
+        n_threads: int = 0,
         h_0: npt.ArrayLike | None = None,
         rng: Rng = None,
     ) -> FloatArray:
@@ -141,18 +140,18 @@ class Network:
         inputs : (trials, steps, N_x)
             Converted to the network's dtype.
         n_threads : int
-            0 chooses. The result has the same bits for any number of threads.
+            0 means automatic. The result is bit-identical for any number of threads.
         h_0 : (trials, N_h), optional
             The state of each trial before its first step; None means the network's `h_0`.
         rng : numpy.random.Generator, SeedSequence or int
             Source of ξ, drawn as one standard normal array (trials, steps, N_h) in the network's
-            dtype. A cell with noise needs it, one without must not have it.
+            dtype. Required for a cell with noise, an error for a cell without.
 
         Raises
         ------
         TypeError, ValueError
-            Inputs or `h_0` that are not finite real numbers in the network's dtype, or of another
-            shape; a negative `n_threads`; an `rng` that is missing or of no use.
+            `inputs` or `h_0` are not finite real numbers in the network's dtype, or of another
+            shape; `n_threads` is negative; `rng` is missing, or given for a cell without noise.
         """
         x = self._inputs(inputs)
         outputs = np.empty((*x.shape[:2], self.n_outputs), self.dtype)
@@ -162,12 +161,12 @@ class Network:
     def states(
         self,
         inputs: npt.ArrayLike,
-        n_threads: int = 0,
         *,
+        n_threads: int = 0,
         h_0: npt.ArrayLike | None = None,
         rng: Rng = None,
     ) -> FloatArray:
-        """Hidden states h_t (trials, steps, N_h), currents in the current form; as `rollout`."""
+        """Hidden states h_t (trials, steps, N_h), currents in the current form; see `rollout`."""
         x = self._inputs(inputs)
         states = np.empty((*x.shape[:2], self.n_hidden), self.dtype)
         self._run(x, h_0, rng, None, states, n_threads)
@@ -176,8 +175,8 @@ class Network:
     def astype(self, dtype: npt.DTypeLike) -> Network:
         """The network rounded to float32 or widened to float64; itself if it has that dtype.
 
-        A Cayley network's W_hh is computed anew from the converted parameters. ValueError if a
-        value has no finite counterpart in `dtype`.
+        A Cayley network's W_hh is recomputed from the converted parameters. ValueError if a value
+        overflows `dtype`.
         """
         wanted = float_dtype(dtype)
         if wanted == self.dtype:
@@ -195,26 +194,26 @@ class Network:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to exactly `path`: whole, or not at all.
+        """Write the network to exactly `path`, atomically.
 
-        Its weights, biases, cell, h_0 and Cayley parameters, bit for bit: a .safetensors file if
-        the name ends so, else an .npz archive.
+        Weights, biases, cell, h_0 and Cayley parameters are bit-exact. The file is .safetensors if
+        `path` has that suffix, else an .npz archive.
         """
         write_network(path, self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Network:
-        """Read a file of `save`, bit for bit. Nothing in it is ever unpickled.
+        """Read a file written by `save`, bit-exact. Nothing is ever unpickled.
 
-        For networks trained elsewhere there is `schurscope.load_network`. A compressed file that
-        would unpack to more than `max_bytes` is refused.
+        For networks trained elsewhere use `schurscope.load_network`. A compressed file that would
+        unpack to more than `max_bytes` is refused.
 
         Raises
         ------
         OSError
             The file cannot be read.
         ValueError
-            It is damaged, not a network's file, or does not hold a valid network.
+            The file is damaged, not a network file, or does not hold a valid network.
         """
         parts = read_network(path, max_bytes)
         try:
@@ -258,19 +257,20 @@ class Network:
         start = self.start(h_0, n_trials, f"inputs has shape {x.shape}")
         noise = self.noise(rng, n_trials, n_steps)
         threads = _core.resolve_threads(n_threads)
-        _core.rollout(*self.core_arguments(), x, start, noise, outputs, states, threads)
+        trials = (x, None, None, start, noise)
+        _core.rollout(self.core_arguments(), trials, outputs, states, threads)
 
     def core_arguments(
         self,
     ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, CellNames]:
-        """The weights and the cell in the order in which the core's functions take them."""
+        """The weights and the cell, as the core's functions take them."""
         b_h, b_y = self.biases
         return self.W_hh, self.W_xh, b_h, self.W_hy, b_y, self.cell.names
 
     def start(
         self, h_0: npt.ArrayLike | None, n_trials: int, because: str = ""
     ) -> FloatArray | None:
-        """h_0 in the network's dtype, (trials, N_h) or (1, N_h) for all; None is 0."""
+        """h_0 in the network's dtype, (trials, N_h), or (1, N_h) to broadcast; None means 0."""
         if h_0 is None:
             return None if self.h_0 is None else self.h_0[None]
         array = real_array(h_0, "h_0", (n_trials, self.n_hidden), because=because)
@@ -279,13 +279,13 @@ class Network:
     def noise(self, rng: Rng, n_trials: int, n_steps: int) -> FloatArray | None:
         """σ ξ, (trials, steps, N_h) drawn from `rng`; None for a cell without noise.
 
-        The trials' numbers follow one another in the stream, so the first trials of a larger draw
-        have the same noise.
+        The stream is consumed trial by trial, so the first trials of a larger draw have the same
+        noise.
 
         Raises
         ------
         ValueError
-            The cell has noise and `rng` is None, or the other way round.
+            The cell has noise and `rng` is None, or vice versa.
         """
         sigma = self.cell.noise
         if sigma == 0:

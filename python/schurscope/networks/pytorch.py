@@ -1,6 +1,6 @@
-"""The recurrent weight of a PyTorch module, to read and to replace for a while.
+"""Reads the recurrent weight of a PyTorch module and replaces it temporarily.
 
-PyTorch is not imported before it is needed: nothing else in the package depends on it.
+PyTorch is imported on first use.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _GATES = {"GRU": ("r", "z", "n"), "LSTM": ("i", "f", "g", "o")}
 class RecurrentWeight:
     """A square recurrent weight of a PyTorch module, or one gate's rows of it.
 
-    For `ablate_with`, the same module with another matrix::
+    For `ablate_with`, which needs the same module with another matrix::
 
         weight = ss.pytorch.RecurrentWeight(model.gru, "weight_hh_l0", gate="n")
 
@@ -39,21 +39,21 @@ class RecurrentWeight:
     Attributes
     ----------
     module : torch.nn.Module
-        The module whose own parameter it is: ``model.gru``, not ``model``.
+        The module that owns the parameter: ``model.gru``, not ``model``.
     name : str
-        Of the parameter, such as ``"weight_hh_l0"``.
+        Name of the parameter, such as ``"weight_hh_l0"``.
     gate : str, optional
-        Of a GRU ``"r"`` (reset), ``"z"`` (update) or ``"n"`` (new state); of an LSTM ``"i"``
+        For a GRU ``"r"`` (reset), ``"z"`` (update) or ``"n"`` (new state); for an LSTM ``"i"``
         (input), ``"f"`` (forget), ``"g"`` (cell) or ``"o"`` (output).
     rows : slice, optional
-        The rows (first, end) of a gate of another module; of both, only one may be given.
+        Rows of a gate of any other module; excludes `gate`.
 
     Raises
     ------
     TypeError, ValueError
-        An argument is of the wrong kind; the module has no such parameter of its own, or computes
-        it (``torch.nn.utils.parametrizations``) so that what is written to it would be lost; it is
-        not float32 or float64; the module has no such gate; the rows are not square.
+        An argument is of the wrong type; the module does not own the parameter, or computes it
+        (``torch.nn.utils.parametrizations``), so that written values would be lost; it is not
+        float32 or float64; the module has no such gate; the rows are not square.
     """
 
     module: torch.nn.Module
@@ -67,13 +67,13 @@ class RecurrentWeight:
         if not isinstance(self.module, torch.nn.Module):
             raise TypeError(f"module must be a torch.nn.Module, got {type(self.module).__name__}")
         if self.gate is not None and self.rows is not None:
-            raise ValueError("gate and rows must not both be given: a gate is certain rows")
+            raise ValueError("gate and rows must not both be given: a gate selects rows")
         if self.rows is not None and not isinstance(self.rows, slice):
             raise TypeError(f"rows must be a slice, got {shown(self.rows)}")
         self._block(self._parameter())
 
     def matrix(self) -> FloatArray:
-        """A copy of the weight as it is now: (N_h, N_h), in its dtype."""
+        """A copy of the current weight: (N_h, N_h), in its dtype."""
         copy: FloatArray = self._block(self._parameter()).cpu().numpy().copy()
         return copy
 
@@ -81,15 +81,15 @@ class RecurrentWeight:
     def replaced(self, W: npt.ArrayLike) -> Iterator[None]:
         """A context in which the weight is W, (N_h, N_h), rounded to the weight's dtype.
 
-        Afterwards, also after an exception, the weight has the bits it had. The values are written
-        in place: the Parameter, its gradient, its device and its place in memory stay the same, and
-        all modules that share it are affected. Neither threads that use the module meanwhile nor a
-        backward pass across the end of the block are safe; PyTorch refuses the latter.
+        On exit, also after an exception, the weight is restored bit for bit. Values are written in
+        place: the Parameter, its gradient, its device and its memory stay the same, and all modules
+        that share it are affected. The context is not thread-safe, and PyTorch raises if a backward
+        pass crosses its end.
 
         Raises
         ------
         TypeError, ValueError
-            W is not an array of finite real numbers, or of another shape.
+            W is not an array of finite real numbers of that shape.
         """
         import torch
 
@@ -120,13 +120,13 @@ class RecurrentWeight:
         if self.name not in own and deeper:
             kind = type(self.module).__name__
             raise ValueError(
-                f"module must be the one whose own parameter {self.name.split('.')[-1]!r} is, got "
-                f"{kind}, which has it in its submodule {', '.join(deeper)}: give that"
+                f"module must own the parameter {self.name.split('.')[-1]!r}, got {kind}, whose "
+                f"submodule {', '.join(deeper)} owns it: give that"
             )
         if is_parametrized(self.module, self.name):
             raise ValueError(
-                f"name must be a parameter that the module does not compute, got {self.name!r}, "
-                "which is parametrized; remove_parametrizations makes it a plain one"
+                f"name must be a plain parameter of the module, got {self.name!r}, which is "
+                "parametrized; remove_parametrizations makes it plain"
             )
         parameter = own[choice(self.name, "name", own)]
         if parameter.dtype not in (torch.float32, torch.float64):
@@ -137,7 +137,7 @@ class RecurrentWeight:
         return parameter
 
     def _block(self, parameter: torch.nn.Parameter) -> torch.Tensor:
-        """The rows, a view of the parameter's memory that autograd does not see."""
+        """The rows, a view of the parameter's memory that autograd does not track."""
         block = parameter.detach()[self._rows(parameter)]
         if block.ndim != 2 or block.shape[0] != block.shape[1] or not len(block):
             gates = self._gates()

@@ -1,11 +1,11 @@
 """Figures of ordered Schur forms and ablation profiles.
 
-Every function takes ``ax=None``, draws on the given Axes or on one of its own, and returns it;
-``save_figure(ax.figure, path)`` writes it. Nothing here touches pyplot or the global style,
-so a script's own figures are left alone.
+Every function takes ``ax=None``, draws on the given Axes or on new ones, and returns them;
+``save_figure(ax.figure, path)`` writes them. No function touches pyplot or the global style, so a
+script's own figures are unaffected.
 
-A sector keeps one colour everywhere: blue RR, red C→R, green CC, which colour-blind readers can
-tell apart. Combined ablations have colours of their own.
+A coupling has one colour everywhere: blue RR, red C→R, green CC, which colour-blind readers can
+distinguish. Combined ablations have colours of their own.
 """
 
 try:

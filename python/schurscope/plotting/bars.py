@@ -1,4 +1,4 @@
-"""Bars of what ablations do, each seed a point, the paper's values beside them."""
+"""Bars of the effects of ablations, with a point per seed and the paper's values."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from ..ablation.measures import Measure
 from .style import COLORS, INK, NORMAL, OTHER, PALE, SMALL, axes_or_new, label, tidy
 
 BAR_ALPHA, HATCH = 0.55, "////"
@@ -20,7 +21,7 @@ _Float64: TypeAlias = NDArray[np.float64]
 
 
 class ProfileLike(Protocol):
-    """What figures read of an `AblationProfile`; a record of one on disk has it too."""
+    """The part of an `AblationProfile` that figures read; its records on disk have it too."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -44,11 +45,15 @@ class ProfileLike(Protocol):
 
     @property
     def vacuous(self) -> NDArray[np.bool_]:
-        """Whether nothing is removed, (ablations,)."""
+        """Whether the ablation removes nothing, (ablations,)."""
 
     @property
-    def measure(self) -> str:
-        """Name of the measure."""
+    def definition(self) -> Measure:
+        """The measure."""
+
+    @property
+    def chance(self) -> float:
+        """The value of an answer that ignores the inputs; NaN if unknown."""
 
 
 Published: TypeAlias = Mapping[str, tuple[float, float | None]]
@@ -56,7 +61,7 @@ Published: TypeAlias = Mapping[str, tuple[float, float | None]]
 
 
 def legend_handles(*, vacuous: bool = False, paper: str = "paper ± SEM") -> list[Artist]:
-    """What the marks of the bar plots mean, for a legend of the whole figure."""
+    """Legend entries for the marks of bar plots, for a legend of the whole figure."""
     handles: list[Artist] = [
         Patch(facecolor=OTHER, alpha=BAR_ALPHA, label="mean over seeds"),
         Line2D([], [], marker="o", ls="", ms=4, color=OTHER, label="one seed"),
@@ -77,11 +82,12 @@ def value_bars(
     """The measure itself for every ablation, the full network included."""
     several = profile_list(profiles)
     ax = _bars(several, several[0].names, "value", paper, ax)
-    accuracy = several[0].measure == "replay_accuracy"
-    ax.set_ylabel(_quantity(several[0]), fontsize=NORMAL, color=INK)
-    if accuracy:
-        ax.set_ylim(0.0, 1.05)
-        ax.axhline(0.5, color=PALE, lw=0.8, zorder=0)
+    measure = several[0].definition
+    ax.set_ylabel(measure.axis_label, fontsize=NORMAL, color=INK)
+    if measure.limits is not None:
+        low, high = measure.limits
+        ax.set_ylim(low, high + 0.05 * (high - low))
+        ax.axhline(several[0].chance, color=PALE, lw=0.8, zorder=0)
     return ax
 
 
@@ -91,7 +97,7 @@ def change_bars(
     paper: Published | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """What each ablation changes: ΔFVU, or the change of replay accuracy or of a score.
+    """The change under each ablation: ΔFVU, or the change of an accuracy or a score.
 
     Parameters
     ----------
@@ -104,9 +110,7 @@ def change_bars(
     several = profile_list(profiles)
     names = [name for name in several[0].names if name != "full"]
     ax = _bars(several, names, "change", paper, ax)
-    quantity = _quantity(several[0])
-    change = f"Δ{quantity}" if quantity == "FVU" else f"Δ {quantity}"
-    ax.set_ylabel(change, fontsize=NORMAL, color=INK)
+    ax.set_ylabel(several[0].definition.change_label, fontsize=NORMAL, color=INK)
     return ax
 
 
@@ -125,20 +129,15 @@ def sensitivity_bars(
 
 
 def profile_list(profiles: ProfileLike | Sequence[ProfileLike]) -> list[ProfileLike]:
-    """One or several profiles as a list; ValueError unless they are alike."""
+    """One or several profiles as a list; ValueError unless ablations and measure agree."""
     several = list(profiles) if isinstance(profiles, Sequence) else [profiles]
     if not several:
         raise ValueError("profiles must hold at least one profile, got none")
     if any(tuple(profile.names) != tuple(several[0].names) for profile in several):
         raise ValueError("profiles must have the same ablations in the same order")
-    if any(profile.measure != several[0].measure for profile in several):
+    if any(profile.definition.name != several[0].definition.name for profile in several):
         raise ValueError("profiles must have the same measure")
     return several
-
-
-def _quantity(profile: ProfileLike) -> str:
-    names = {"fvu": "FVU", "replay_accuracy": "replay accuracy"}
-    return names.get(profile.measure, profile.measure)
 
 
 def _bars(

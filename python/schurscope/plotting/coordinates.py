@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Circle, Rectangle
 
-from ..coordinates.schur import OrderedSchur, Sectors
+from ..coordinates.schur import OrderedSchur
+from ..coordinates.sectors import Sectors
 from .style import COLORS, INK, NORMAL, PALE, SMALL, axes_or_new, tidy
 
 
@@ -70,15 +71,15 @@ def schur_matrix(schur: OrderedSchur, sectors: Sectors, ax: Axes | None = None) 
 
 _LARGEST = {
     "modulus": "ρ",
-    "leaky modulus": "max |1 − a + aλ|",
-    "real part": "max Re λ",
+    "leaky_modulus": "max |1 − a + aλ|",
+    "real_part": "max Re λ",
 }
 
 
 def spectrum(schur: OrderedSchur, sectors: Sectors, ax: Axes | None = None) -> Axes:
-    """Eigenvalues in the complex plane, R and C apart, with the cut at alpha times the largest key.
+    """Eigenvalues in the complex plane, by sector, with the cut at alpha times the largest key.
 
-    The key is the modulus or what else the form is ordered by, see `OrderedSchur.keys`.
+    The key is that of the form's order, by default the modulus, see `OrderedSchur.keys`.
     """
     ax = axes_or_new(ax, (3.8, 3.8))
     values = schur.eigenvalues
@@ -89,7 +90,7 @@ def spectrum(schur: OrderedSchur, sectors: Sectors, ax: Axes | None = None) -> A
         (largest, PALE, "-"),
         (sectors.alpha * largest, INK, (0, (4, 3))),
     ):
-        if schur.order == "real part":
+        if schur.order == "real_part":
             ax.axvline(key, color=color, lw=1.0, linestyle=line)
         else:  # |1 - a + a lambda| = key
             centre, radius = (1 - 1 / schur.leak, 0.0), key / schur.leak

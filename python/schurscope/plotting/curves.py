@@ -16,18 +16,16 @@ from .style import COLORS, INK, NORMAL, OTHER, PALE, SMALL, axes_or_new, label, 
 
 
 def accuracy_per_lag(profiles: ProfileLike | Sequence[ProfileLike], ax: Axes | None = None) -> Axes:
-    """Replay accuracy at each lag after the inputs, one curve per ablation.
+    """An accuracy at each lag after the inputs, one curve per ablation.
 
     With several profiles (seeds of one experiment) the curve is their mean and the band runs from
-    the lowest to the highest. Steps without weight have no accuracy and are left out; so are
-    ablations that are vacuous in every profile, whose curve is the full network's.
+    the lowest to the highest. Steps of weight 0 are left out, and so are ablations that are
+    vacuous in every profile, whose curve is the full network's.
     """
     several = profile_list(profiles)
-    if several[0].measure != "replay_accuracy":
-        raise ValueError(
-            "accuracy_per_lag needs profiles of measure 'replay_accuracy', got "
-            f"{several[0].measure!r}"
-        )
+    measure = several[0].definition
+    if measure.limits != (0.0, 1.0):
+        raise ValueError(f"profiles must be of an accuracy, got {measure.name!r}")
     ax = axes_or_new(ax, (5.6, 3.4))
     stack = np.stack([profile.per_step for profile in several])
     counted = np.isfinite(stack).any(axis=(0, 1))
@@ -36,7 +34,7 @@ def accuracy_per_lag(profiles: ProfileLike | Sequence[ProfileLike], ax: Axes | N
     vacuous: list[bool] = np.all([profile.vacuous for profile in several], axis=0).tolist()
     for row, name in enumerate(several[0].names):
         if vacuous[row]:
-            continue  # the full network's curve again
+            continue  # same curve as the full network
         color = COLORS.get(name, OTHER)
         on_top = "CC" in name.split("+")  # often equal to its partner without CC: dashes show both
         ax.plot(
@@ -51,11 +49,11 @@ def accuracy_per_lag(profiles: ProfileLike | Sequence[ProfileLike], ax: Axes | N
         if len(several) > 1:
             low, high = stack[:, row].min(axis=0), stack[:, row].max(axis=0)
             ax.fill_between(lags, low, high, color=color, alpha=0.13, lw=0, zorder=1)
-    ax.set_ylim(min(0.48, float(np.nanmin(stack)) - 0.02), 1.02)
+    ax.set_ylim(min(several[0].chance, float(np.nanmin(stack))) - 0.02, 1.02)
     ax.set_xlim(1, int(lags[-1]))
-    ax.axhline(0.5, color=PALE, lw=0.8, zorder=0)
+    ax.axhline(several[0].chance, color=PALE, lw=0.8, zorder=0)
     ax.set_xlabel("lag (generated step)", fontsize=NORMAL, color=INK)
-    ax.set_ylabel("replay accuracy", fontsize=NORMAL, color=INK)
+    ax.set_ylabel(measure.axis_label, fontsize=NORMAL, color=INK)
     ax.legend(
         loc="center left",
         bbox_to_anchor=(1.0, 0.5),
@@ -88,11 +86,11 @@ def trajectories(
     ablations : sequence of str
         Names such as ``"CR"`` or ``"RR+CC"``, one curve each.
     alpha : float
-        Where the spectrum is cut.
+        Cut of the spectrum.
     trial, channel : int
-        What to show.
+        Indices of the trial and output channel to show.
     schur : OrderedSchur, optional
-        Ordered Schur form of ``network.W_hh``, when it is already at hand.
+        Ordered Schur form of ``network.W_hh``, if already computed.
     ax : matplotlib Axes, optional
     """
     ax = axes_or_new(ax, (5.0, 2.4))
@@ -103,10 +101,11 @@ def trajectories(
     h_0 = None if trials.h_0 is None else trials.h_0[trial : trial + 1]
     rng = 0 if network.cell.noise else None  # the same noise for every curve
     steps = np.arange(trials.n_steps)
-    target = trials.targets[trial, :, channel]
-    if trials.weights is not None:
-        target = np.where(trials.weights[trial] > 0, target, np.nan)
-    ax.plot(steps, target, color=PALE, lw=4.5, label="target", solid_capstyle="round")
+    if trials.has_targets:
+        target = trials.targets[trial, :, channel]
+        if trials.weights is not None:
+            target = np.where(trials.weights[trial] > 0, target, np.nan)
+        ax.plot(steps, target, color=PALE, lw=4.5, label="target", solid_capstyle="round")
     outputs = network.rollout(inputs, h_0=h_0, rng=rng)
     ax.plot(steps, outputs[0, :, channel], color=COLORS["full"], lw=1.5, label="full")
     for name in ablations:

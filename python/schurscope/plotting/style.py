@@ -1,4 +1,4 @@
-"""What all figures share: colours, sizes, axes that pyplot does not know."""
+"""Style of all figures: colours, sizes, Axes that pyplot does not manage."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def label(name: str) -> str:
 
 
 def axes_or_new(ax: Axes | None, size: tuple[float, float]) -> Axes:
-    """`ax`, or the Axes of a new figure that pyplot does not know."""
+    """`ax`, or the Axes of a new figure that pyplot does not manage."""
     if ax is not None:
         return ax
     figure = Figure(figsize=size, dpi=150, layout="constrained")
@@ -60,7 +60,7 @@ def tidy(ax: Axes) -> Axes:
 
 
 def save_figure(figure: Figure | SubFigure, path: str | os.PathLike[str]) -> None:
-    """Write a figure in the format of the path's suffix: whole, or not at all."""
+    """Write a figure in the format of the path's suffix, atomically."""
     if not isinstance(figure, Figure):
         raise TypeError(f"figure must be a whole Figure, got {type(figure).__name__}")
     with atomic_path(path) as temporary, matplotlib.rc_context({"pdf.fonttype": 42}):

@@ -1,4 +1,4 @@
-"""Figures of a sweep: effects over seeds and widths, and what changes with width."""
+"""Figures of a sweep: effects over seeds and widths, and quantities against width."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 from numpy.typing import NDArray
 
+from ..ablation.measures import MEASURES
 from .bars import Published
 from .style import COLORS, INK, NORMAL, OTHER, PALE, SMALL, axes_or_new, label, save_figure, tidy
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAMES = {"sensitivity": "$S_{ΔT}$", "n_R": "$n_R$", "removed_mass": "removed mass"}
-MEASURES = {"fvu": "FVU", "replay_accuracy": "replay accuracy"}
 
 _Float64 = NDArray[np.float64]
 
@@ -32,11 +32,11 @@ def effect_distributions(
     paper: Published | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """What each ablation does, as distributions over networks: Figure 2 with more than three seeds.
+    """Effects of ablations as distributions over networks: Figure 2 with more than three seeds.
 
-    For each ablation one column of points per width, narrow to wide from left to right, each point
-    a network, with its median and quartiles as a box. Open points lie below their gate and do not
-    enter the boxes; ablations that are vacuous in every network are named so.
+    Each ablation has one column of points per width, narrow to wide from left to right, with a
+    point per network and a box of median and quartiles. Open points failed their gate and do not
+    enter the boxes; ablations that are vacuous in every network are labelled so.
 
     Parameters
     ----------
@@ -101,10 +101,10 @@ def effect_distributions(
 def quantity_against_width(
     rows: pd.DataFrame, quantity: str = "n_R", *, ax: Axes | None = None
 ) -> Axes:
-    """A quantity against N_h: every network a point, the line through the means, ± SEM.
+    """A quantity against N_h: a point per network, a line through the means, ± SEM.
 
-    One line per ablation; n_R, which no ablation changes, has one. Only networks that reach their
-    gate.
+    One line per ablation; n_R, which no ablation changes, has a single line. Only networks that
+    passed their gate are shown.
 
     Parameters
     ----------
@@ -153,14 +153,14 @@ def quantity_against_width(
 def spectra_against_width(
     moduli: Mapping[int, Sequence[_Float64]], *, alpha: float = 0.9, ax: Axes | None = None
 ) -> Axes:
-    """Moduli of the eigenvalues over ρ by rank over N_h: one thin line per network, means bold.
+    """Moduli of the eigenvalues over ρ against rank over N_h: a thin line per network, bold means.
 
     Parameters
     ----------
     moduli : mapping
         N_h → the moduli of each network of that width, (N_h,) in any order.
     alpha : float
-        Where the spectrum is cut; drawn as a line.
+        Cut of the spectrum, drawn as a line.
     ax : matplotlib Axes, optional
     """
     ax = axes_or_new(ax, (3.6, 3.0))
@@ -228,7 +228,7 @@ def _panels(count: int, width: float) -> tuple[Figure, Any]:
 
 
 def _width(n_ablations: int, n_widths: int) -> float:
-    """Of a panel of distributions, in inches."""
+    """Width of a panel of distributions, in inches."""
     return 1.4 + 0.16 * n_ablations * (1 + n_widths)
 
 
@@ -259,7 +259,7 @@ def _width_axis(ax: Axes, widths: Sequence[int]) -> None:
 
 
 def _one_kind(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """The rows; ValueError if there are none, or if they mix kinds that one figure cannot tell."""
+    """The rows; ValueError if there are none, or if they mix kinds."""
     for name in names:
         found = list(rows[name].unique())
         if len(found) != 1:
@@ -269,7 +269,7 @@ def _one_kind(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
 
 def _quantity_label(rows: pd.DataFrame, quantity: str) -> str:
     measure = MEASURES[str(rows["measure"].iloc[0])]
-    return {"value": measure, "change": f"Δ {measure}", **NAMES}[quantity]
+    return {"value": measure.axis_label, "change": measure.change_label, **NAMES}[quantity]
 
 
 def _title(rows: pd.DataFrame) -> str:

@@ -1,1 +1,1 @@
-"""What a result looks like outside Python: folders of tables and figures."""
+"""Results outside Python: tables and figures in folders."""

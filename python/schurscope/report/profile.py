@@ -1,4 +1,4 @@
-"""A profile as the command line shows and saves it."""
+"""Prints and saves a profile, for the command line."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from ..trials.trials import Trials
 
 
 def print_profile(profile: AblationProfile, intervals: Intervals) -> None:
-    """A table on the terminal, with bootstrap intervals over trials."""
+    """Print a table with bootstrap intervals over trials."""
     settings, console = profile.settings, Console()
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("ablation", no_wrap=True)
-    measure, ends = escape(profile.heading), "95 % interval"
+    measure, ends = escape(profile.definition.heading), "95 % interval"
     for heading in (measure, ends, f"Δ{measure}", ends, "removed", "S_ΔT"):
         table.add_column(heading, justify="right", no_wrap=True)
     for place, row in enumerate(profile):
@@ -72,7 +72,7 @@ def save_profile(
 ) -> None:
     """Write profile.csv, settings.json and figures into the folder `out`.
 
-    `rollouts` are for the figure of trajectories, which a profile of `ablate_with` does not have.
+    `rollouts` adds the figure of trajectories, which a profile of `ablate_with` cannot have.
     """
     from .. import plotting
 
@@ -96,7 +96,7 @@ def save_profile(
         axes["trajectories"] = plotting.trajectories(
             *rollouts, ablations=names[:3], alpha=profile.alpha, schur=profile.schur
         )
-    if profile.measure == "replay_accuracy":
+    if profile.definition.limits == (0.0, 1.0):
         axes["accuracy_per_lag"] = plotting.accuracy_per_lag(profile)
     for name, ax in axes.items():
         for suffix in ("png", "pdf"):

@@ -96,7 +96,7 @@ nodes set ``SCHURSCOPE_SIMD`` to a level that all of them have, for the first ru
 
 from .checks import SweepError
 from .collect import Collection, collect, save_table
-from .config import GATES, Sweep, SweepTask
+from .config import Sweep, SweepTask
 from .executors.dask import DaskExecutor, dask_executor
 from .plan import Job, plan, shard
 from .progress import Progress
@@ -107,7 +107,6 @@ from .todo import Outcome, WorkerDied
 from .work import JobResult, load_result
 
 __all__ = [
-    "GATES",
     "Collection",
     "DaskExecutor",
     "Job",

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from .._internal.checks import (
@@ -19,7 +18,8 @@ from .._internal.checks import (
     shown,
     suggest,
 )
-from ..ablation.run import MEASURES, SUBSETS, Measure
+from ..ablation.measures import MEASURES
+from ..ablation.plan import SUBSETS
 from ..networks.cell import Cell
 from ..networks.constructions import RECURRENT
 from ..training import TrainingOptions
@@ -28,13 +28,7 @@ from .checks import SweepError, at, distinct, listed, training_options
 from .tasks import checked_task, task_of_table
 from .tomlfile import line_of, toml_reader
 
-__all__ = ["GATES", "Sweep", "SweepTask"]
-
-GATES: Mapping[str, float] = MappingProxyType({"fvu": 0.1, "replay_accuracy": 0.9})
-"""What the full network must reach to count as trained: at most this FVU, at least this accuracy.
-
-A choice of this package; the paper's networks reach an FVU of 0.01 and an accuracy of 1.
-"""
+__all__ = ["Sweep", "SweepTask"]
 
 
 @dataclass(frozen=True)
@@ -51,10 +45,12 @@ class SweepTask:
         The trials to judge by; None means those of `task`.
     training : mapping
         Options of `schurscope.train` for this task, over those of the sweep.
-    measure : {"fvu", "replay_accuracy"}, optional
-        None means the `measure` that the task names, or FVU if it names none.
+    measure : str, optional
+        Name of a measure of `schurscope.measures`; None means the task's own, or FVU if it names
+        none.
     gate : float, optional
-        What the full network must reach, see `GATES`. Networks that do not are kept and marked.
+        What the full network must reach; None means the measure's `required`. Networks that do not
+        are kept and marked.
     label : str, optional
         The name in tables and figures; None means the task's. Distinct within a sweep.
     constructions : sequence of str, optional
@@ -72,7 +68,7 @@ class SweepTask:
     task: Task
     evaluation: Task | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
-    measure: Measure | None = None
+    measure: str | None = None
     gate: float | None = None
     label: str | None = None
     constructions: Sequence[str] | None = None
@@ -96,7 +92,7 @@ class SweepTask:
         with at("measure"):
             choice(self.measure, "measure", MEASURES)
         with at("gate"):
-            gate = GATES[str(self.measure)] if self.gate is None else self.gate
+            gate = MEASURES[str(self.measure)].required if self.gate is None else self.gate
             object.__setattr__(self, "gate", real_number(gate, "gate"))
         with at("training"):
             object.__setattr__(self, "training", training_options(self.training))
@@ -112,10 +108,7 @@ class SweepTask:
 
     def passes(self, baseline: float) -> bool:
         """Whether a full network of this FVU or accuracy counts as trained; NaN does not."""
-        assert self.gate is not None
-        if self.measure == "replay_accuracy":
-            return baseline >= self.gate
-        return baseline <= self.gate
+        return MEASURES[str(self.measure)].passes(baseline, self.gate)
 
 
 @dataclass(frozen=True)

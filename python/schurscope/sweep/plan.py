@@ -14,7 +14,6 @@ from .. import _core
 from .._internal.checks import nonnegative_int, positive_int
 from .._internal.streams import streams
 from .._version import __version__
-from ..ablation.run import Measure
 from ..coordinates.schur import TIE_RULE
 from ..networks.cell import Cell
 from ..training import TrainingOptions
@@ -55,7 +54,7 @@ class Setting:
     task: Task = field(metadata={"plain": identity})
     evaluation: Task = field(metadata={"plain": identity})
     training: TrainingOptions
-    measure: Measure
+    measure: str
     alphas: tuple[float, ...]
     ablations: tuple[str, ...]
     evaluation_trials: int

@@ -24,7 +24,8 @@ from .. import _core
 from .._internal.files import save_npz
 from .._internal.json import plain
 from .._version import __version__
-from ..ablation.measures import TargetStatistics
+from ..ablation.measures import measure_named
+from ..ablation.measures.denominators import denominator_arrays, denominator_of
 from ..ablation.profile import AblationProfile
 from ..ablation.run import ablate
 from ..coordinates.schur import ordered_schur
@@ -33,7 +34,7 @@ from ..networks.network import Network
 from ..training import train
 from .plan import Job
 from .store.index import Entry
-from .store.store import RECORD_FORMAT, STATISTICS, Store, StoreError
+from .store.store import RECORD_FORMAT, Store, StoreError
 
 __all__ = ["JobResult", "load_result", "place_of_work", "run_batch"]
 
@@ -96,7 +97,9 @@ def load_result(store: Store, key: str) -> JobResult:
     arrays, provenance = store.read_record(key)
     network = Network.load(store.network_path(key))
     schur = ordered_schur(network.W_hh.astype(np.float64))
-    statistics = TargetStatistics(**{name: arrays[name] for name in STATISTICS})
+    setting = provenance["configuration"]["setting"]
+    definition = measure_named(setting["measure"])
+    denominator = denominator_of(arrays)
     profiles = []
     for place, written in enumerate(provenance["settings"]):
         settings = {**written, "gap": float(arrays["cuts"][place, 1])}  # which may be infinite
@@ -104,16 +107,17 @@ def load_result(store: Store, key: str) -> JobResult:
         flags = {name: columns.pop(name).astype(np.bool_) for name in ("vacuous", "diverged")}
         profiles.append(
             AblationProfile(
-                names=tuple(provenance["configuration"]["setting"]["ablations"]),
+                names=tuple(setting["ablations"]),
                 **columns,
                 **flags,
                 per_trial=arrays["per_trial"][place],
                 per_step=arrays["per_step"][place],
-                measure=settings["measure"],
+                definition=definition,
                 alpha=settings["alpha"],
                 schur=schur,
                 settings=settings,
-                statistics=statistics,
+                denominator=denominator,
+                chance=provenance["chance"],
             )
         )
     return JobResult(network, tuple(profiles), arrays["loss"], arrays["moduli"], provenance)
@@ -172,13 +176,14 @@ def _run(job: Job, store: Store) -> Entry:
         "moduli": np.abs(schur.eigenvalues),
         "per_trial": np.array([p.per_trial for p in profiles]),
         "per_step": np.array([p.per_step for p in profiles]),
-        **{name: getattr(trials.statistics, name) for name in STATISTICS},
+        **denominator_arrays(profiles[0].denominator),
     }
     provenance = {
         "key": job.key,
         "configuration": job.configuration(),
         "entropy": {"root": entropy.entropy, "spawn_key": entropy.spawn_key},
         "settings": [plain(profile.settings) for profile in profiles],
+        "chance": profiles[0].chance,
         "seconds": seconds,
         "finished": time.time(),
         **place_of_work(),

@@ -1,1 +1,1 @@
-"""Trials and the tasks that make them."""
+"""Trials, and the tasks that draw them."""

@@ -1,4 +1,4 @@
-"""Sequences of neurogym's tasks. neurogym is imported when it is needed."""
+"""Sequences of neurogym's tasks. neurogym is imported on first use."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def neurogym_sequences(
         from gymnasium.spaces import Box, Discrete
     except ImportError as error:
         raise ImportError(
-            'data sets of neurogym need neurogym: pip install "schurscope[neurogym]"'
+            'neurogym data sets need neurogym: pip install "schurscope[neurogym]"'
         ) from error
 
     if not isinstance(dataset, neurogym.Dataset):
@@ -48,9 +48,9 @@ def neurogym_sequences(
         again = _drawn(dataset, n_trials, number, make)
         if not (np.array_equal(inputs, again[0]) and np.array_equal(targets, again[1])):
             raise ValueError(
-                "dataset must hold an environment whose seed decides its trials, got other trials "
-                f"from {dataset.env} with the same seed; give make, a function that makes it with "
-                "nothing left to chance, or seed None"
+                "dataset must hold an environment whose seed determines its trials, got different "
+                f"trials from {dataset.env} with the same seed; give make, a function that creates "
+                "it deterministically, or seed=None"
             )
     if is_class:
         classes = asked.start + np.arange(asked.n)
@@ -61,7 +61,7 @@ def neurogym_sequences(
 def _drawn(
     dataset: Dataset, n_trials: int, seed: int, make: Callable[[], Any] | None
 ) -> tuple[FloatArray, npt.NDArray[Any]]:
-    """Observations and targets as the environment has them, from a new environment."""
+    """Observations and targets drawn from a new environment."""
     env = _made_again(dataset.env) if make is None else make()
     env.get_wrapper_attr("seed")(seed)
     env.reset()
@@ -81,10 +81,10 @@ def _drawn(
 
 
 def _made_again(env: Any) -> Any:
-    """A new environment of the same id and arguments.
+    """A new environment with the same id and arguments.
 
-    The data set's own has drawn trials before anyone could seed it, some tasks remember the last
-    ones, and what a copy of it draws may come from the generator of the original.
+    The data set's own drew trials before it could be seeded, some tasks remember their last trials,
+    and a copy may still draw from the original's generator.
     """
     import neurogym
 
@@ -93,8 +93,8 @@ def _made_again(env: Any) -> Any:
         if _layers(again) == _layers(env):
             return again
     raise ValueError(
-        "dataset must hold an environment as neurogym.make makes it, got one of "
-        f"{' of '.join(_layers(env))}; give make, a function that makes it anew"
+        "dataset must hold an environment that neurogym.make can recreate, got one of "
+        f"{' of '.join(_layers(env))}; give make, a function that creates it"
     )
 
 

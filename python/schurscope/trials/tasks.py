@@ -1,7 +1,7 @@
-"""Tasks: each makes `Trials`.
+"""Tasks, which draw `Trials`.
 
 The four tasks are those of Dräger, "Task-Restricted Symmetries in Recurrent Weight Space",
-arXiv:2606.18457. The docstrings say what the paper leaves open.
+arXiv:2606.18457. The docstrings state what the paper leaves open.
 
 The same seed gives the same trials in float32 and float64, up to rounding.
 """
@@ -43,7 +43,11 @@ __all__ = [
 
 
 class Task(Protocol):
-    """What training needs of a task; any object with these will do."""
+    """The interface of a task; any object with these members will do.
+
+    A task may also have ``measure``, the name of its measure in `schurscope.measures`; the default
+    is ``"fvu"``.
+    """
 
     @property
     def name(self) -> str:
@@ -157,8 +161,7 @@ class FlipFlop:
     def trials(self, n_trials: int, rng: Rng, dtype: npt.DTypeLike = np.float64) -> Trials:
         """Trials with inputs and targets (n_trials, n_steps, n_channels)."""
         n_trials, rng, dtype = _checked(n_trials, rng, dtype)
-        # Time comes first and the entries are bytes: holding a value is then a pass over
-        # contiguous memory per step, which is what makes this fast.
+        # Time first, in bytes: each step is then one pass over contiguous memory, which is fast.
         pulsed = np.flatnonzero(rng.random((self.n_steps, n_trials)) < self.pulse_probability)
         kind = rng.integers(2 * self.n_channels, size=pulsed.size)
         pulses = np.zeros((self.n_steps, n_trials * self.n_channels), np.int8)
@@ -166,7 +169,7 @@ class FlipFlop:
         held = pulses.copy()
         for t in range(1, self.n_steps):
             held[t] += held[t - 1] * (pulses[t] == 0)
-        # The channels of a step are moved as one item of so many bytes, and then widened.
+        # Move the channels of a step as one item of n_channels bytes, then widen.
         step = f"V{self.n_channels}"
         shape = (n_trials, self.n_steps, self.n_channels)
         inputs, targets = (
@@ -205,7 +208,7 @@ class SineGeneration:
         cue = rng.random(n_trials)
         inputs = np.repeat(cue.astype(dtype)[:, None], self.n_steps, axis=1)
         cycles = np.multiply.outer(1 + 2 * cue, np.arange(self.n_steps) / self.n_steps)
-        # Whole cycles go before rounding to float32, which would cost three bits of the phase.
+        # Remove whole cycles before rounding to float32: they would cost three bits of phase.
         cycles -= np.rint(cycles)
         cycles *= 2 * np.pi
         targets = np.sin(cycles.astype(dtype, copy=False))
@@ -214,10 +217,10 @@ class SineGeneration:
 
 @dataclass(frozen=True)
 class ContextIntegration:
-    """Context-dependent integration: sum the stimulus that the context points at.
+    """Context-dependent integration: sum the stimulus that the context cues.
 
     Two stimulus channels s_k,t = c_k + noise · ξ_k,t with coherence c_k ~ Unif[-1, 1) per trial and
-    ξ ~ N(0, 1), then two static one-hot context channels, either equally likely. The target is the
+    ξ ~ N(0, 1), then two static one-hot context channels, equally likely. The target is the
     running sum of the cued stimulus, this step included, not normalised. All steps count.
 
     Parameters
@@ -258,7 +261,7 @@ class ContextIntegration:
 TASKS: Mapping[str, Callable[[], Task]] = MappingProxyType(
     {task.name: task for task in (Copy, FlipFlop, SineGeneration, ContextIntegration)}
 )
-"""The tasks of the paper by name; calling an entry gives the task with its default parameters."""
+"""The tasks of the paper by name; calling an entry creates the task with its default parameters."""
 
 
 def task_named(name: str) -> Task:
@@ -291,10 +294,10 @@ def _signs(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.i
 def _normal_pair(
     rng: np.random.Generator, shape: tuple[int, ...]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Two independent arrays of standard normal draws, by Box and Muller's transform.
+    """Two independent arrays of standard normal draws, by the Box-Muller transform.
 
-    NumPy runs it on vectors of float32, four times as fast as the generator's own method. The 24
-    bits of the uniforms end the tail at 5.8, beyond which one draw in 10^8 would lie.
+    NumPy vectorises it in float32, four times as fast as the generator's own method. The 24 bits of
+    the uniforms cut the tail at 5.8, beyond which one draw in 10^8 would lie.
     """
     radius, angle = rng.random((2, *shape), np.float32)
     radius = np.sqrt(-2 * np.log(1 - radius))

@@ -1,28 +1,29 @@
-"""Trials: inputs, targets and the weights that say which steps count."""
+"""Trials: inputs, targets and the weights of the steps."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .._internal.arrays import one_hot
 from .._internal.checks import (
     FloatArray,
     FloatDType,
     cast,
     float_dtype,
+    positive_int,
     read_only,
     real_array,
     shown,
     step_weights,
 )
 from .._internal.files import MAX_BYTES, Array, own_entries, read_npz, save_npz
-from ..ablation.measures import TargetStatistics
+from .shapes import any_real, moved, refuse_classes, refuse_swapped_axes, without_channels
 
 if TYPE_CHECKING:
     from neurogym import Dataset
@@ -36,7 +37,7 @@ _FORMAT = "schurscope-trials-1"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trials:
-    """Inputs and targets of a task, and which steps count.
+    """Inputs and targets of a task, and the weights of the steps.
 
     The arrays are read-only copies in one dtype: float32 if all are float32, else float64 (widening
     is exact; integers and booleans become float64).
@@ -45,6 +46,7 @@ class Trials:
     ----------
     inputs : (trials, steps, N_x)
     targets : (trials, steps, N_y)
+        None means no targets: N_y is then 0.
     weights : (trials, steps) or None
         Nonnegative weight of each step in the loss and the measures; None means ones.
     h_0 : (trials, N_h) or None
@@ -55,12 +57,12 @@ class Trials:
     TypeError
         An array is float16, longdouble, complex, object, text or masked.
     ValueError
-        Shapes that do not agree, no trial, no step, no channel, NaN or infinity, a negative weight,
-        or weights that are all zero.
+        Shapes disagree; there is no trial, step or channel; an entry is NaN or infinite; a weight
+        is negative, or all are zero.
     """
 
     inputs: FloatArray
-    targets: FloatArray
+    targets: FloatArray = None  # type: ignore[assignment] # an array after __post_init__
     weights: FloatArray | None = None
     h_0: FloatArray | None = None
 
@@ -68,13 +70,14 @@ class Trials:
         inputs = real_array(self.inputs, "inputs", ("trials", "steps", "N_x"))
         steps = inputs.shape[:2]
         because = f"inputs has shape {inputs.shape}"
-        targets = _any(self.targets, "targets")
-        _refuse_classes(targets)
-        _refuse_swapped_axes(inputs, targets)
-        arrays = {
-            "inputs": inputs,
-            "targets": real_array(targets, "targets", (*steps, "N_y"), because=because),
-        }
+        arrays = {"inputs": inputs}
+        given: FloatArray | None = self.targets
+        targets = without_channels(inputs) if given is None else any_real(given, "targets")
+        refuse_classes(targets)
+        refuse_swapped_axes(inputs, targets)
+        arrays["targets"] = real_array(
+            targets, "targets", (*steps, "N_y"), because=because, allow_empty=given is None
+        )
         if self.weights is not None:
             arrays["weights"] = step_weights(self.weights, steps, because)
         if self.h_0 is not None:
@@ -87,13 +90,13 @@ class Trials:
     def from_arrays(
         cls,
         inputs: npt.ArrayLike,
-        targets: npt.ArrayLike,
+        targets: npt.ArrayLike | None = None,
         weights: npt.ArrayLike | None = None,
         h_0: npt.ArrayLike | None = None,
         *,
         axes: str = "BTF",
     ) -> Trials:
-        """Trials of arrays whose axes are in another order.
+        """Trials from arrays whose axes are in another order.
 
         Parameters
         ----------
@@ -108,7 +111,7 @@ class Trials:
         Raises
         ------
         TypeError, ValueError
-            As for `Trials`; `axes` that are not the three letters in some order.
+            As for `Trials`; `axes` is not a permutation of the three letters.
         """
         if sorted(str(axes)) != ["B", "F", "T"]:
             raise ValueError(
@@ -118,10 +121,51 @@ class Trials:
         order = [axes.index(letter) for letter in "BTF"]
         without_channels = [0, 1] if axes.index("B") < axes.index("T") else [1, 0]
         return cls(
-            _moved(inputs, "inputs", order),
-            _moved(targets, "targets", order),
-            None if weights is None else _moved(weights, "weights", without_channels),
-            None if h_0 is None else _any(h_0, "h_0"),
+            moved(inputs, "inputs", order),
+            None if targets is None else moved(targets, "targets", order),  # type: ignore[arg-type]
+            None if weights is None else moved(weights, "weights", without_channels),
+            None if h_0 is None else any_real(h_0, "h_0"),
+        )
+
+    @classmethod
+    def from_classes(
+        cls,
+        inputs: npt.ArrayLike,
+        classes: npt.ArrayLike,
+        n_classes: int,
+        weights: npt.ArrayLike | None = None,
+        h_0: npt.ArrayLike | None = None,
+    ) -> Trials:
+        """Trials whose targets are one-hot vectors of class indices.
+
+        Parameters
+        ----------
+        inputs : (trials, steps, N_x)
+        classes : (trials, steps) integers
+            0 … n_classes - 1.
+        n_classes : int
+            N_y.
+        weights, h_0 : optional
+            As for `Trials`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `Trials`; `classes` are not integers in that range.
+        """
+        indices = np.asarray(classes)
+        if indices.ndim != 2 or indices.dtype.kind not in "iu":
+            raise TypeError(
+                "classes must be integers (trials, steps), got "
+                f"{indices.dtype} of shape {indices.shape}"
+            )
+        x = real_array(inputs, "inputs", ("trials", "steps", "N_x"))
+        targets = one_hot(indices, positive_int(n_classes, "n_classes"), "classes")
+        return cls(
+            x,
+            targets.astype(x.dtype),
+            None if weights is None else any_real(weights, "weights"),
+            None if h_0 is None else any_real(h_0, "h_0"),
         )
 
     @property
@@ -141,8 +185,13 @@ class Trials:
 
     @property
     def n_outputs(self) -> int:
-        """Number of target channels N_y."""
+        """Number of target channels N_y; 0 without targets."""
         return int(self.targets.shape[2])
+
+    @property
+    def has_targets(self) -> bool:
+        """Whether there are targets."""
+        return self.n_outputs > 0
 
     @property
     def dtype(self) -> FloatDType:
@@ -156,15 +205,27 @@ class Trials:
             return np.ones(self.inputs.shape[:2], self.dtype)
         return self.weights
 
-    @cached_property
-    def statistics(self) -> TargetStatistics:
-        """What the denominators of the measures need of the targets, computed once."""
-        return TargetStatistics.of(self.targets, self.step_weights)
+    def with_targets(self, targets: npt.ArrayLike) -> Trials:
+        """The same trials with other targets, (trials, steps, N_y)."""
+        return Trials(self.inputs, any_real(targets, "targets"), self.weights, self.h_0)
+
+    def with_weights(self, weights: npt.ArrayLike | None) -> Trials:
+        """The same trials with other weights, (trials, steps), in the trials' dtype.
+
+        To count only the decision steps of a task whose first class is fixation::
+
+            trials.with_weights(trials.targets[..., 0] == 0)
+        """
+        given = None
+        if weights is not None:
+            given = cast(any_real(weights, "weights"), self.dtype, "weights")
+        targets = self.targets if self.has_targets else None
+        return Trials(self.inputs, targets, given, self.h_0)  # type: ignore[arg-type]
 
     def astype(self, dtype: npt.DTypeLike) -> Trials:
-        """These trials, rounded to float32 or widened to float64; itself if it has that dtype.
+        """These trials, rounded to float32 or widened to float64; unchanged if of that dtype.
 
-        ValueError if a value has no finite counterpart in `dtype`.
+        ValueError if a value overflows `dtype`.
         """
         wanted = float_dtype(dtype)
         if wanted == self.dtype:
@@ -177,30 +238,31 @@ class Trials:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write an .npz file to exactly `path`: whole, or not at all."""
+        """Write an .npz file to exactly `path`, atomically."""
         arrays = {name: getattr(self, name) for name in _ARRAYS}
-        save_npz(path, _FORMAT, {name: a for name, a in arrays.items() if a is not None})
+        kept = {name: a for name, a in arrays.items() if a is not None and a.size}
+        save_npz(path, _FORMAT, kept)
 
     @classmethod
     def load(
         cls, path: str | os.PathLike[str], *, axes: str = "BTF", max_bytes: int = MAX_BYTES
     ) -> Trials:
-        """Read a file of `save`, bit for bit, or an .npz of your own. Nothing is ever unpickled.
+        """Read a file written by `save`, bit-exact, or your own .npz. Nothing is ever unpickled.
 
-        Your own has the entries inputs and targets, or x and y, and perhaps weights and h_0, with
-        their axes in the order `axes`; see `from_arrays`. A compressed file that would unpack to
-        more than `max_bytes` is refused.
+        Your own has the entries inputs and targets (or x and y), optionally weights and h_0, with
+        axes in the order `axes`; see `from_arrays`. The targets are optional. A compressed file
+        that would unpack to more than `max_bytes` is refused.
 
         Raises
         ------
         OSError
             The file cannot be read.
         ValueError
-            It is damaged or does not hold trials.
+            The file is damaged or does not hold trials.
         """
         arrays, skipped = read_npz(path, max_bytes)
         if "format" in arrays or "format" in skipped:
-            arrays = own_entries(path, arrays, skipped, _FORMAT, _ARRAYS[:2], _ARRAYS[2:])
+            arrays = own_entries(path, arrays, skipped, _FORMAT, _ARRAYS[:1], _ARRAYS[1:])
         else:
             arrays = _plain_entries(path, arrays)
         try:
@@ -217,37 +279,36 @@ class Trials:
         *,
         make: Callable[[], Any] | None = None,
     ) -> Trials:
-        """Sequences of a neurogym data set, repeatable.
+        """Reproducible sequences of a neurogym data set.
 
-        Each has ``dataset.seq_len`` steps and begins with a trial of the task, which others follow
-        until the sequence is full. A ``neurogym.Dataset`` draws and keeps trials before it can be
-        seeded; so its environment is made anew from its id and arguments, and what was done to it
-        or drawn from it before makes no difference. The data set itself is left alone.
+        Each has ``dataset.seq_len`` steps, filled with consecutive trials of the task. A
+        ``neurogym.Dataset`` draws and keeps trials before it can be seeded, so its environment is
+        recreated from its id and arguments: earlier draws and changes have no effect. The data set
+        itself is not modified.
 
-        Targets that are classes, such as the actions of a decision, become one-hot vectors: N_y is
-        their number, and ``targets.argmax(2)`` gives the classes back. They suit a network trained
-        with the mean squared error, of which FVU tells the part that is left. The outputs of one
-        trained with cross entropy are logits, whose size means nothing: score their argmax with
-        `ablate_with`. The weights are None. Most steps of most tasks ask only for fixation (class
-        0); ``Trials(t.inputs, t.targets, t.targets[..., 0] == 0)`` counts the others.
+        Class targets, such as the actions of a decision, become one-hot vectors: N_y is the number
+        of classes, and ``targets.argmax(2)`` recovers them. Use ``measure="accuracy"``, or
+        ``"cross_entropy"`` for logits. The weights are None. Most steps of most tasks ask only for
+        fixation, class 0; ``trials.with_weights(trials.targets[..., 0] == 0)`` counts only the
+        decision steps.
 
         Parameters
         ----------
         dataset : neurogym.Dataset
         n_trials : int
-            Number of sequences. Fewer with the same seed are the first of more.
+            Number of sequences. With one seed, fewer sequences are the first of more.
         seed : numpy.random.Generator, SeedSequence, int or None
-            Decides every trial; None is fresh entropy, which cannot be repeated.
+            Determines every trial; None draws fresh entropy, which is not reproducible.
         make : callable, optional
-            Makes the data set's environment, ready to be seeded, where
-            ``neurogym.make(id, **arguments)`` does not: with wrappers, or never registered.
+            Creates the data set's environment, ready to be seeded, if
+            ``neurogym.make(id, **arguments)`` cannot: with wrappers, or not registered.
 
         Raises
         ------
         TypeError, ValueError
-            `dataset` is something else; its environment cannot be made anew, or gives other trials
-            when they are drawn a second time with the same seed; observations that are no vectors,
-            or targets that are neither vectors nor classes.
+            `dataset` is not a ``neurogym.Dataset``; its environment cannot be recreated, or draws
+            different trials with the same seed; observations are not vectors; targets are neither
+            vectors nor classes.
         ImportError
             neurogym is not installed.
         """
@@ -257,7 +318,8 @@ class Trials:
 
     def __repr__(self) -> str:
         extras = [name for name in _ARRAYS[2:] if getattr(self, name) is not None]
-        shapes = f"inputs {self.inputs.shape}, targets {self.targets.shape}"
+        targets = f"targets {self.targets.shape}" if self.has_targets else "no targets"
+        shapes = f"inputs {self.inputs.shape}, {targets}"
         return f"Trials({', '.join([shapes, *extras, str(self.dtype)])})"
 
 
@@ -273,54 +335,14 @@ def _plain_entries(path: str | os.PathLike[str], arrays: dict[str, Array]) -> di
             raise ValueError(f"{path} must have {name} or {short}, got both")
         if short in arrays:
             found[name] = arrays[short]
-        if name not in found:
+    strangers = arrays.keys() - _ARRAYS - set(_SHORT.values())
+    for name, short in _SHORT.items():
+        # An unknown entry may be the missing targets under another name.
+        if name not in found and (name == "inputs" or strangers):
             raise ValueError(
                 f"{path} must hold {name} (or {short}), got {', '.join(arrays) or 'no arrays'}"
             )
     return found
-
-
-def _any(array: npt.ArrayLike, name: str) -> FloatArray:
-    """Real numbers of any shape, to be checked further."""
-    return real_array(array, name, None, allow_empty=True, allow_nonfinite=True)
-
-
-def _moved(array: npt.ArrayLike, name: str, order: list[int]) -> FloatArray:
-    given = _any(array, name)
-    if name == "targets":
-        _refuse_classes(given)
-    if given.ndim != len(order):
-        raise ValueError(f"{name} must have {len(order)} axes, got shape {given.shape}")
-    return given.transpose(order)
-
-
-def _refuse_classes(targets: FloatArray) -> None:
-    """ValueError if targets have no axis of channels, as the indices of classes have none."""
-    if targets.ndim == 2:
-        raise ValueError(
-            f"targets must be (trials, steps, N_y), got shape {targets.shape}. Class indices need "
-            "one-hot vectors, numpy.eye(n_classes)[targets]; one output channel needs "
-            "targets[..., numpy.newaxis]"
-        )
-
-
-def _refuse_swapped_axes(inputs: FloatArray, targets: FloatArray) -> None:
-    """ValueError if one array has trials first and the other steps."""
-    if targets.ndim != 3 or inputs.shape[0] == inputs.shape[1]:
-        return
-    if targets.shape[:2] != inputs.shape[1::-1]:
-        return
-    # From step to step most signals change less than from trial to trial.
-    change = [np.abs(np.diff(inputs.astype(float), axis=axis)).mean() for axis in (0, 1)]
-    time = int(change[1] < change[0])
-    name = "inputs" if time == 0 else "targets"
-    raise ValueError(
-        "inputs and targets must both be (trials, steps, channels), got inputs "
-        f"{inputs.shape} and targets {targets.shape}, whose first two axes are swapped. Axis "
-        f"{time} of inputs looks like time, since values change less along it: swap the axes of "
-        f"{name} with numpy.swapaxes({name}, 0, 1). Where both have time first, there is "
-        'Trials.from_arrays(inputs, targets, axes="TBF")'
-    )
 
 
 def frozen_trials(
@@ -329,9 +351,9 @@ def frozen_trials(
     weights: FloatArray | None,
     h_0: FloatArray | None = None,
 ) -> Trials:
-    """Trials of arrays that the package has just made: frozen in place, not copied, not checked.
+    """Trials of arrays that the package just created: frozen in place, neither copied nor checked.
 
-    At the rate at which training draws trials, checks and copies would cost more than the trials.
+    Training draws trials so often that checks and copies would cost more than the draws.
     """
     trials = object.__new__(Trials)
     for name, array in zip(_ARRAYS, (inputs, targets, weights, h_0), strict=True):

@@ -1,9 +1,10 @@
 // The headers as another project uses them: the ordered Schur form of a matrix whose eigenvalues are known, and a
-// network's rollout and sweep against plain loops. Says what is wrong and fails, or is silent.
+// network's rollout and ablations against plain loops. Says what is wrong and fails, or is silent.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <schurscope/optimizer.hpp>
+#include <schurscope/perturbation/gains.hpp>
+#include <schurscope/run_ablations.hpp>
 #include <schurscope/schur.hpp>
 #include <vector>
 
@@ -133,14 +134,15 @@ int main() {
 
   const schurscope::Rectangle CR{0, n_R, n_R, n_hidden};
   const double gain = 0;
-  const std::vector<schurscope::AblationView> ablations{{nullptr, nullptr, 0}, {&CR, &gain, 1}};
+  const std::vector<schurscope::Gains> ablations{{nullptr, nullptr, 0}, {&CR, &gain, 1}};
   std::vector<double> per_trial(2 * n_trials), per_step(2 * n_steps);
-  schurscope::sweep<double>(network, {W_hh.data(), Q.data(), T.data(), n_hidden}, ablations, trials,
-                            schurscope::Measure::squared_error, {per_trial.data(), per_step.data()}, 2, interrupt);
+  schurscope::run_ablations<double>(network, {W_hh.data(), Q.data(), T.data(), n_hidden}, ablations, trials,
+                                    schurscope::measures::SquaredError{}, {per_trial.data(), per_step.data()}, 2,
+                                    interrupt);
   for (int trial = 0; trial < n_trials; ++trial) {
     const double full = squared_error(expected, targets, trial), without_CR = squared_error(ablated, targets, trial);
     require(std::abs(full - without_CR) > 1e-3, "the ablation changes nothing");
-    require(near(per_trial[static_cast<std::size_t>(trial)], full), "the sweep's full network");
-    require(near(per_trial[static_cast<std::size_t>(n_trials + trial)], without_CR), "the sweep's ablation");
+    require(near(per_trial[static_cast<std::size_t>(trial)], full), "the full network");
+    require(near(per_trial[static_cast<std::size_t>(n_trials + trial)], without_CR), "the ablation");
   }
 }

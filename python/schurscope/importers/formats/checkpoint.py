@@ -1,4 +1,4 @@
-"""What every reader gives and every layout takes: arrays by name, and what is said of the cell."""
+"""The common result of all readers: arrays by name, and the stated fields of the cell."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ __all__ = ["Checkpoint", "from_tree", "listed", "to_numpy"]
 
 @dataclass
 class Checkpoint:
-    """The content of a file or an object, as it is: not transposed, not selected.
+    """The content of a file or an object, neither transposed nor selected.
 
     Attributes
     ----------
     origin : str
-        The file, or what kind of object it was; for messages.
+        The file, or the kind of object, for messages.
     arrays : dict
         By name. Nested names are joined by a dot, or by a slash in HDF5 files.
     skipped : dict
-        Entries that are no arrays of numbers → why they were not read.
+        Entries that are not arrays of numbers → the reason.
     narrow : dict
-        Arrays that were float16 or bfloat16 and are float32 now → that dtype.
+        Arrays widened to float32 → their dtype before, such as bfloat16.
     numbers : dict
-        Those of the skipped entries that are a number.
+        The skipped entries that are single numbers.
     cell : dict
         Fields of `Cell` that the source states, and ``residual``.
     config : dict
         The configuration of a neuralrnn model; empty for everything else.
     notes : list of str
     warnings : list of str
-        Notes of what may make the network another one than was trained.
+        Notes of possible differences from the trained network.
     """
 
     origin: str
@@ -50,7 +50,7 @@ class Checkpoint:
     warnings: list[str] = field(default_factory=list)
 
     def add(self, name: str, value: object) -> None:
-        """Keep an array, widened to float32 if NumPy computes with less; or say why not."""
+        """Keep an array, widened to float32 if narrower, or the reason for skipping it."""
         try:
             array, narrow = to_numpy(value)
         except TypeError as error:
@@ -63,17 +63,17 @@ class Checkpoint:
             self.narrow[name] = narrow
 
     def within(self, file_size: int, max_bytes: int) -> Checkpoint:
-        """Itself; ValueError if its arrays are larger than the file may unpack to."""
+        """The checkpoint itself; ValueError if its arrays exceed the size limit."""
         check_size(sum(array.nbytes for array in self.arrays.values()), file_size, max_bytes)
         return self
 
 
 def to_numpy(value: object) -> tuple[Array, str]:
-    """The numbers of an array of any framework, and its dtype if it is narrower than float32.
+    """An array of any framework as NumPy's, and its dtype if that is narrower than float32.
 
-    TypeError, saying what it is, if it holds no numbers.
+    TypeError, naming the type, if it holds no numbers.
     """
-    if hasattr(value, "detach"):  # a PyTorch tensor, which NumPy cannot take while it has gradients
+    if hasattr(value, "detach"):  # a PyTorch tensor; NumPy refuses one that requires grad
         tensor: Any = value.detach().cpu()
         narrow = str(tensor.dtype).removeprefix("torch.")
         is_narrow = tensor.is_floating_point() and tensor.element_size() < 4
@@ -83,7 +83,7 @@ def to_numpy(value: object) -> tuple[Array, str]:
     array = np.asarray(value)
     if (array.dtype.kind in "iubfc" and array.dtype.itemsize >= 4) or array.dtype.kind in "iub":
         return array, ""
-    # Formats of other packages, such as bfloat16, have kind V.
+    # Dtypes of other packages, such as bfloat16, have kind V.
     if array.dtype == np.float16 or array.dtype.name.startswith(("bfloat", "float8")):
         return array.astype(np.float32), array.dtype.name
     raise TypeError(f"{array.dtype}, not an array of numbers")
@@ -111,7 +111,7 @@ def _leaves(node: object, name: str) -> Iterator[tuple[str, object]]:
 
 
 def _is_array(node: Sequence[Any]) -> bool:
-    """Whether a sequence is a list of numbers, or of lists of numbers, as JSON has them."""
+    """Whether a sequence is a list of numbers, or of lists of numbers, as in JSON."""
     first: Any = node
     while isinstance(first, Sequence) and not isinstance(first, (str, bytes)) and first:
         first = first[0]

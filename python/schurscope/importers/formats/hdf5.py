@@ -23,7 +23,7 @@ def read_hdf5(path: Path, max_bytes: int) -> Checkpoint:
         is_matlab = stream.read(19) == b"MATLAB 7.3 MAT-file"
         found, attributes = _read(stream, str(path), max_bytes)
     if is_matlab:
-        # MATLAB stores columns first, which HDF5 shows as the transposed array.
+        # MATLAB is column-major, so HDF5 shows its arrays transposed.
         found.arrays = {name: array.T for name, array in found.arrays.items()}
     if "model_config" in attributes:
         _read_config(found, attributes["model_config"])
@@ -56,9 +56,9 @@ def _read(stream: IO[bytes], origin: str, max_bytes: int) -> tuple[Checkpoint, d
 
             def keep(name: str, item: Any) -> None:
                 if isinstance(item, h5py.Dataset):
-                    datasets[str(name)] = item  # a name that is no text is given as bytes
+                    datasets[str(name)] = item  # h5py gives some names as bytes
 
-            file.visititems(keep)  # what is in this file; links to others are not followed
+            file.visititems(keep)  # does not follow links to other files
             check_size(sum(int(item.nbytes) for item in datasets.values()), size, max_bytes)
             for name, item in datasets.items():
                 if item.external or item.is_virtual:
@@ -75,9 +75,9 @@ def _read(stream: IO[bytes], origin: str, max_bytes: int) -> tuple[Checkpoint, d
 
 
 def _with_names(arrays: dict[str, Array]) -> dict[str, Array]:
-    """Keras 3 numbers the variables of a layer, in the order in which the layer makes them.
+    """Name the variables of a layer, which Keras 3 only numbers in their order of creation.
 
-    Those of a recurrent cell are kernel, recurrent_kernel and bias; those of Dense kernel and bias.
+    A recurrent cell has kernel, recurrent_kernel and bias; Dense has kernel and bias.
     """
     named = {}
     for name, array in arrays.items():
@@ -93,7 +93,7 @@ def _with_names(arrays: dict[str, Array]) -> dict[str, Array]:
 
 
 def _read_config(found: Checkpoint, text: str | bytes) -> None:
-    """Activations of the recurrent and the dense layer; notes on all that acts besides them."""
+    """Read the activations of the recurrent and the dense layer; warn of layers not imported."""
     try:
         recurrent, dense = _layers(found, json.loads(text)["config"]["layers"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -103,15 +103,15 @@ def _read_config(found: Checkpoint, text: str | bytes) -> None:
     if any(config.get("go_backwards") for config in recurrent):
         raise ValueError(
             f"{found.origin} has a recurrent layer that runs backwards (go_backwards); reverse the "
-            "steps of the trials and clear it in the model"
+            "steps of the trials and clear the flag in the model"
         )
     if not all(config.get("return_sequences", True) for config in recurrent):
-        found.notes.append("Keras gave the last step's output only; here every step has one")
+        found.notes.append("Keras returned the last step's output only; here every step has one")
 
 
 def _state(found: Checkpoint, name: str, layers: list[dict[str, Any]]) -> None:
-    """Keep the activation that the layers have in common."""
-    # A function of the user's own is a dictionary there.
+    """Record the activation if all layers share it."""
+    # Keras stores a custom function as a dictionary.
     activations = {str(layer.get("activation", "linear")) for layer in layers}
     if len(activations) == 1:
         (activation,) = activations
@@ -124,7 +124,7 @@ def _state(found: Checkpoint, name: str, layers: list[dict[str, Any]]) -> None:
 def _layers(
     found: Checkpoint, layers: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Configurations of the recurrent and of the dense layers, wrappers undone."""
+    """Configurations of the recurrent and of the dense layers, unwrapped."""
     recurrent: list[dict[str, Any]] = []
     dense: list[dict[str, Any]] = []
     for layer in layers:

@@ -1,7 +1,7 @@
-"""MATLAB's files of level 5, as `save` writes them up to version 7: the arrays of numbers in them.
+"""Numeric arrays of MATLAB level 5 files, which MATLAB's `save` writes up to version 7.
 
-Source: MathWorks, MAT-File Format, chapter 1. Read here because SciPy's reader, at 1.17, ends the
-process with a segmentation fault on some damaged files.
+Source: MathWorks, MAT-File Format, chapter 1. Implemented here because SciPy's reader (1.17)
+crashes with a segmentation fault on some damaged files.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _COMPLEX = 0x0800
 
 
 def read_mat5(path: Path, max_bytes: int) -> Checkpoint:
-    """The real arrays of a file and of its structs, as ``net.W``; all else is skipped by name.
+    """The real arrays of a file and of its structs, as ``net.W``; all else is listed as skipped.
 
     ValueError if it is damaged or would unpack to more than `max_bytes`.
     """
@@ -50,7 +50,7 @@ def read_mat5(path: Path, max_bytes: int) -> Checkpoint:
                         found.skipped[name] = array
                     else:
                         found.add(name, array)
-    except Exception as error:  # struct, zlib and NumPy each have their own
+    except Exception as error:  # struct, zlib and NumPy raise their own types
         raise ValueError(f"{path} is damaged: {error}") from error
     return found
 
@@ -69,7 +69,7 @@ def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
 
 
 def _tag(tag: memoryview, order: str) -> tuple[int, int, int]:
-    """Type, length and where the data start: after 8 bytes, or after 4 for up to 4 bytes."""
+    """Type, length and offset of the data: 8 bytes, or 4 for at most 4 bytes of data."""
     if len(tag) < 8:
         raise ValueError("it ends inside an element")
     first, second = (int(word) for word in np.frombuffer(tag, f"{order}u4"))
@@ -81,7 +81,7 @@ def _tag(tag: memoryview, order: str) -> tuple[int, int, int]:
 def _inflated(
     data: memoryview, order: str, file_size: int, max_bytes: int
 ) -> tuple[int, memoryview]:
-    """The one element in a compressed one, no longer than its tag says."""
+    """The single element inside a compressed one, no longer than its tag declares."""
     stream = zlib.decompressobj()
     kind, length, _ = _tag(memoryview(stream.decompress(data, 8)), order)
     check_size(length, file_size, max_bytes)
@@ -94,9 +94,9 @@ def _inflated(
 def _matrices(
     data: memoryview, order: str, given: str | None = None
 ) -> Iterator[tuple[str, Array | str]]:
-    """Names and arrays, or what it is that is no array of real numbers; of a struct its fields.
+    """Names with arrays, or with the reason why a value is not an array of real numbers.
 
-    The fields have no names of their own, so their matrices are `given` one.
+    A struct yields its fields, whose matrices are unnamed: `given` is their name.
     """
     elements = _elements(data, order)
     flags = np.frombuffer(next(elements)[1], f"{order}u4")

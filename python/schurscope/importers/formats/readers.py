@@ -1,4 +1,4 @@
-"""From a path to a `Checkpoint`: the container is told by its content, never by its suffix."""
+"""Reads a path into a `Checkpoint`; the content identifies the format, never the suffix."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .mat5 import MAT5_MAGIC, read_mat5
 __all__ = ["from_object", "read_checkpoint"]
 
 _LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-"""How torch.save began a file before it wrote zip archives: its magic number, pickled."""
+"""First bytes of files from before torch.save wrote zip archives: its pickled magic number."""
 
 
 def read_checkpoint(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Checkpoint:
@@ -29,7 +29,7 @@ def read_checkpoint(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) ->
     OSError
         The file cannot be read.
     ValueError
-        It is empty, damaged, of no known format, or would unpack to more than `max_bytes`.
+        The file is empty, damaged, of no known format, or would unpack to more than `max_bytes`.
     ImportError
         The package that reads its format is not installed.
     """
@@ -50,7 +50,7 @@ def _reader_of(path: Path) -> Callable[[Path, int], Checkpoint]:
         head = stream.read(1024)
     if head.startswith(b"PK\x03\x04"):
         return _read_zip
-    if HDF5_MAGIC in (head[:8], head[512:520]):  # MATLAB puts 512 bytes of its own in front
+    if HDF5_MAGIC in (head[:8], head[512:520]):  # MATLAB prepends 512 bytes
         return read_hdf5
     if head.startswith(MAT5_MAGIC):
         return read_mat5
@@ -68,7 +68,7 @@ def _reader_of(path: Path) -> Callable[[Path, int], Checkpoint]:
         told = "holds a single array; save a network's arrays together, with numpy.savez"
     else:
         told = (
-            "is damaged or of no known format: it is not PyTorch's, safetensors, .npz, HDF5 "
+            "is damaged or of no known format: it is not PyTorch, safetensors, .npz, HDF5 "
             "(.h5, .keras, .mat), MATLAB 5 or JSON"
         )
     raise ValueError(f"{path} {told}")
@@ -98,10 +98,10 @@ def _read_torch(path: Path, max_bytes: int) -> Checkpoint:
         import torch
     except ImportError as error:
         raise ImportError(
-            f"reading {path} needs PyTorch: pip install torch; a .safetensors file needs nothing"
+            f"reading {path} needs PyTorch: pip install torch; a .safetensors file does not"
         ) from error
     try:
-        with open(path, "rb") as stream:  # by a path, torch.load would go by its suffix
+        with open(path, "rb") as stream:  # given a path, torch.load would go by its suffix
             content = torch.load(stream, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling raises whatever the file makes it raise
         if "Unsupported" in str(error):  # global, class or operand
@@ -114,7 +114,7 @@ def _read_torch(path: Path, max_bytes: int) -> Checkpoint:
         ) from error
     if not isinstance(content, Mapping):
         raise ValueError(f"{path} must hold a state dict, got {type(content).__name__}")
-    # Before anything is copied: a tensor may claim any shape of a storage of a few bytes.
+    # Before copying: a tensor may declare any shape over a storage of a few bytes.
     declared = sum(t.numel() * t.element_size() for t in _tensors(content, torch.Tensor))
     check_size(declared, path.stat().st_size, max_bytes)
     return from_tree(content, str(path))
@@ -149,7 +149,7 @@ def _read_json(path: Path, max_bytes: int) -> Checkpoint:
 
 
 def _read_folder(path: Path, max_bytes: int) -> Checkpoint:
-    """A folder as neuralrnn's save_pretrained leaves it."""
+    """A folder written by neuralrnn's save_pretrained."""
     weights = [path / name for name in ("model.safetensors", "model.pt")]
     present = [file for file in weights if file.is_file()]
     if not (path / "config.json").is_file() or not present:
@@ -159,7 +159,7 @@ def _read_folder(path: Path, max_bytes: int) -> Checkpoint:
         )
     config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     if not isinstance(config, dict) or "model_type" not in config:
-        raise ValueError(f"{path / 'config.json'} must be that of a neuralrnn model")
+        raise ValueError(f"{path / 'config.json'} must be the configuration of a neuralrnn model")
     found = read_checkpoint(present[0], max_bytes)
     found.origin, found.config = str(path), config
     return found
@@ -168,8 +168,8 @@ def _read_folder(path: Path, max_bytes: int) -> Checkpoint:
 def from_object(source: object) -> Checkpoint:
     """The arrays of a PyTorch or Flax module, or of nested dictionaries of arrays.
 
-    From a module also its activation, and from a Flax cell whether it is residual. Its frameworks
-    are never imported here: an object of theirs exists only where they are imported already.
+    A module also gives its activation, and a Flax cell its `residual`. No framework is imported
+    here: its objects exist only if the caller has imported it.
     """
     torch, nnx = sys.modules.get("torch"), sys.modules.get("flax.nnx")
     if torch is not None and isinstance(source, torch.nn.Module):
@@ -197,7 +197,7 @@ def from_object(source: object) -> Checkpoint:
 
 
 def _compute_parametrized(found: Checkpoint, model: Any) -> None:
-    """Replace what torch.nn.utils.parametrize computes weights from, by the weights."""
+    """Replace the parameters of torch.nn.utils.parametrize by the weights computed from them."""
     for prefix, module in model.named_modules(remove_duplicate=False):
         path = f"{prefix}." if prefix else ""
         for name in getattr(module, "parametrizations", {}):
@@ -205,11 +205,11 @@ def _compute_parametrized(found: Checkpoint, model: Any) -> None:
                 e for e in found.arrays if e.startswith(f"{path}parametrizations.{name}.")
             ]:
                 del found.arrays[entry]
-                found.skipped[entry] = f"what {path}{name} is computed from"
+                found.skipped[entry] = f"{path}{name} is computed from it"
             found.add(path + name, getattr(module, name))
 
 
 def _state(found: Checkpoint, name: str, values: set[Any]) -> None:
-    """Keep what the cells of a module have in common; several cells are told apart later."""
+    """Record a value that all cells of a module share."""
     if len(values) == 1:
         found.cell[name] = values.pop()

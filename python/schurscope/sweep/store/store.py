@@ -37,7 +37,7 @@ __all__ = ["Contents", "Store", "StoreError"]
 
 RECORD_FORMAT = "schurscope-sweep-job-2"
 ARRAYS = ("rows", "cuts", "loss", "moduli", "per_trial", "per_step")
-STATISTICS = ("weight", "mean", "sums", "squares")
+DENOMINATORS = ("weight", "mean", "sums", "squares", "counted")
 OLD = 86400.0  # seconds after which a temporary file belongs to no living process
 
 _FOLDERS = ("jobs", "index", "failures", "deaths", "runners", "claims")
@@ -140,7 +140,7 @@ class Store:
         OSError if the file cannot be read; ValueError if it is damaged.
         """
         path = self.record_path(key)
-        arrays = load_npz(path, RECORD_FORMAT, (*ARRAYS, *STATISTICS, "provenance"), ())
+        arrays = load_npz(path, RECORD_FORMAT, (*ARRAYS, "provenance"), DENOMINATORS)
         provenance = json.loads(arrays.pop("provenance").item())
         if provenance["key"] != key:
             raise ValueError(f"{path} is damaged: it is the record of {provenance['key']}")

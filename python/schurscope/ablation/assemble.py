@@ -1,0 +1,107 @@
+"""Assembles an `AblationProfile` from sums over trials and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _core
+from .._internal.checks import FloatDType
+from .._version import __version__
+from ..coordinates.schur import OrderedSchur
+from ..coordinates.sectors import Sectors
+from .measures import Denominator, Measure, sensitivity
+from .plan import Ablation, removed_masses
+from .profile import AblationProfile
+
+__all__ = ["Assembly"]
+
+_Float64 = npt.NDArray[np.float64]
+
+
+class Assembly:
+    """The rows of a profile: those to run, and the profile made from their sums.
+
+    Attributes
+    ----------
+    rows : tuple of Ablation
+        The full network first.
+    vacuous : (ablations,) bool
+        Rows that remove no more than N_h · eps of the weights' dtype. They are not run and repeat
+        the full network's sums.
+    """
+
+    def __init__(
+        self, schur: OrderedSchur, sectors: Sectors, rows: Sequence[Ablation], dtype: FloatDType
+    ) -> None:
+        self.rows = tuple(rows)
+        self._schur, self._sectors, self._dtype = schur, sectors, dtype
+        self._removed_mass = removed_masses(schur, rows)
+        self.vacuous = self._removed_mass <= schur.n_hidden * np.finfo(dtype).eps
+        self.vacuous[0] = False  # the full network is the reference, not an intervention
+
+    @property
+    def running(self) -> tuple[Ablation, ...]:
+        """The rows to run, in order."""
+        return tuple(row for row, skip in zip(self.rows, self.vacuous, strict=True) if not skip)
+
+    def spread(self, sums: _Float64) -> None:
+        """Move the sums of the rows that ran from the front to their places, in place."""
+        source = np.where(self.vacuous, 0, np.cumsum(~self.vacuous) - 1)
+        for row in range(len(sums) - 1, 0, -1):  # backwards: no row is written before it is read
+            if source[row] != row:
+                sums[row] = sums[source[row]]
+
+    def profile(
+        self,
+        measure: Measure,
+        value: _Float64,
+        per_trial: _Float64,
+        per_step: _Float64,
+        *,
+        denominator: Denominator | None,
+        chance: float = np.nan,
+        settings: Mapping[str, Any] | None = None,
+    ) -> AblationProfile:
+        """The profile of these values; `settings` extend those of every profile."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            change = value - value[0]
+        change[0] = 0.0
+        change[self.vacuous] = 0.0
+        undefined = self.vacuous.copy()
+        undefined[0] = True
+        schur, sectors = self._schur, self._sectors
+        origin = {
+            "version": __version__,
+            "level": _core.LEVEL,
+            "dtype": self._dtype.name,
+            "tie_rule": schur.tie_rule,
+            "measure": measure.name,
+            "alpha": sectors.alpha,
+            "gap": sectors.gap,
+            "n_R": sectors.n_R,
+            "N_h": schur.n_hidden,
+            "n_trials": per_trial.shape[1],
+            "n_swaps": schur.n_swaps,
+            "n_refused": len(schur.refused),
+        }
+        return AblationProfile(
+            names=tuple(row.name for row in self.rows),
+            value=value,
+            change=change,
+            removed_mass=self._removed_mass,
+            sensitivity=sensitivity(change, self._removed_mass, undefined),
+            per_trial=per_trial,
+            per_step=per_step,
+            vacuous=self.vacuous,
+            diverged=~np.isfinite(value),
+            definition=measure,
+            alpha=sectors.alpha,
+            schur=schur,
+            settings={**origin, **(settings or {})},
+            denominator=denominator,
+            chance=chance,
+        )

@@ -1,0 +1,59 @@
+"""Arrays of trials whose axes are in another order, or confused."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from .._internal.checks import FloatArray, real_array
+
+__all__ = ["any_real", "moved", "refuse_classes", "refuse_swapped_axes", "without_channels"]
+
+
+def any_real(array: npt.ArrayLike, name: str) -> FloatArray:
+    """Real numbers of any shape, for further checks."""
+    return real_array(array, name, None, allow_empty=True, allow_nonfinite=True)
+
+
+def moved(array: npt.ArrayLike, name: str, order: list[int]) -> FloatArray:
+    """The array with its axes in `order`; ValueError if their number differs."""
+    given = any_real(array, name)
+    if name == "targets":
+        refuse_classes(given)
+    if given.ndim != len(order):
+        raise ValueError(f"{name} must have {len(order)} axes, got shape {given.shape}")
+    return given.transpose(order)
+
+
+def without_channels(inputs: FloatArray) -> FloatArray:
+    """Targets without channels for inputs (trials, steps, N_x): (trials, steps, 0)."""
+    return np.empty((*inputs.shape[:2], 0), inputs.dtype)
+
+
+def refuse_classes(targets: FloatArray) -> None:
+    """ValueError if targets have no channel axis, as class indices have none."""
+    if targets.ndim == 2:
+        raise ValueError(
+            f"targets must be (trials, steps, N_y), got shape {targets.shape}. For class indices "
+            "use Trials.from_classes(inputs, classes, n_classes); one output channel needs "
+            "targets[..., numpy.newaxis]"
+        )
+
+
+def refuse_swapped_axes(inputs: FloatArray, targets: FloatArray) -> None:
+    """ValueError if one array has trials first and the other steps."""
+    if targets.ndim != 3 or inputs.shape[0] == inputs.shape[1]:
+        return
+    if targets.shape[:2] != inputs.shape[1::-1]:
+        return
+    # Most signals change less from step to step than from trial to trial.
+    change = [np.abs(np.diff(inputs.astype(float), axis=axis)).mean() for axis in (0, 1)]
+    time = int(change[1] < change[0])
+    name = "inputs" if time == 0 else "targets"
+    raise ValueError(
+        "inputs and targets must both be (trials, steps, channels), got inputs "
+        f"{inputs.shape} and targets {targets.shape}, whose first two axes are swapped. Axis "
+        f"{time} of inputs looks like time, since values change less along it: swap the axes of "
+        f"{name} with numpy.swapaxes({name}, 0, 1). If both have time first, use "
+        'Trials.from_arrays(inputs, targets, axes="TBF")'
+    )
