@@ -205,19 +205,9 @@ def _save(
         record_path.parent.mkdir(exist_ok=True)
         network.save(network_path)
         save_npz(record_path, RECORD_FORMAT, {**arrays, "provenance": np.array(text)})
-        sizes = (record_path.stat().st_size, network_path.stat().st_size)
+        return Entry.of_record(arrays, provenance, record_path, network_path)
     except OSError as error:
         raise StoreError(f"{store.root} cannot be written to: {error}") from error
-    return Entry(
-        key=key,
-        sizes=sizes,
-        finished=provenance["finished"],
-        seconds=sum(provenance["seconds"].values()),
-        host=provenance["host"],
-        loss=float(arrays["loss"][-1]),
-        rows=arrays["rows"],
-        cuts=arrays["cuts"],
-    )
 
 
 @lru_cache(maxsize=1)

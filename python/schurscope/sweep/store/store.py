@@ -150,17 +150,7 @@ class Store:
         """The index's entry of a job, made from its files; errors as in `read_record`."""
         arrays, provenance = self.read_record(key)
         Network.load(self.network_path(key))
-        sizes = (self.record_path(key).stat().st_size, self.network_path(key).stat().st_size)
-        return Entry(
-            key=key,
-            sizes=sizes,
-            finished=provenance["finished"],
-            seconds=sum(provenance["seconds"].values()),
-            host=provenance["host"],
-            loss=float(arrays["loss"][-1]),
-            rows=arrays["rows"],
-            cuts=arrays["cuts"],
-        )
+        return Entry.of_record(arrays, provenance, self.record_path(key), self.network_path(key))
 
     def contents(self, *, verify: bool = False) -> Contents:
         """What the store holds, as its index says and the sizes of the files confirm.
