@@ -16,21 +16,21 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def full_run(tmp_path_factory):
     console = Console(file=io.StringIO(), width=120)
-    outcome, rows = reproduce(out=tmp_path_factory.mktemp("full") / "results", console=console)
-    assert outcome.failures == {}
+    done = reproduce(out=tmp_path_factory.mktemp("full") / "results", console=console)
+    assert (done.failures, done.missing) == ({}, 0)
     means = {}
-    for row in rows:
+    for row in done.rows:
         means[row.experiment, row.alpha, row.ablation, row.quantity] = row.mean
-    return console.file.getvalue(), outcome, rows, means
+    return console.file.getvalue(), done, means
 
 
 def test_copy_task_dense_orthogonal(full_run):
-    means, outcome = full_run[3], full_run[1]
-    for record in outcome.records:
-        if record.job.experiment.name == "copy-orthogonal":
-            for profile in record.profiles:
+    _, done, means = full_run
+    for record in done.records:
+        if record.experiment == "copy-orthogonal":
+            for profile in record.result.profiles:
                 value = dict(zip(profile.names, profile.value, strict=True))
-                assert profile.n_R == 64
+                assert profile.sectors.n_R == 64
                 assert value["full"] >= 0.999
                 assert value["CC"] >= 0.995
     for alpha in (0.85, 0.9, 0.95):
@@ -41,14 +41,14 @@ def test_copy_task_dense_orthogonal(full_run):
 
 def test_copy_task_cayley(full_run):
     for record in full_run[1].records:
-        if record.job.experiment.name == "copy-cayley":
-            for profile in record.profiles:
+        if record.experiment == "copy-cayley":
+            for profile in record.result.profiles:
                 assert profile.value.min() >= 0.999
                 assert profile.vacuous[1:].all()
 
 
 def test_neuroscience_tasks(full_run):
-    text, outcome, rows, means = full_run
+    text, done, means = full_run
 
     def mean(task, ablation, quantity="change"):
         return means[task, 0.9, ablation, quantity]
@@ -56,9 +56,9 @@ def test_neuroscience_tasks(full_run):
     for task, paper in (("flip-flop", 0.0048), ("sine", 0.0036), ("context-integration", 0.0104)):
         assert paper / 2 <= mean(task, "full", "value") <= 2 * paper
     n_R = [
-        record.profile(0.9).n_R
-        for record in outcome.records
-        if record.job.experiment.name == "flip-flop"
+        record.profile(0.9).sectors.n_R
+        for record in done.records
+        if record.experiment == "flip-flop"
     ]
     assert np.median(n_R) == 3
     assert abs(mean("flip-flop", "RR")) < 0.005
@@ -69,7 +69,7 @@ def test_neuroscience_tasks(full_run):
     # S of sine −CR is about half the paper's: it has to be shown as a miss.
     shown = next(
         row
-        for row in rows
+        for row in done.rows
         if (row.experiment, row.ablation, row.quantity) == ("sine", "CR", "sensitivity")
     )
     assert shown.verdict == ("MISS" if shown.mean < 21.1 / 1.5 else "agrees")

@@ -7,30 +7,42 @@ import io
 import json
 import os
 import shutil
+import zlib
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
+from click.testing import CliRunner
 from rich.console import Console
 
-from schurscope import Network, ablate
-from schurscope.reproduce import EXPERIMENTS, PAPER, quick, reproduce
-from schurscope.reproduce.jobs import Job, load_job
-from schurscope.reproduce.runner import run_jobs
-from schurscope.reproduce.summary import statistics, verdict
+from schurscope import Network, Sweep, SweepTask, ablate
+from schurscope.cli import main
+from schurscope.reproduce import GROUPS, PAPER, paper_sweep, reproduce
+from schurscope.reproduce.experiments import TITLES
+from schurscope.reproduce.records import job_name
+from schurscope.reproduce.summary import verdict
+from schurscope.sweep import Store, load_result, plan
+from schurscope.trials.tasks import FlipFlop
 
-QUICK = {experiment.name: quick(experiment) for experiment in EXPERIMENTS}
+QUICK = {
+    job_name(job): (group, job)
+    for group in GROUPS
+    for job in plan(paper_sweep(group, is_quick=True))
+}
 
 
 def run(out, *groups, **options):
-    """What a run prints, its outcome and its rows."""
+    """What a run prints, and what became of it."""
     console = Console(file=io.StringIO(), width=120)
-    outcome, rows = reproduce(
-        groups or ("copy", "neuroscience"), out=out, console=console, **options
-    )
-    return console.file.getvalue(), outcome, rows
+    options = {"is_quick": True, "n_workers": 2, **options}
+    return console.file, reproduce(groups or GROUPS, out=out, console=console, **options)
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, ["reproduce", *map(str, arguments)])
 
 
 def table(path):
@@ -44,8 +56,10 @@ def contents(folder):
 
 @pytest.fixture(scope="module")
 def quick_run(tmp_path_factory):
+    """Folder, what was printed, result."""
     out = tmp_path_factory.mktemp("quick") / "results"
-    return out, *run(out, is_quick=True)
+    file, done = run(out)
+    return out, file.getvalue(), done
 
 
 @pytest.fixture
@@ -55,7 +69,7 @@ def quick_copy(quick_run, tmp_path):
 
 
 def test_a_run_leaves_tables_figures_networks_and_a_report(quick_run):
-    out, _, outcome, rows = quick_run
+    out, _, done = quick_run
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert report["mode"] == "quick"
     assert set(report["groups"]) == {"copy", "neuroscience"}
@@ -72,55 +86,58 @@ def test_a_run_leaves_tables_figures_networks_and_a_report(quick_run):
     figures = {path.name for path in (out / "figures").iterdir()}
     stems = {"copy_subsets", "copy_accuracy_per_lag", "neuroscience_change"}
     stems |= {"neuroscience_sensitivity", "neuroscience_trajectories"}
-    stems |= {f"coordinates_{name}" for name in QUICK}
+    stems |= {f"coordinates_{name}" for name in TITLES}
     assert figures == {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "pdf")}
-    assert len(outcome.records) == 10
-    assert outcome.failures == {}
+    networks = {path.name for path in (out / "networks").iterdir()}
+    assert networks == {f"{name}{end}" for name in QUICK for end in (".npz", "-loss.npy")}
+    assert [record.name for record in done.records] == list(QUICK)
+    assert (done.outcome.ran, done.failures, done.missing) == (10, {}, 0)
     group = report["groups"]["copy"]
     assert (
-        group["environment"]["schurscope"]
-        == report["groups"]["copy"]["jobs"][0]["settings"][0]["version"]
+        group["environment"]["versions"]["schurscope"] == group["jobs"][0]["settings"][0]["version"]
     )
     assert group["run"]["seeds"] == [0, 1]
-    assert [job["entropy"] for job in group["jobs"]] == [
-        QUICK[name].entropy(seed) for name in ("copy-orthogonal", "copy-cayley") for seed in (0, 1)
+    assert [job["entropy"]["root"] for job in group["jobs"]] == [
+        [zlib.crc32(name.encode()), seed]
+        for name in ("copy-orthogonal", "copy-cayley")
+        for seed in (0, 1)
     ]
     n_summaries = sum(len(section["summary"]) for section in report["groups"].values())
-    assert n_summaries == len(rows)
+    assert n_summaries == len(done.rows)
 
 
 def test_a_quick_run_says_so_everywhere(quick_run):
-    out, text, _, rows = quick_run
+    out, text, done = quick_run
     assert text.count("QUICK") > 20
     assert "not to be compared" in text
     assert "MISS" not in text
-    assert {row.verdict for row in rows} == {"", "QUICK"}
+    assert {row.verdict for row in done.rows} == {"", "QUICK"}
     for path in (out / "tables").iterdir():
         assert {row["mode"] for row in table(path)} == {"quick"}
-    for path in [out / "run.json", *(out / "jobs").iterdir()]:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        assert content.get("configuration", content)["mode"] == "quick"
+    assert json.loads((out / "run.json").read_text(encoding="utf-8"))["mode"] == "quick"
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", [name for name in QUICK if name.endswith("1")])
 def test_every_number_follows_from_the_saved_network_and_the_seed(quick_run, name):
     out = quick_run[0]
-    experiment, seed = QUICK[name], 1
-    network = Network.load(out / "networks" / f"{name}-seed{seed}.npz")
-    trials = experiment.evaluation_task.trials(
-        experiment.evaluation_trials, experiment.streams(seed)["evaluation"], np.float32
-    )
-    seeds = table(out / "tables" / f"{experiment.group}_seeds.csv")
-    mine = [row for row in seeds if row["experiment"] == name and row["seed"] == str(seed)]
-    assert len(mine) == len(experiment.alphas) * len(experiment.ablations)
-    for alpha in experiment.alphas:
+    group, job = QUICK[name]
+    setting = job.setting
+    network = Network.load(out / "networks" / f"{name}.npz")
+    sequence = np.random.SeedSequence([zlib.crc32(setting.label.encode()), 1])
+    evaluation, bootstrap = map(np.random.default_rng, sequence.spawn(4)[2:])
+    trials = setting.evaluation.trials(setting.evaluation_trials, evaluation, np.float32)
+    seeds = table(out / "tables" / f"{group}_seeds.csv")
+    mine = [row for row in seeds if row["experiment"] == setting.label and row["seed"] == "1"]
+    assert len(mine) == len(setting.alphas) * len(setting.ablations)
+    for alpha in setting.alphas:
         profile = ablate(
             network,
             trials,
             alpha=alpha,
-            ablations=experiment.ablations,
-            measure=experiment.measure,
+            ablations=setting.ablations,
+            measure=setting.measure,
         )
+        intervals = profile.interval(0.95, 2000, bootstrap)
         for row in mine:
             if float(row["alpha"]) != alpha:
                 continue
@@ -132,7 +149,10 @@ def test_every_number_follows_from_the_saved_network_and_the_seed(quick_run, nam
                 "" if np.isnan(expected.sensitivity) else str(expected.sensitivity)
             )
             assert int(row["n_R"]) == profile.sectors.n_R
-            assert float(row["value_low"]) <= expected.value <= float(row["value_high"])
+            place = profile.names.index(row["ablation"])
+            for quantity in ("value", "change"):
+                ends = [float(row[f"{quantity}_{end}"]) for end in ("low", "high")]
+                assert ends == getattr(intervals, quantity)[place].tolist()
 
 
 def test_summaries_are_the_statistics_of_the_seeds(quick_run):
@@ -148,11 +168,16 @@ def test_summaries_are_the_statistics_of_the_seeds(quick_run):
         ]
         assert float(row["mean"]) == pytest.approx(np.mean(values))
         assert float(row["sem"]) == pytest.approx(scipy.stats.sem(values))
+        if float(row["sem"]) > 0:
+            interval = scipy.stats.t.interval(0.95, 1, np.mean(values), scipy.stats.sem(values))
+            assert (float(row["t_low"]), float(row["t_high"])) == pytest.approx(interval)
 
 
 def test_cayley_rows_are_vacuous(quick_run):
-    out, text, _, rows = quick_run
-    cayley = [row for row in rows if row.experiment == "copy-cayley" and row.ablation != "full"]
+    out, text, done = quick_run
+    cayley = [
+        row for row in done.rows if row.experiment == "copy-cayley" and row.ablation != "full"
+    ]
     assert {row.vacuous for row in cayley} == {2}
     assert {row.mean for row in cayley if row.quantity == "change"} == {0.0}
     assert {row.n for row in cayley if row.quantity == "sensitivity"} == {0}
@@ -161,67 +186,94 @@ def test_cayley_rows_are_vacuous(quick_run):
     assert {line["vacuous"] for line in lines if line["recurrent"] == "cayley"} == {"True"}
 
 
-def test_a_rerun_reuses_what_is_complete(quick_copy):
-    kept = [*(quick_copy / "networks").iterdir(), *(quick_copy / "jobs").iterdir()]
-    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in kept}
-    text, outcome, _ = run(quick_copy, is_quick=True)
-    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in kept} == before
-    assert len(outcome.reused) == 10
-    assert text.count("reused, complete and valid") == 10
-    assert "10 of 10 jobs reused" in text
+def test_a_rerun_reuses_what_is_complete_and_gives_the_same_tables(quick_copy):
+    kept = list((quick_copy / "store" / "jobs").rglob("*.npz"))
+    before = {path: path.stat().st_mtime_ns for path in kept}
+    tables = contents(quick_copy / "tables")
+    file, done = run(quick_copy)
+    assert {path: path.stat().st_mtime_ns for path in kept} == before
+    assert done.outcome.ran == 0
+    assert "10 of 10 jobs were there already, complete and valid" in file.getvalue()
+    assert contents(quick_copy / "tables") == tables
 
 
 def test_a_rerun_does_what_is_damaged_again(quick_copy):
-    original = contents(quick_copy / "networks")
-    jobs, networks = quick_copy / "jobs", quick_copy / "networks"
-    truncated = jobs / "sine-seed0.json"
-    truncated.write_bytes(truncated.read_bytes()[:1000])
-    edited = jobs / "sine-seed1.json"
-    edited.write_text(edited.read_text().replace('"last_loss": ', '"last_loss": 1'))
-    flipped = networks / "flip-flop-seed0.npz"
-    flipped.write_bytes(flipped.read_bytes()[:-200] + bytes(200))
-    (networks / "flip-flop-seed1-loss.npy").unlink()
-    (jobs / "context-integration-seed0.json").unlink()
-    text, outcome, _ = run(quick_copy, "neuroscience", is_quick=True)
-    assert outcome.reused == {"context-integration-seed1"}
-    for message in (
-        "sine-seed0: done again, its record is damaged",
-        "sine-seed1: done again, its record is damaged",
-        "flip-flop-seed0: done again, networks/flip-flop-seed0.npz is damaged",
-        "flip-flop-seed1: done again, networks/flip-flop-seed1-loss.npy is missing",
-    ):
-        assert message in text
-    assert contents(quick_copy / "networks") == original
+    networks, tables = contents(quick_copy / "networks"), contents(quick_copy / "tables")
+    store = Store(quick_copy / "store")
+    keys = [QUICK[f"{name}-seed0"][1].key for name in ("sine", "flip-flop", "context-integration")]
+    for path in (store.record_path(keys[0]), store.network_path(keys[1])):
+        path.write_bytes(path.read_bytes()[:-200] + bytes(200))
+    store.record_path(keys[2]).unlink()
+    (quick_copy / "networks" / "sine-seed1.npz").write_bytes(b"half")
+    file, done = run(quick_copy, "neuroscience")
+    assert (done.outcome.total, done.outcome.ran) == (6, 3)
+    assert file.getvalue().count("seed 0: done again") == 3
+    assert contents(quick_copy / "networks") == networks
+    assert contents(quick_copy / "tables") == tables
     # The report keeps the section of the group that this run did not touch.
     report = json.loads((quick_copy / "report.json").read_text(encoding="utf-8"))
     assert set(report["groups"]) == {"copy", "neuroscience"}
 
 
-def test_results_do_not_depend_on_how_many_jobs_run_at_once(quick_run, tmp_path):
-    run(tmp_path, "neuroscience", is_quick=True, n_jobs=1, n_threads=3)
+def test_shards_share_the_work_and_the_last_makes_the_tables(quick_run, tmp_path):
+    options = ["neuroscience", "--quick", "--jobs", "1", "--out", tmp_path / "results"]
+    first = call(*options, "--shard", "1/2")
+    assert first.exit_code == 0, first.output
+    assert "3 of 6 jobs are not done yet" in first.output
+    assert not list((tmp_path / "results" / "tables").iterdir())
+    assert not (tmp_path / "results" / "report.json").exists()
+    last = call(*options, "--shard", "0/2")
+    assert last.exit_code == 0, last.output
     for name in ("neuroscience_seeds.csv", "neuroscience_summary.csv"):
-        assert table(tmp_path / "tables" / name) == table(quick_run[0] / "tables" / name)
+        mine, whole = (folder / "tables" / name for folder in (tmp_path / "results", quick_run[0]))
+        assert mine.read_bytes() == whole.read_bytes()
 
 
-def test_a_record_of_another_configuration_is_not_used(quick_run):
-    experiment = QUICK["sine"]
-    assert load_job(Job(experiment, 0, "quick"), quick_run[0])[0] is not None
-    longer = replace(experiment, training={**experiment.training, "epochs": 9})
-    for job in (Job(longer, 0, "quick"), Job(experiment, 0, "full")):
-        record, reason = load_job(job, quick_run[0])
-        assert record is None
-        assert "another configuration" in reason
-    assert load_job(Job(experiment, 7, "quick"), quick_run[0]) == (None, "")
+def test_a_run_that_stops_early_says_what_is_missing(tmp_path):
+    stopped = call("copy", "--quick", "--jobs", "1", "--out", tmp_path, "--stop-after", "0.000001s")
+    assert stopped.exit_code == 0, stopped.output
+    assert "4 of 4 jobs are not done yet" in stopped.output
 
 
-def test_a_run_does_not_mix_with_one_of_the_other_mode(quick_copy):
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # Dask's own loose ends are not the package's
+def test_dask_gives_the_same_tables(quick_run, tmp_path):
+    options = ["neuroscience", "--quick", "--jobs", "2", "--out", tmp_path, "--dask", "local"]
+    result = call(*options)
+    assert result.exit_code == 0, result.output
+    for name in ("neuroscience_seeds.csv", "neuroscience_summary.csv"):
+        mine, whole = (folder / "tables" / name for folder in (tmp_path, quick_run[0]))
+        assert mine.read_bytes() == whole.read_bytes()
+
+
+def test_the_papers_files_are_sweeps_of_the_command_line():
+    for group in GROUPS:
+        path = files("schurscope.reproduce") / "paper" / f"{group}.toml"
+        assert Sweep.load(path) == paper_sweep(group)
+        planned = CliRunner().invoke(main, ["sweep", "plan", str(path)])
+        assert planned.exit_code == 0
+        assert planned.output.endswith(f"{len(plan(paper_sweep(group)))} jobs in all\n")
+
+
+def test_seeds_that_were_done_are_part_of_a_larger_run():
+    for group in GROUPS:
+        few, many = ({job.key for job in plan(paper_sweep(group, seeds=seeds))} for seeds in (3, 0))
+        assert few < many
+        assert len(many) == 2 * len(few)
+
+
+def test_a_run_does_not_mix_with_one_of_another_kind(quick_copy):
     before = contents(quick_copy)
+    marker = quick_copy / "run.json"
     with pytest.raises(ValueError, match="holds a quick run, this one is full"):
         run(quick_copy, is_quick=False)
-    (quick_copy / "run.json").write_text("{")
+    marker.write_text("{")
     with pytest.raises(ValueError, match=r"damaged run\.json"):
-        run(quick_copy, is_quick=True)
-    (quick_copy / "run.json").write_bytes(before[quick_copy / "run.json"])
+        run(quick_copy)
+    marker.write_text('{"format": "schurscope-run-1", "mode": "quick"}')
+    with pytest.raises(ValueError, match=r"holds a quick run of another version.*another folder"):
+        run(quick_copy)
+    marker.write_bytes(before[marker])
     assert contents(quick_copy) == before
 
 
@@ -229,80 +281,43 @@ def test_an_output_folder_that_cannot_be_used_is_an_error_before_any_work(tmp_pa
     file = tmp_path / "file"
     file.write_text("mine")
     with pytest.raises(ValueError, match="out must be a folder, got the file"):
-        run(file, is_quick=True)
+        run(file)
     with pytest.raises(OSError, match="out must be a folder that can be written to"):
-        run(file / "inside", is_quick=True)
+        run(file / "inside")
     read_only = tmp_path / "read-only"
     read_only.mkdir(mode=0o555)
     if os.access(read_only, os.W_OK):  # the superuser writes everywhere but in /proc
         read_only = Path("/proc/schurscope")
     with pytest.raises(OSError, match="out must be a folder that can be written to"):
-        run(read_only, is_quick=True)
+        run(read_only)
     assert file.read_text() == "mine"
 
 
-class Listener:
-    """Keeps what it is told."""
+def test_a_job_that_fails_does_not_take_the_others_with_it(tmp_path, monkeypatch):
+    def broken(group, **_):
+        good = SweepTask(FlipFlop(n_steps=8), training={"epochs": 1}, entropy=1)
+        bad = replace(good, training={"epochs": 1, "learning_rate": 1e38}, label="sine")
+        return replace(paper_sweep(group, is_quick=True), tasks=[bad, good], seeds=2)
 
-    def __init__(self):
-        self.told = []
-
-    def reused(self, job):
-        self.told.append(("reused", job.name))
-
-    def redoing(self, job, reason):
-        self.told.append(("redoing", job.name, reason))
-
-    def advanced(self, job, done, total, loss):
-        assert 0 < done <= total
-        assert loss > 0
-        self.told.append(("advanced", job.name))
-
-    def finished(self, record):
-        self.told.append(("finished", record.job.name))
-
-    def failed(self, job, error):
-        self.told.append(("failed", job.name, type(error)))
+    monkeypatch.setattr("schurscope.reproduce.paper_sweep", broken)
+    file, done = run(tmp_path, "neuroscience")
+    assert [record.name for record in done.records] == ["flip-flop-seed0", "flip-flop-seed1"]
+    assert list(done.failures) == ["sine-seed0", "sine-seed1"]
+    assert "lower learning_rate" in done.failures["sine-seed0"]
+    assert "failed, FloatingPointError" in file.getvalue()
+    assert "3-bit flip-flop" in file.getvalue()
+    assert {path.name[:9] for path in (tmp_path / "networks").iterdir()} == {"flip-flop"}
+    again = call("neuroscience", "--quick", "--jobs", 1, "--out", tmp_path)
+    assert again.exit_code == 1
+    assert "failed: sine-seed0, sine-seed1" in again.output
 
 
-def test_a_job_that_fails_does_not_take_the_others_with_it(tmp_path):
-    good = QUICK["flip-flop"]
-    training = {**good.training, "epochs": 1}
-    good = replace(good, training=training)
-    bad = replace(good, name="bad", training={**training, "learning_rate": 1e38})
-    for folder in ("networks", "jobs"):
-        (tmp_path / folder).mkdir()
-    listener = Listener()
-    jobs = [Job(bad, 0, "quick"), Job(good, 0, "quick"), Job(good, 1, "quick")]
-    outcome = run_jobs(jobs, tmp_path, n_jobs=2, n_threads=1, listener=listener)
-    assert [record.job.name for record in outcome.records] == ["flip-flop-seed0", "flip-flop-seed1"]
-    assert list(outcome.failures) == ["bad-seed0"]
-    assert "lower learning_rate" in outcome.failures["bad-seed0"]
-    assert ("failed", "bad-seed0", FloatingPointError) in listener.told
-    assert not list(tmp_path.rglob("bad*"))
-
-
-def test_streams_of_an_experiment_are_separate_and_repeatable():
-    draws = {
-        (experiment.name, seed, name): rng.random()
-        for experiment in EXPERIMENTS
-        for seed in range(3)
-        for name, rng in experiment.streams(seed).items()
-    }
-    assert len(set(draws.values())) == len(EXPERIMENTS) * 3 * 4
-    assert EXPERIMENTS[0].streams(2)["training"].random() == draws["copy-orthogonal", 2, "training"]
-
-
-def test_statistics_are_mean_sem_and_t_interval():
-    sample = [1.0, 2.0, 4.0, 4.5]
-    mean, sem, low, high = statistics(sample)
-    assert mean == pytest.approx(2.875)
-    assert sem == pytest.approx(scipy.stats.sem(sample))
-    interval = scipy.stats.t.interval(0.95, 3, loc=mean, scale=sem)
-    np.testing.assert_allclose((low, high), interval)
-    assert statistics([3.0])[0] == 3.0
-    assert np.isnan(statistics([3.0])[1:]).all()
-    assert np.isnan(statistics([])).all()
+def test_a_store_reads_back_what_the_tables_say(quick_run):
+    out, _, done = quick_run
+    record = done.records[0]
+    kept = load_result(Store(out / "store"), record.job.key)
+    np.testing.assert_array_equal(kept.loss, np.load(out / "networks" / f"{record.name}-loss.npy"))
+    assert record.profile(0.95).alpha == 0.95
 
 
 @pytest.mark.parametrize(
@@ -325,10 +340,11 @@ def test_the_verdict_rule(experiment, ablation, quantity, measure, agrees, misse
 
 
 def test_every_published_value_belongs_to_an_experiment():
-    known = {experiment.name: experiment for experiment in EXPERIMENTS}
+    known = {job.setting.label: job.setting for _, job in QUICK.values()}
+    assert set(known) == set(TITLES)
     for item in PAPER:
-        experiment = known[item.experiment]
-        assert item.ablation in experiment.ablations
-        assert set(item.alphas) <= set(experiment.alphas)
+        setting = known[item.experiment]
+        assert item.ablation in setting.ablations
+        assert set(item.alphas) <= set(setting.alphas)
         assert item.source in ("Table 1", "Figure 1", "Figure 2")
-    assert len({repr(item) for item in PAPER}) == len(PAPER)
+    assert len({repr(item) for item in PAPER}) == len(PAPER) == 37

@@ -245,7 +245,7 @@ def test_failures_are_recorded_and_left_alone(tmp_path):
     assert not table["passed"][:2].any()
     failure = Store(tmp_path).failure(table["key"][0])
     assert "Traceback (most recent call last)" in failure["traceback"]
-    assert failure["configuration"]["training"]["learning_rate"] == 1e38
+    assert failure["configuration"]["setting"]["training"]["learning_rate"] == 1e38
     again = run_here(sweep, tmp_path)
     assert (again.ran, again.failed) == (0, 2)
     assert Store(tmp_path).failure(table["key"][0]) == failure

@@ -73,8 +73,14 @@ def test_a_store_of_another_make_is_refused(finished, tmp_path):
     root = shutil.copytree(finished[0], tmp_path / "copy")
     made = json.loads((root / "store.json").read_text())
     (root / "store.json").write_text(json.dumps({**made, "version": "0.0.1"}))
-    with pytest.raises(StoreError, match=r"was made by schurscope 0\.0\.1 .* install that version"):
+    with pytest.raises(
+        StoreError, match=r"was made by schurscope 0\.0\.1 .* pip install schurscope==0\.0\.1"
+    ):
         run_here(SMALL, root)
+    (root / "store.json").write_text(json.dumps({**made, "format": "schurscope-sweep-1"}))
+    for read in (run_here, collect):
+        with pytest.raises(StoreError, match="or run the sweep again into a new folder"):
+            read(SMALL, root)
     (root / "store.json").write_text("{")
     with pytest.raises(StoreError, match=r"store\.json is damaged"):
         collect(SMALL, root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import reference
 from frameworks import framework
 from schurscope import Cayley, Cell, Network, Trials, _core, init_network, train
+from schurscope.training import TrainingOptions
 from schurscope.trials.tasks import Copy, FlipFlop, SineGeneration
 
 torch = framework("torch")
@@ -324,3 +326,13 @@ def test_trials_that_do_not_fit_are_named():
         train(network, Careless(few), epochs=1, batches_per_epoch=2, rng=0)
     with pytest.raises(TypeError, match=r"task\.trials\(\) must return Trials, got tuple"):
         train(network, Careless((few.inputs, few.targets)), rng=0)
+
+
+def test_the_options_of_training_are_checked_in_one_place():
+    assert inspect.signature(train).parameters.keys() >= vars(TrainingOptions()).keys()
+    for name, default in vars(TrainingOptions()).items():
+        assert inspect.signature(train).parameters[name].default == default
+    assert TrainingOptions(epochs=3, batches_per_epoch=7).n_updates == 21
+    for name, bad in {"epochs": 0, "learning_rate": -1, "optimizer": "sgd", "clip": 0}.items():
+        with pytest.raises(ValueError, match=f"{name} must be"):
+            TrainingOptions(**{name: bad})

@@ -23,7 +23,7 @@ from .networks.cayley import Cayley
 from .networks.network import Network
 from .trials.tasks import Task, Trials
 
-__all__ = ["OPTIMIZERS", "Progress", "TrainingResult", "train"]
+__all__ = ["OPTIMIZERS", "Progress", "TrainingOptions", "TrainingResult", "train"]
 
 Optimizer = Literal["adam", "adamw"]
 Progress = Callable[[int, int, float], None]
@@ -33,6 +33,52 @@ OPTIMIZERS: tuple[Optimizer, ...] = ("adam", "adamw")
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 BATCHES_PER_SLAB = 128  # trials are made for this many batches at once: fast, and small in memory
 NOISY_SLAB = 8  # the same where each trial brings noise, which takes N_h numbers per step
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How a network is trained: the options of :func:`train`, their defaults and their checks.
+
+    Attributes
+    ----------
+    epochs, batches_per_epoch, batch_size : int
+        ``epochs * batches_per_epoch`` optimiser steps on ``batch_size`` trials each.
+    learning_rate : float
+        Constant step size, positive.
+    optimizer : {"adam", "adamw"}
+        How `weight_decay` enters: added to the gradient (Adam) or to the step (AdamW).
+    weight_decay : float
+        Not negative; acts on every trained parameter.
+    clip : float, optional
+        Largest Euclidean norm of the whole gradient. None does not clip.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An option is of the wrong kind or size.
+    """
+
+    epochs: int = 30
+    batches_per_epoch: int = 128
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    optimizer: Optimizer = "adam"
+    weight_decay: float = 0.0
+    clip: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batches_per_epoch", "batch_size"):
+            object.__setattr__(self, name, positive_int(getattr(self, name), name))
+        object.__setattr__(self, "learning_rate", positive(self.learning_rate, "learning_rate"))
+        choice(self.optimizer, "optimizer", OPTIMIZERS)
+        object.__setattr__(self, "weight_decay", nonnegative(self.weight_decay, "weight_decay"))
+        if self.clip is not None:
+            object.__setattr__(self, "clip", positive(self.clip, "clip"))
+
+    @property
+    def n_updates(self) -> int:
+        """Number of optimiser steps."""
+        return self.epochs * self.batches_per_epoch
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +104,13 @@ def train(
     network: Network,
     task: Task,
     *,
-    epochs: int = 30,
-    batches_per_epoch: int = 128,
-    batch_size: int = 64,
-    learning_rate: float = 1e-3,
-    optimizer: Optimizer = "adam",
-    weight_decay: float = 0.0,
-    clip: float | None = None,
+    epochs: int = TrainingOptions.epochs,
+    batches_per_epoch: int = TrainingOptions.batches_per_epoch,
+    batch_size: int = TrainingOptions.batch_size,
+    learning_rate: float = TrainingOptions.learning_rate,
+    optimizer: Optimizer = TrainingOptions.optimizer,
+    weight_decay: float = TrainingOptions.weight_decay,
+    clip: float | None = TrainingOptions.clip,
     rng: np.random.Generator | int | None,
     progress: Progress | None = None,
 ) -> TrainingResult:
@@ -80,16 +126,8 @@ def train(
         Where to start. It is not changed. Its dtype is that of the arithmetic.
     task : Task
         Makes the trials; anything with ``n_inputs``, ``n_outputs`` and ``trials(n, rng, dtype)``.
-    epochs, batches_per_epoch, batch_size : int
-        ``epochs * batches_per_epoch`` optimiser steps on ``batch_size`` trials each.
-    learning_rate : float
-        Constant step size, positive.
-    optimizer : {"adam", "adamw"}
-        How `weight_decay` enters: added to the gradient (Adam) or to the step (AdamW).
-    weight_decay : float
-        Not negative; acts on every trained parameter.
-    clip : float, optional
-        Largest Euclidean norm of the whole gradient. None does not clip.
+    epochs, batches_per_epoch, batch_size, learning_rate, optimizer, weight_decay, clip
+        See `TrainingOptions`.
     rng : numpy.random.Generator or int or None
         Source of the trials and, by a stream spawned from it, of a cell's noise; None draws fresh
         entropy, and the run cannot be repeated.
@@ -110,27 +148,30 @@ def train(
     if not isinstance(network, Network):
         raise TypeError(f"network must be a schurscope.Network, got {type(network).__name__}")
     _check_task(network, task)
-    epochs = positive_int(epochs, "epochs")
-    batches_per_epoch = positive_int(batches_per_epoch, "batches_per_epoch")
-    batch_size = positive_int(batch_size, "batch_size")
-    learning_rate = positive(learning_rate, "learning_rate")
-    weight_decay = nonnegative(weight_decay, "weight_decay")
-    largest_norm = math.inf if clip is None else positive(clip, "clip")
-    choice(optimizer, "optimizer", OPTIMIZERS)
+    options = TrainingOptions(
+        epochs, batches_per_epoch, batch_size, learning_rate, optimizer, weight_decay, clip
+    )
     random = generator(rng)
 
     theta = _flatten(network)
     parameters = theta, np.zeros_like(theta), np.zeros_like(theta)  # and Adam's two moments
-    decoupled = optimizer == "adamw"
-    options = (learning_rate, BETA1, BETA2, EPSILON, weight_decay, decoupled, largest_norm)
-    total = epochs * batches_per_epoch
+    optimizer_options = (
+        options.learning_rate,
+        BETA1,
+        BETA2,
+        EPSILON,
+        options.weight_decay,
+        options.optimizer == "adamw",
+        math.inf if options.clip is None else options.clip,
+    )
+    total = options.n_updates
     loss = np.empty(total, dtype=np.float64)
     started = time.perf_counter()
     done = 0
     noisy = network.cell.noise > 0
     noise_stream = random.spawn(1)[0] if noisy else None
-    for batches in _slabs(epochs, batches_per_epoch, NOISY_SLAB if noisy else BATCHES_PER_SLAB):
-        trials = _slab(network, task, batches * batch_size, random)
+    for batches in _slabs(options, NOISY_SLAB if noisy else BATCHES_PER_SLAB):
+        trials = _slab(network, task, batches * options.batch_size, random)
         _core.train(
             parameters,
             done,
@@ -143,24 +184,18 @@ def train(
                 network.start(trials.h_0, trials.n_trials),
                 network.noise(noise_stream, trials.n_trials, trials.n_steps),
             ),
-            batch_size,
-            options,
+            options.batch_size,
+            optimizer_options,
             loss[done : done + batches],
         )
-        _check_finite(loss[done : done + batches], theta, done, learning_rate, clip)
+        _check_finite(loss[done : done + batches], theta, done, options)
         done += batches
         if progress is not None:
             progress(done, total, float(loss[done - 1]))
 
     settings = {
         "task": repr(task),
-        "epochs": epochs,
-        "batches_per_epoch": batches_per_epoch,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "optimizer": optimizer,
-        "weight_decay": weight_decay,
-        "clip": clip,
+        **vars(options),
         "dtype": network.dtype.name,
         "cell": repr(network.cell),
         "level": _core.LEVEL,
@@ -185,9 +220,9 @@ def _check_task(network: Network, task: Task) -> None:
             )
 
 
-def _slabs(epochs: int, batches_per_epoch: int, largest: int) -> list[int]:
-    full, rest = divmod(batches_per_epoch, largest)
-    return ([largest] * full + [rest] * (rest > 0)) * epochs
+def _slabs(options: TrainingOptions, largest: int) -> list[int]:
+    full, rest = divmod(options.batches_per_epoch, largest)
+    return ([largest] * full + [rest] * (rest > 0)) * options.epochs
 
 
 def _slab(network: Network, task: Task, n_trials: int, random: np.random.Generator) -> Trials:
@@ -205,20 +240,16 @@ def _slab(network: Network, task: Task, n_trials: int, random: np.random.Generat
 
 
 def _check_finite(
-    loss: NDArray[np.float64],
-    theta: NDArray[Any],
-    done: int,
-    learning_rate: float,
-    clip: float | None,
+    loss: NDArray[np.float64], theta: NDArray[Any], done: int, options: TrainingOptions
 ) -> None:
     broken = np.flatnonzero(~np.isfinite(loss))
     if broken.size == 0 and np.isfinite(theta).all():
         return
     step = done + (int(broken[0]) if broken.size else loss.size)
-    advice = "" if clip is not None else ", or clip the gradient (clip=1.0)"
+    advice = "" if options.clip is not None else ", or clip the gradient (clip=1.0)"
     raise FloatingPointError(
         f"the loss stopped being finite at step {step}: lower learning_rate "
-        f"(now {learning_rate:g}){advice}"
+        f"(now {options.learning_rate:g}){advice}"
     )
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
+from .._internal.streams import streams
 from ..ablation.measures import MEASURES
 from ..ablation.run import ablate
 from ..coordinates.schur import ORDERS, Order
@@ -18,7 +20,6 @@ from .options import (
     import_options,
     imported,
     named_task,
-    streams_of,
     task_parameters,
     with_parameters,
 )
@@ -114,11 +115,11 @@ def ablate_command(
     origin = imported(network, **options)
     for note in origin.notes:
         click.echo(f"note: {note}", err=True)
-    loaded, streams = origin.network, streams_of(seed)
+    loaded, generators = origin.network, streams(np.random.SeedSequence(seed))
     if task is not None:
         task = with_parameters(task, parameters)
         _require_fit(network, loaded, task)
-        trials = task.trials(n_trials or 2048, streams["evaluation"], dtype=loaded.dtype)
+        trials = task.trials(n_trials or 2048, generators["evaluation"], dtype=loaded.dtype)
     else:
         assert trials_file is not None
         trials = Trials.load(trials_file, axes=axes or "BTF")
@@ -133,9 +134,9 @@ def ablate_command(
         n_threads=threads or 0,
         order=order,
         strict=strict,
-        rng=streams["noise"] if loaded.cell.noise else None,
+        rng=generators["noise"] if loaded.cell.noise else None,
     )
-    intervals = profile.interval(rng=streams["bootstrap"])
+    intervals = profile.interval(rng=generators["bootstrap"])
     print_profile(profile, intervals)
     if out is not None:
         settings = {

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import numpy as np
 
 from ..importers import FORMATS, ImportedNetwork, import_network
 from ..importers.parts import PARTS
 from ..networks.cell import ACTIVATIONS, FORMS
+from ..sweep.executors.dask import dask_executor
 from ..trials.tasks import Task, task_named
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
@@ -82,13 +83,6 @@ def imported(path: Path, keys: tuple[str, ...], **options: Any) -> ImportedNetwo
     return import_network(path, keys=named, **options)
 
 
-def streams_of(seed: int) -> dict[str, np.random.Generator]:
-    """Separate generators, so that no trial serves both training and evaluation."""
-    names = ("init", "training", "evaluation", "bootstrap", "noise")
-    children = np.random.SeedSequence(seed).spawn(len(names))
-    return {name: np.random.default_rng(child) for name, child in zip(names, children, strict=True)}
-
-
 def with_parameters(task: Task, parameters: tuple[str, ...]) -> Task:
     """The task with NAME=VALUE parameters set; usage errors list the valid names."""
     if not is_dataclass(task) or isinstance(task, type):
@@ -109,3 +103,59 @@ def with_parameters(task: Task, parameters: tuple[str, ...]) -> Task:
                 f"--set {name} must be {'an integer' if kind is int else 'a number'}, got {text!r}"
             ) from None
     return replace(task, **changes)
+
+
+def place_options(command: F) -> F:
+    """The options that say which jobs a process does, where and how long; for `placed`."""
+    for option in (
+        click.option(
+            "--stop-after", callback=_seconds, metavar="TIME", help="Begin no job later, e.g. 50m."
+        ),
+        click.option(
+            "--dask", metavar="ADDRESS", help="Run on a Dask scheduler, or on Dask here: local."
+        ),
+        click.option(
+            "--shard", callback=_shard, metavar="I/N", help="Part I of N, from 0, of the plan."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def placed(
+    workers: int, *, shard: tuple[int, int] | None, dask: str | None, stop_after: float | None
+) -> Iterator[dict[str, Any]]:
+    """The arguments of `schurscope.sweep.run` that the `place_options` mean."""
+    given = {"n_workers": workers, "part": shard, "stop_after": stop_after}
+    if dask is None:
+        yield given
+    else:
+        with dask_executor(dask, workers) as executor:
+            yield {**given, "executor": executor, "capacity": executor.capacity}
+
+
+def _shard(
+    _ctx: click.Context, _param: click.Parameter, text: str | None
+) -> tuple[int, int] | None:
+    """``"3/100"`` as (3, 100)."""
+    if text is None:
+        return None
+    index, sign, count = text.partition("/")
+    if not (sign and index.isdecimal() and count.isdecimal() and int(index) < int(count)):
+        raise click.BadParameter(f"must be INDEX/COUNT with 0 <= INDEX < COUNT, got {text!r}")
+    return int(index), int(count)
+
+
+def _seconds(_ctx: click.Context, _param: click.Parameter, text: str | None) -> float | None:
+    """``"90s"``, ``"50m"`` or ``"2h"`` in seconds."""
+    if text is None:
+        return None
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    try:
+        seconds = float(text[:-1]) * units[text[-1:]]
+    except (KeyError, ValueError):
+        raise click.BadParameter(f"must be a time such as 90s, 50m or 2h, got {text!r}") from None
+    if not seconds > 0:
+        raise click.BadParameter(f"must be more than no time, got {text!r}")
+    return seconds

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from .options import INTERRUPTED
+from .options import INTERRUPTED, place_options, placed
 
 
 @click.command("reproduce")
@@ -22,46 +23,39 @@ from .options import INTERRUPTED
     help="Output folder.  [default: schurscope-results, or schurscope-results-quick]",
 )
 @click.option(
-    "--jobs", "n_jobs", type=click.IntRange(1), help="Trainings at a time.  [default: processors]"
-)
-@click.option(
-    "--threads",
-    "n_threads",
+    "--jobs",
+    "workers",
     type=click.IntRange(1),
-    help="Threads of each ablation sweep.  [default: processors / jobs]",
+    help="Worker processes, of one thread each.  [default: processors]",
 )
+@place_options
 def reproduce_command(
     groups: tuple[str, ...],
     seeds: int | None,
     is_quick: bool,
     out: Path | None,
-    n_jobs: int | None,
-    n_threads: int | None,
+    workers: int | None,
+    **place: Any,
 ) -> None:
     """Train and analyse what the paper reports, beside its numbers.
 
     GROUPS are "copy" (Table 1, Figure 1) and "neuroscience" (Figure 2); both when none is given.
     The output folder gets figures, tables, networks and report.json. Running again with the same
-    folder reuses every finished network.
+    folder reuses every finished network. Many processes may share the work, with --shard or
+    --dask: the one that finds all networks done makes the tables.
     """
     from ..reproduce import GROUPS
     from ..reproduce import reproduce as run
 
     out = out or Path("schurscope-results-quick" if is_quick else "schurscope-results")
     try:
-        outcome, _ = run(
-            groups or GROUPS,
-            out=out,
-            seeds=seeds or 0,
-            is_quick=is_quick,
-            n_jobs=n_jobs or 0,
-            n_threads=n_threads or 0,
-        )
+        with placed(workers or 0, **place) as where:
+            done = run(groups or GROUPS, out=out, seeds=seeds or 0, is_quick=is_quick, **where)
     except KeyboardInterrupt:
         click.echo(
             f"interrupted: finished networks are kept in {out}; the same command continues",
             err=True,
         )
         sys.exit(INTERRUPTED)
-    if outcome.failures:
-        raise click.ClickException(f"failed: {', '.join(outcome.failures)}")
+    if done.failures:
+        raise click.ClickException(f"failed: {', '.join(done.failures)}")

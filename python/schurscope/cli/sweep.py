@@ -5,55 +5,26 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from .._internal.files import atomic_path
 from ..sweep.collect import Collection, collect, save_table, spectra
 from ..sweep.config import Sweep
-from ..sweep.executors.dask import dask_executor
 from ..sweep.plan import plan
 from ..sweep.progress import Progress, duration
 from ..sweep.run import run
 from ..sweep.statistics import against_width, effects, paired_differences, summarize
 from ..sweep.store.store import Store
+from .options import place_options, placed
 
-F = TypeVar("F", bound=Callable[..., Any])
 RECENT = 600.0  # seconds whose finished jobs tell the speed of a sweep that others run
 
 
 def _config(_ctx: click.Context, _param: click.Parameter, path: Path) -> Sweep:
     return Sweep.load(path)
-
-
-def _shard(
-    _ctx: click.Context, _param: click.Parameter, text: str | None
-) -> tuple[int, int] | None:
-    """``"3/100"`` as (3, 100)."""
-    if text is None:
-        return None
-    index, sign, count = text.partition("/")
-    if not (sign and index.isdecimal() and count.isdecimal() and int(index) < int(count)):
-        raise click.BadParameter(f"must be INDEX/COUNT with 0 <= INDEX < COUNT, got {text!r}")
-    return int(index), int(count)
-
-
-def _seconds(_ctx: click.Context, _param: click.Parameter, text: str | None) -> float | None:
-    """``"90s"``, ``"50m"`` or ``"2h"`` in seconds."""
-    if text is None:
-        return None
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
-    try:
-        seconds = float(text[:-1]) * units[text[-1:]]
-    except (KeyError, ValueError):
-        raise click.BadParameter(f"must be a time such as 90s, 50m or 2h, got {text!r}") from None
-    if not seconds > 0:
-        raise click.BadParameter(f"must be more than no time, got {text!r}")
-    return seconds
 
 
 _takes_config = click.argument(
@@ -90,7 +61,7 @@ def plan_command(sweep: Sweep) -> None:
     jobs = plan(sweep)
     for task in dict.fromkeys(job.setting.label for job in jobs):
         mine = [job for job in jobs if job.setting.label == task]
-        updates = mine[0].n_updates
+        updates = mine[0].setting.training.n_updates
         click.echo(f"{task}: {len(mine)} networks, {updates} updates each")
         for recurrent in sweep.constructions:
             widths = Counter(job.n_hidden for job in mine if job.recurrent == recurrent)
@@ -105,42 +76,25 @@ def plan_command(sweep: Sweep) -> None:
 @_takes_config
 @_takes_store
 @click.option("--workers", type=click.IntRange(1), help="Processes.  [default: processors]")
-@click.option("--shard", callback=_shard, metavar="I/N", help="Part I of N, from 0, of the plan.")
-@click.option("--dask", metavar="ADDRESS", help="Run on a Dask scheduler, or on Dask here: local.")
 @click.option("--retry-failed", is_flag=True, help="Try jobs again that failed.")
-@click.option(
-    "--stop-after", callback=_seconds, metavar="TIME", help="Begin no job later, e.g. 50m."
-)
+@place_options
 @_takes_verify
 def run_command(
     sweep: Sweep,
     store: Path,
     workers: int | None,
-    shard: tuple[int, int] | None,
-    dask: str | None,
     retry_failed: bool,
-    stop_after: float | None,
     verify: bool,
+    **place: Any,
 ) -> None:
     """Do what is missing of a sweep.
 
     May be interrupted, killed and started again, and run many times at once: no job is done twice.
     The first Ctrl-C lets running jobs end, the second does not.
     """
-    with ExitStack() as stack:
-        where: dict[str, Any] = {"n_workers": workers or 0}
-        if dask is not None:
-            executor = stack.enter_context(dask_executor(dask, workers or 0))
-            where = {"executor": executor, "capacity": executor.capacity}
+    with placed(workers or 0, **place) as where:
         outcome = run(
-            sweep,
-            store,
-            **where,
-            part=shard,
-            retry_failed=retry_failed,
-            verify=verify,
-            stop_after=stop_after,
-            progress=Progress(),
+            sweep, store, **where, retry_failed=retry_failed, verify=verify, progress=Progress()
         )
     click.echo(
         f"{outcome.done} of {outcome.total} jobs are in {store}, {outcome.ran} done in "

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,11 +18,14 @@ from rich.progress import (
 
 from .. import __version__
 from .._internal.json import write_json
+from .._internal.streams import streams
 from ..networks.cell import ACTIVATIONS, FORMS, Activation, Cell, Form
 from ..networks.constructions import RECURRENT, init_network
-from ..training import OPTIMIZERS, train
+from ..training import OPTIMIZERS, TrainingOptions, train
 from ..trials.tasks import Task
-from .options import named_task, streams_of, task_parameters, with_parameters
+from .options import named_task, task_parameters, with_parameters
+
+DEFAULT = TrainingOptions()
 
 
 @click.command("train")
@@ -58,18 +62,29 @@ from .options import named_task, streams_of, task_parameters, with_parameters
     show_default=True,
     help="Seed of initialisation and trials.",
 )
-@click.option("--epochs", default=30, show_default=True, help="Epochs of training.")
-@click.option("--batches-per-epoch", default=128, show_default=True, help="Steps of an epoch.")
-@click.option("--batch-size", default=64, show_default=True, help="Fresh trials per step.")
-@click.option("--learning-rate", default=1e-3, show_default=True, help="Constant step size.")
+@click.option("--epochs", default=DEFAULT.epochs, show_default=True, help="Epochs of training.")
+@click.option(
+    "--batches-per-epoch",
+    default=DEFAULT.batches_per_epoch,
+    show_default=True,
+    help="Steps of an epoch.",
+)
+@click.option(
+    "--batch-size", default=DEFAULT.batch_size, show_default=True, help="Fresh trials per step."
+)
+@click.option(
+    "--learning-rate", default=DEFAULT.learning_rate, show_default=True, help="Constant step size."
+)
 @click.option(
     "--optimizer",
     type=click.Choice(OPTIMIZERS),
-    default="adam",
+    default=DEFAULT.optimizer,
     show_default=True,
     help="How weight decay enters.",
 )
-@click.option("--weight-decay", default=0.0, show_default=True, help="On every parameter.")
+@click.option(
+    "--weight-decay", default=DEFAULT.weight_decay, show_default=True, help="On every parameter."
+)
 @click.option("--clip", type=float, help="Largest norm of the gradient.  [default: no clipping]")
 @click.option(
     "--dtype",
@@ -111,9 +126,9 @@ def train_command(
         raise click.BadParameter(f"must end in .npz, got {out}", param_hint="--out")
     if not out.parent.is_dir():
         raise click.BadParameter(f"the folder {out.parent} does not exist", param_hint="--out")
-    streams = streams_of(seed)
+    generators = streams(np.random.SeedSequence(seed))
     cell = Cell(activation, form, leak, noise=noise)
-    network = init_network(task, hidden, recurrent, streams["init"], dtype=dtype, cell=cell)
+    network = init_network(task, hidden, recurrent, generators["init"], dtype=dtype, cell=cell)
     with Progress(
         TextColumn("training"),
         BarColumn(),
@@ -122,11 +137,11 @@ def train_command(
         TimeRemainingColumn(),
         console=Console(stderr=True),
     ) as progress:
-        bar = progress.add_task("", total=options["epochs"] * options["batches_per_epoch"], loss="")
+        bar = progress.add_task("", total=TrainingOptions(**options).n_updates, loss="")
         result = train(
             network,
             task,
-            rng=streams["training"],
+            rng=generators["training"],
             progress=lambda done, _total, loss: progress.update(
                 bar, completed=done, loss=f"loss {loss:.2e}"
             ),

@@ -1,7 +1,8 @@
 """The paper, redrawn: its networks trained and taken apart, each number beside the published one.
 
 S. Dräger, "Task-Restricted Symmetries in Recurrent Weight Space", arXiv:2606.18457. The command
-line runs this as ``schurscope reproduce``.
+line runs this as ``schurscope reproduce``. Its networks are two sweeps, ``paper/copy.toml`` and
+``paper/neuroscience.toml``; what is here compares their results with the published values.
 """
 
 from __future__ import annotations
@@ -9,40 +10,59 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from .. import _core
 from .._internal.checks import choice, nonnegative_int
 from .._internal.json import write_json
-from .console import QUICK_NOTE, JobProgress, print_tables
-from .experiments import EXPERIMENTS, GROUPS, PAPER, Experiment, PaperValue, quick
+from ..sweep.plan import Job, plan
+from ..sweep.progress import Progress
+from ..sweep.run import run
+from ..sweep.store.store import Store
+from ..sweep.todo import Outcome
+from .console import QUICK_NOTE, print_tables
+from .experiments import GROUPS, PAPER, PaperValue, paper_sweep
 from .figures import save_figures
-from .jobs import Job
+from .records import Record, job_name, read_records, save_networks
 from .report import save_report, save_tables
-from .runner import Outcome, run_jobs
 from .summary import Summary, summaries
 
-__all__ = [
-    "EXPERIMENTS",
-    "GROUPS",
-    "PAPER",
-    "QUICK_SEEDS",
-    "SEEDS",
-    "Experiment",
-    "Outcome",
-    "PaperValue",
-    "Summary",
-    "quick",
-    "reproduce",
-]
+__all__ = ["GROUPS", "PAPER", "PaperValue", "Reproduction", "Summary", "paper_sweep", "reproduce"]
 
-SEEDS = 6  # networks differ: in the copy task −CR has a standard deviation of 0.04 over seeds
-QUICK_SEEDS = 2
-RUN_FORMAT = "schurscope-run-1"
-SUBFOLDERS = ("networks", "jobs", "tables", "figures")
+RUN_FORMAT = "schurscope-run-2"
+SUBFOLDERS = ("networks", "tables", "figures")
+
+
+@dataclass(frozen=True, eq=False)
+class Reproduction:
+    """What became of a run.
+
+    Attributes
+    ----------
+    outcome : schurscope.sweep.Outcome
+        What this process did.
+    records : tuple of Record
+        All jobs that are done, in the order of the plan.
+    rows : tuple of Summary
+        Every number beside the published one.
+    failures : dict
+        Name of the job → message, of those that cannot be done.
+    missing : int
+        Jobs that are still to be done, here or by others. While there are any, there are neither
+        records nor rows, and no tables or figures were made.
+    """
+
+    outcome: Outcome
+    records: tuple[Record, ...]
+    rows: tuple[Summary, ...]
+    failures: dict[str, str]
+    missing: int
 
 
 def reproduce(
@@ -51,36 +71,38 @@ def reproduce(
     out: Path,
     seeds: int = 0,
     is_quick: bool = False,
-    n_jobs: int = 0,
-    n_threads: int = 0,
+    n_workers: int = 0,
+    executor: Executor | None = None,
+    capacity: Callable[[], int] | None = None,
+    part: tuple[int, int] | None = None,
+    stop_after: float | None = None,
     console: Console | None = None,
-) -> tuple[Outcome, list[Summary]]:
+) -> Reproduction:
     """Train and analyse what the paper reports, and leave everything in one folder.
 
     Parameters
     ----------
     groups : sequence of {"copy", "neuroscience"}
     out : Path
-        Output folder; made if it is not there. What an earlier run of the same mode left there and
-        is complete and valid is reused.
+        Output folder; made if it is not there. Its subfolder ``store`` is the store of a sweep,
+        where finished jobs are found again: by a later run, or by others at the same time. Jobs
+        that failed are tried again.
     seeds : int
-        Networks per experiment; 0 means SEEDS, in a quick run QUICK_SEEDS.
+        Networks per experiment; 0 means 6, in a quick run 2.
     is_quick : bool
         Small networks, little training: checks the pipes, says nothing about the paper.
-    n_jobs : int
-        Trainings at a time; 0 means the processors that this process may use.
-    n_threads : int
-        Threads of each ablation sweep; 0 shares the processors among the jobs.
+    n_workers, executor, capacity, part, stop_after
+        Where, which and how long, as in `schurscope.sweep.run`. The numbers do not depend on it.
     console : rich Console, optional
 
     Returns
     -------
-    Outcome, list of Summary
+    Reproduction
 
     Raises
     ------
     ValueError
-        A wrong argument; `out` is a file, or holds a run of the other mode.
+        A wrong argument; `out` is a file, or holds a run of the other mode or of another version.
     OSError
         `out` cannot be written to.
     KeyboardInterrupt
@@ -89,71 +111,106 @@ def reproduce(
     started = time.perf_counter()
     for group in groups:
         choice(group, "groups", GROUPS)
-    seeds = nonnegative_int(seeds, "seeds") or (QUICK_SEEDS if is_quick else SEEDS)
-    processors = _core.resolve_threads(0)
-    n_jobs = nonnegative_int(n_jobs, "n_jobs") or processors
-    n_threads = nonnegative_int(n_threads, "n_threads") or max(1, processors // n_jobs)
+    nonnegative_int(seeds, "seeds")
     console = console or Console()
     mode = "quick" if is_quick else "full"
     _prepare(out, mode)
 
-    chosen = [experiment for experiment in EXPERIMENTS if experiment.group in groups]
-    experiments = [quick(experiment) if is_quick else experiment for experiment in chosen]
-    jobs = [Job(experiment, seed, mode) for experiment in experiments for seed in range(seeds)]
+    sweeps = {
+        group: paper_sweep(group, seeds=seeds, is_quick=is_quick)
+        for group in GROUPS
+        if group in groups
+    }
     console.print(
-        f"{'[bold yellow]QUICK[/] run' if is_quick else 'Run'} of {len(jobs)} trainings, {n_jobs} "
-        f"at a time, core level {_core.LEVEL}; results go to [bold]{out}[/]"
+        f"{'[bold yellow]QUICK[/] run' if is_quick else 'Run'}, core level {_core.LEVEL}; results "
+        f"go to [bold]{out}[/]"
     )
     if is_quick:
         console.print(f"[yellow]{QUICK_NOTE}[/]")
-    with JobProgress(console, jobs) as progress:
-        outcome = run_jobs(jobs, out, n_jobs=n_jobs, n_threads=n_threads, listener=progress)
-    if outcome.reused:
-        console.print(
-            f"{len(outcome.reused)} of {len(jobs)} jobs reused from an earlier run "
-            "(complete and valid)."
-        )
+    outcome = run(
+        list(sweeps.values()),
+        out / "store",
+        n_workers=n_workers,
+        executor=executor,
+        capacity=capacity,
+        part=part,
+        retry_failed=True,
+        verify=True,
+        stop_after=stop_after,
+        progress=Progress(console.file),
+    )
+    if outcome.done > outcome.ran:
+        reused = outcome.done - outcome.ran
+        console.print(f"{reused} of {outcome.total} jobs were there already, complete and valid.")
 
-    rows = summaries(outcome.records, compare=not is_quick)
-    files = save_tables(outcome.records, rows, out, mode=mode)
-    files += save_figures(outcome.records, out, is_quick=is_quick)
+    store = Store(out / "store")
+    plans = {group: plan(sweep, store.level) for group, sweep in sweeps.items()}
+    jobs = [(group, job) for group, mine in plans.items() for job in mine]
+    done, failures = _state([job for _, job in jobs], store)
+    missing = len(jobs) - len(done) - len(failures)
+    if missing:
+        console.print(
+            f"{missing} of {len(jobs)} jobs are not done yet; tables and figures come with the run "
+            "that finds all of them done."
+        )
+        return Reproduction(outcome, (), (), failures, missing)
+
+    records = read_records([(group, job) for group, job in jobs if job.key in done], store)
+    rows = summaries(records, compare=not is_quick)
+    files = save_networks(records, store, out)
+    files += save_tables(records, rows, out, mode=mode)
+    files += save_figures(records, out, is_quick=is_quick)
+    seeds = len({job.seed for _, job in jobs})
     seconds = time.perf_counter() - started
-    run = {
-        "seeds": list(range(seeds)),
-        "jobs_at_once": n_jobs,
-        "threads_per_sweep": n_threads,
-        "seconds": seconds,
-    }
-    save_report(outcome, rows, experiments, out, mode=mode, run=run, files=files)
-    print_tables(console, rows, experiments, seeds=seeds, is_quick=is_quick)
+    about = {"seeds": list(range(seeds)), **asdict(outcome), "seconds": seconds}
+    save_report(plans, records, rows, failures, out, mode=mode, run=about, files=files)
+    settings = {job.setting.label: job.setting for _, job in jobs}
+    print_tables(console, rows, settings, seeds=seeds, is_quick=is_quick)
     console.print(f"{seconds:.0f} s. Figures, tables, networks and report.json are in {out}")
-    return outcome, rows
+    return Reproduction(outcome, tuple(records), tuple(rows), failures, 0)
+
+
+def _state(jobs: Sequence[Job], store: Store) -> tuple[set[str], dict[str, str]]:
+    """Keys of the jobs that are done, and name → message of those that failed."""
+    done, failed = store.contents().entries.keys(), store.failed()
+    messages = {
+        job_name(job): str(store.failure(job.key)["error"])
+        for job in jobs
+        if job.key in failed and job.key not in done
+    }
+    return {job.key for job in jobs if job.key in done}, messages
 
 
 def _prepare(out: Path, mode: str) -> None:
-    """Make the output folder, sure that it can be written to and holds no run of another mode."""
+    """Make the output folder, sure that it can be written to and holds no run of another kind."""
     if out.exists() and not out.is_dir():
         raise ValueError(f"out must be a folder, got the file {out}")
     marker = out / "run.json"
-    if marker.exists():
-        try:
-            found = json.loads(marker.read_text(encoding="utf-8"))["mode"]
-        except (ValueError, KeyError, TypeError):
-            found = None
-        if found != mode:
-            holds = f"a {found} run" if found else "a damaged run.json"
-            raise ValueError(
-                f"out must not mix runs: {out} holds {holds}, this one is {mode}; "
-                "choose another folder"
-            )
+    ours = {"format": RUN_FORMAT, "mode": mode}
+    if marker.exists() and (holds := _found(marker)) != ours:
+        what = "a damaged run.json"
+        if "format" in holds:
+            is_ours = holds["format"] == RUN_FORMAT
+            what = f"a {holds.get('mode')} run" + ("" if is_ours else " of another version")
+        raise ValueError(
+            f"out must not mix runs: {out} holds {what}, this one is {mode}; choose another folder"
+        )
     try:
         for name in SUBFOLDERS:
             (out / name).mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=out / name):
                 pass
-        write_json(marker, {"format": RUN_FORMAT, "mode": mode})
+        write_json(marker, ours)
     except OSError as error:
         reason = error.strerror or str(error)
         raise OSError(
             f"out must be a folder that can be written to, got {out}: {reason}"
         ) from error
+
+
+def _found(marker: Path) -> dict[str, Any]:
+    """What a run.json says; nothing if it is damaged."""
+    try:
+        return dict(json.loads(marker.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        return {}

@@ -1,29 +1,17 @@
-"""What the terminal shows: progress while the jobs run, then the tables beside the paper."""
+"""The tables beside the paper, on the terminal."""
 
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Sequence
-from types import TracebackType
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
-from ..plotting import label
-from .experiments import Experiment
-from .jobs import Job, JobRecord
+from .. import plotting
+from ..sweep.plan import Setting
+from .experiments import PAPER, TITLES
 from .summary import VERDICT_RULE, Summary
 
 QUICK_NOTE = (
@@ -32,89 +20,10 @@ QUICK_NOTE = (
 )
 
 
-class JobProgress:
-    """A bar for all optimiser steps and one for every running job; a line for each that ends."""
-
-    def __init__(self, console: Console, jobs: Sequence[Job]) -> None:
-        self._console = console
-        self._lock = threading.Lock()
-        self._steps: dict[str, int] = {job.name: 0 for job in jobs}
-        self._bars: dict[str, TaskID] = {}
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=28),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[loss]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-        )
-        self._total = self._progress.add_task(
-            "all training steps", total=sum(job.steps for job in jobs), loss=""
-        )
-
-    def __enter__(self) -> JobProgress:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
-
-    def reused(self, job: Job) -> None:
-        """A line; the job's steps count as done."""
-        self._console.print(f"[dim]{job.name}: reused, complete and valid[/]")
-        self._set(job, job.steps)
-
-    def redoing(self, job: Job, reason: str) -> None:
-        """A line."""
-        self._console.print(f"[yellow]{job.name}: done again, {escape(reason)}[/]")
-
-    def advanced(self, job: Job, done: int, total: int, loss: float) -> None:
-        """Moves the bars."""
-        with self._lock:
-            bar = self._bars.get(job.name)
-            if bar is None:
-                bar = self._progress.add_task(f"  {job.name}", total=total, loss="")
-                self._bars[job.name] = bar
-        self._progress.update(bar, completed=done, loss=f"loss {loss:.2e}")
-        self._set(job, done)
-
-    def finished(self, record: JobRecord) -> None:
-        """A line; the job's bar goes."""
-        seconds = record.content["seconds"]
-        self._close(record.job)
-        self._console.print(
-            f"{record.job.name}: trained {seconds['train']:.1f} s, "
-            f"ablated {seconds['ablate']:.1f} s, loss {record.content['last_loss']:.2e}"
-        )
-
-    def failed(self, job: Job, error: Exception) -> None:
-        """A line; the job's bar goes."""
-        self._close(job)
-        self._console.print(f"[bold red]{job.name}: FAILED, {escape(str(error))}[/]")
-
-    def _close(self, job: Job) -> None:
-        with self._lock:
-            bar = self._bars.pop(job.name, None)
-        if bar is not None:
-            self._progress.remove_task(bar)
-
-    def _set(self, job: Job, done: int) -> None:
-        with self._lock:
-            self._steps[job.name] = done
-            total = sum(self._steps.values())
-        self._progress.update(self._total, completed=total)
-
-
 def print_tables(
     console: Console,
     rows: Sequence[Summary],
-    experiments: Sequence[Experiment],
+    settings: Mapping[str, Setting],
     *,
     seeds: int,
     is_quick: bool,
@@ -128,16 +37,16 @@ def print_tables(
     }
     for source, title in titles.items():
         chosen = [
-            (experiment, [row for row in rows if _belongs(row, experiment, source)])
-            for experiment in experiments
+            (setting, [row for row in rows if row.experiment == label and _is_shown(row, source)])
+            for label, setting in settings.items()
         ]
         if not any(mine for _, mine in chosen):
             continue
         console.print(f"\n[bold]{'[yellow]QUICK[/] ' if is_quick else ''}{title}[/]")
-        for place, (experiment, mine) in enumerate(pair for pair in chosen if pair[1]):
+        for place, (setting, mine) in enumerate(pair for pair in chosen if pair[1]):
             if place > 0:
                 console.print()
-            console.print(_table(experiment, mine, seeds, source, show_header=place == 0))
+            console.print(_table(setting, mine, seeds, source, show_header=place == 0))
     console.print()
     if is_quick:
         console.print(f"[bold yellow]{QUICK_NOTE}[/]")
@@ -159,19 +68,17 @@ def print_tables(
     )
 
 
-def _belongs(row: Summary, experiment: Experiment, source: str) -> bool:
-    if row.experiment != experiment.name:
-        return False
-    if experiment.group == "copy":
-        return row.paper_source == source
+def _is_shown(row: Summary, source: str) -> bool:
+    """Whether a table of this source has the row: what is published there, or beside it."""
     if source != "Figure 2":
-        return False
+        return row.paper_source == source
+    is_single = any(v.source == source for v in PAPER if v.experiment == row.experiment)
     quantities = ("value",) if row.ablation == "full" else ("change", "sensitivity")
-    return row.quantity in quantities
+    return is_single and row.quantity in quantities
 
 
 def _table(
-    experiment: Experiment,
+    setting: Setting,
     rows: Sequence[Summary],
     seeds: int,
     source: str,
@@ -180,7 +87,7 @@ def _table(
 ) -> Table:
     """The rows of one experiment; fixed widths, so that the tables of a group line up."""
     table = Table(
-        title=experiment.title,
+        title=TITLES[setting.label],
         title_justify="left",
         title_style="italic",
         box=box.SIMPLE_HEAD,
@@ -194,14 +101,14 @@ def _table(
     table.add_column("95 % t-interval", width=16, justify="right", no_wrap=True)
     table.add_column("paper", width=15, justify="right", no_wrap=True)
     table.add_column("verdict", min_width=17)
-    last = experiment.alphas[0]
+    last = setting.alphas[0]
     for row in rows:
         if row.alpha != last:
             table.add_section()
         last = row.alpha
-        digits = _digits(row, experiment)
+        digits = _digits(row, setting)
         table.add_row(
-            (f"α {row.alpha:<4g} " if source == "Table 1" else "") + _quantity(row, experiment),
+            (f"α {row.alpha:<4g} " if source == "Table 1" else "") + _quantity(row, setting),
             _with_sem(row.mean, row.sem, digits),
             "–"
             if math.isnan(row.t_low)
@@ -212,11 +119,11 @@ def _table(
     return table
 
 
-def _digits(row: Summary, experiment: Experiment) -> int:
+def _digits(row: Summary, setting: Setting) -> int:
     """Decimals of a row: three for accuracies, else about three significant digits."""
     if row.quantity == "n_R":
         return 1
-    if experiment.measure == "replay_accuracy":
+    if setting.measure == "replay_accuracy":
         return 3
     size = max(abs(row.mean), abs(row.paper_mean or 0.0))
     if not math.isfinite(size) or size >= 10:
@@ -236,11 +143,11 @@ def _with_sem(mean: float | None, sem: float | None, digits: int) -> str:
     return f"{_number(mean, digits)} ± {_number(sem, digits)}"
 
 
-def _quantity(row: Summary, experiment: Experiment) -> str:
+def _quantity(row: Summary, setting: Setting) -> str:
     if row.quantity == "n_R":
         return "n_R"
-    name = label(row.ablation)
-    if experiment.measure == "replay_accuracy":
+    name = plotting.label(row.ablation)
+    if setting.measure == "replay_accuracy":
         return name
     if row.quantity == "value":
         return "FVU full"

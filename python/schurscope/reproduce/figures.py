@@ -12,24 +12,21 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from .. import plotting
-from ..coordinates.schur import ordered_schur
 from ..trials.trials import Trials
-from .experiments import PAPER, Experiment
-from .jobs import JobRecord, load_network
+from .experiments import PAPER, TITLES
+from .records import Record, by_experiment
 
 ALPHA = 0.9
 
-Group = Sequence[JobRecord]
+Group = Sequence[Record]
 """The seeds of one experiment."""
 
 
-def save_figures(records: Sequence[JobRecord], folder: Path, *, is_quick: bool) -> list[str]:
+def save_figures(records: Sequence[Record], folder: Path, *, is_quick: bool) -> list[str]:
     """Write every figure as PNG and PDF under ``figures/``; returns the paths inside `folder`."""
-    groups: dict[str, list[JobRecord]] = {}
-    for record in records:
-        groups.setdefault(record.job.experiment.name, []).append(record)
-    copy = [group for group in groups.values() if _experiment(group).group == "copy"]
-    other = [group for group in groups.values() if _experiment(group).group == "neuroscience"]
+    groups = by_experiment(records)
+    copy = [group for group in groups.values() if group[0].group == "copy"]
+    other = [group for group in groups.values() if group[0].group == "neuroscience"]
     figures: dict[str, Callable[[], Figure]] = {}
     if copy:
         figures["copy_subsets"] = partial(_copy_subsets, copy)
@@ -37,9 +34,9 @@ def save_figures(records: Sequence[JobRecord], folder: Path, *, is_quick: bool) 
     if other:
         figures["neuroscience_change"] = partial(_neuroscience, other, "change")
         figures["neuroscience_sensitivity"] = partial(_neuroscience, other, "sensitivity")
-        figures["neuroscience_trajectories"] = partial(_trajectories, other, folder)
+        figures["neuroscience_trajectories"] = partial(_trajectories, other)
     for name, group in groups.items():
-        figures[f"coordinates_{name}"] = partial(_coordinates, group[0], folder)
+        figures[f"coordinates_{name}"] = partial(_coordinates, group[0])
     written = []
     for name, draw in figures.items():
         written += _save(draw(), folder, f"figures/{name}", is_quick=is_quick)
@@ -76,15 +73,12 @@ def _neuroscience(groups: Sequence[Group], quantity: str) -> Figure:
     return figure
 
 
-def _trajectories(groups: Sequence[Group], folder: Path) -> Figure:
+def _trajectories(groups: Sequence[Group]) -> Figure:
     figure, axes = _figure(1, len(groups), (3.5 * len(groups), 2.9))
     for ax, group in zip(axes[0], groups, strict=True):
-        record = group[0]
-        experiment = record.job.experiment
-        network = load_network(record, folder)
-        trials = experiment.evaluation_task.trials(
-            16, experiment.streams(record.job.seed)["evaluation"], dtype=network.dtype
-        )
+        job, network = group[0].job, group[0].result.network
+        rng = job.streams()["evaluation"]
+        trials = job.setting.evaluation.trials(16, rng, dtype=network.dtype)
         trial, channel = _busiest(trials)
         plotting.trajectories(
             network,
@@ -96,7 +90,7 @@ def _trajectories(groups: Sequence[Group], folder: Path) -> Figure:
             ax=ax,
         )
         ax.get_legend().remove()
-        ax.set_title(f"{experiment.title}, seed {record.job.seed}", fontsize=10, loc="left")
+        ax.set_title(f"{_title(group)}, seed {job.seed}", fontsize=10, loc="left")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside lower right", fontsize=8, frameon=False, ncols=len(labels)
@@ -111,25 +105,23 @@ def _busiest(trials: Trials) -> tuple[int, int]:
     return int(trial), int(channel)
 
 
-def _coordinates(record: JobRecord, folder: Path) -> Figure:
-    schur = ordered_schur(load_network(record, folder).W_hh.astype(np.float64))
+def _coordinates(record: Record) -> Figure:
+    schur = record.profile(ALPHA).schur
     sectors = schur.sectors(ALPHA)
     figure, axes = _figure(1, 2, (8.6, 3.8))
     plotting.schur_matrix(schur, sectors, ax=axes[0, 0])
     plotting.spectrum(schur, sectors, ax=axes[0, 1])
-    figure.suptitle(
-        f"{record.job.experiment.title}, seed {record.job.seed}", fontsize=10, x=0.02, ha="left"
-    )
+    title = f"{_title([record])}, seed {record.job.seed}"
+    figure.suptitle(title, fontsize=10, x=0.02, ha="left")
     return figure
 
 
 def _paper(group: Group, quantity: str, source: str) -> dict[str, tuple[float, float | None]]:
     """The published numbers of an experiment; where the paper has words only there is no mark."""
-    name = _experiment(group).name
     return {
         item.ablation: (item.mean, item.sem)
         for item in PAPER
-        if item.experiment == name
+        if item.experiment == group[0].experiment
         and item.quantity == quantity
         and item.source == source
         and not item.words
@@ -151,12 +143,8 @@ def _any_vacuous(groups: Sequence[Group]) -> bool:
     )
 
 
-def _experiment(group: Group) -> Experiment:
-    return group[0].job.experiment
-
-
 def _title(group: Group) -> str:
-    return _experiment(group).title
+    return TITLES[group[0].experiment]
 
 
 def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, np.ndarray]:

@@ -15,28 +15,28 @@ from typing import Any
 from .. import _core
 from .._internal.files import atomic_path
 from .._internal.json import plain, write_json
-from .._version import __version__
 from ..coordinates.schur import TIE_RULE
-from .experiments import PAPER, Experiment
-from .jobs import JobRecord
-from .runner import Outcome
+from ..sweep.plan import Job
+from ..sweep.work import place_of_work
+from .experiments import PAPER
+from .records import LEVEL, RESAMPLES, Record
 from .summary import VERDICT_RULE, Summary, as_dicts, lag_rows, seed_rows
 
-FORMAT = "schurscope-report-1"
+FORMAT = "schurscope-report-2"
 
 
 def save_tables(
-    records: Sequence[JobRecord], rows: Sequence[Summary], folder: Path, *, mode: str
+    records: Sequence[Record], rows: Sequence[Summary], folder: Path, *, mode: str
 ) -> list[str]:
     """Write every number under ``tables/``; returns the paths inside `folder`.
 
     ``<group>_seeds.csv`` has a row per seed, cut and ablation, ``<group>_summary.csv`` one per
     quantity over seeds with the paper's value, ``copy_accuracy_per_lag.csv`` the curves.
     """
-    groups = {record.job.experiment.name: record.job.experiment.group for record in records}
+    groups = {record.experiment: record.group for record in records}
     written = []
     for group in dict.fromkeys(groups.values()):
-        mine = [record for record in records if record.job.experiment.group == group]
+        mine = [record for record in records if record.group == group]
         summary = [row for row in rows if groups[row.experiment] == group]
         written += [
             _save_csv(folder, f"tables/{group}_seeds.csv", seed_rows(mine), mode),
@@ -49,9 +49,10 @@ def save_tables(
 
 
 def save_report(
-    outcome: Outcome,
+    plans: Mapping[str, Sequence[Job]],
+    records: Sequence[Record],
     rows: Sequence[Summary],
-    experiments: Sequence[Experiment],
+    failures: Mapping[str, str],
     folder: Path,
     *,
     mode: str,
@@ -61,20 +62,15 @@ def save_report(
     """Write ``report.json``: a section per group, and those of an earlier run's other groups."""
     path = folder / "report.json"
     groups = _earlier_groups(path, mode)
-    for group in dict.fromkeys(experiment.group for experiment in experiments):
-        mine = [experiment for experiment in experiments if experiment.group == group]
-        names = {experiment.name for experiment in mine}
+    for group, jobs in plans.items():
+        settings = {job.setting.label: job.setting for job in jobs}
         groups[group] = {
             "written": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "run": dict(run),
             "environment": environment(),
-            "experiments": [experiment.configuration() for experiment in mine],
-            "jobs": [
-                _job(record, outcome)
-                for record in outcome.records
-                if record.job.experiment.group == group
-            ],
-            "summary": as_dicts([row for row in rows if row.experiment in names]),
+            "experiments": {label: each.configuration() for label, each in settings.items()},
+            "jobs": [_job(record) for record in records if record.group == group],
+            "summary": as_dicts([row for row in rows if row.experiment in settings]),
         }
     write_json(
         path,
@@ -82,10 +78,11 @@ def save_report(
             "format": FORMAT,
             "mode": mode,
             "tie_rule": TIE_RULE,
+            "bootstrap": {"level": LEVEL, "n_resamples": RESAMPLES},
             "verdict_rule": VERDICT_RULE,
             "paper": [vars(value) for value in PAPER],
             "groups": groups,
-            "failures": outcome.failures,
+            "failures": dict(failures),
             "files": list(files),
         },
     )
@@ -102,13 +99,10 @@ def _earlier_groups(path: Path, mode: str) -> dict[str, Any]:
 
 def environment() -> dict[str, Any]:
     """Versions, processor level and machine."""
-    packages = ("numpy", "scipy", "matplotlib")
     return {
-        "schurscope": __version__,
-        **{package: version(package) for package in packages},
-        "python": platform.python_version(),
+        **place_of_work(),
+        "matplotlib": version("matplotlib"),
         "core": _core.build_info(),
-        "level": _core.LEVEL,
         "runnable_levels": list(_core.RUNNABLE_LEVELS),
         "system": platform.system(),
         "machine": platform.machine(),
@@ -116,15 +110,16 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _job(record: JobRecord, outcome: Outcome) -> dict[str, Any]:
-    content = record.content
-    kept = ("key", "level", "n_threads", "last_loss", "schur", "seconds", "files")
+def _job(record: Record) -> dict[str, Any]:
+    """Where the numbers of a job come from; its configuration is that of its experiment."""
+    result, schur = record.result, record.result.profiles[0].schur
+    kept = {name: x for name, x in result.provenance.items() if name != "configuration"}
+    of_schur = {name: getattr(schur, name) for name in ("rho", "residual", "departure", "n_swaps")}
     return {
-        "name": record.job.name,
-        "reused": record.job.name in outcome.reused,
-        "entropy": record.job.experiment.entropy(record.job.seed),
-        **{name: content[name] for name in kept},
-        "settings": [profile["settings"] for profile in content["profiles"]],
+        "name": record.name,
+        **kept,
+        "last_loss": result.loss[-1],
+        "schur": {**of_schur, "n_refused": len(schur.refused), "n_blocks": len(schur.starts)},
     }
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit
 
-from .experiments import PAPER, Experiment, PaperValue, Quantity
-from .jobs import LEVEL, JobRecord
+from ..sweep.plan import Setting
+from ..sweep.statistics import moments
+from .experiments import PAPER, PaperValue, Quantity
+from .records import LEVEL, Record, by_experiment
 
 ACCURACY_TOLERANCE = 0.06
 FACTOR = 1.5
@@ -58,30 +59,32 @@ class Summary:
     verdict: str
 
 
-def seed_rows(records: Sequence[JobRecord]) -> list[dict[str, Any]]:
+def seed_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
     """One row for every seed, cut and ablation."""
     rows = []
     for record in records:
-        job = record.job
-        for profile in record.profiles:
+        job, sectors = record.job, [p.sectors for p in record.result.profiles]
+        for profile, cut, drawn in zip(
+            record.result.profiles, sectors, record.intervals, strict=True
+        ):
             for place, name in enumerate(profile.names):
                 rows.append(
                     {
-                        "experiment": job.experiment.name,
-                        "recurrent": job.experiment.recurrent,
-                        "N_h": job.experiment.n_hidden,
+                        "experiment": record.experiment,
+                        "recurrent": job.recurrent,
+                        "N_h": job.n_hidden,
                         "seed": job.seed,
                         "measure": profile.measure,
                         "alpha": profile.alpha,
-                        "n_R": profile.n_R,
-                        "gap": profile.gap,
+                        "n_R": cut.n_R,
+                        "gap": cut.gap,
                         "ablation": name,
                         "value": profile.value[place],
-                        "value_low": profile.value_interval[place, 0],
-                        "value_high": profile.value_interval[place, 1],
+                        "value_low": drawn.value[place, 0],
+                        "value_high": drawn.value[place, 1],
                         "change": profile.change[place],
-                        "change_low": profile.change_interval[place, 0],
-                        "change_high": profile.change_interval[place, 1],
+                        "change_low": drawn.change[place, 0],
+                        "change_high": drawn.change[place, 1],
                         "removed_mass": profile.removed_mass[place],
                         "sensitivity": profile.sensitivity[place],
                         "vacuous": bool(profile.vacuous[place]),
@@ -91,17 +94,17 @@ def seed_rows(records: Sequence[JobRecord]) -> list[dict[str, Any]]:
     return rows
 
 
-def lag_rows(records: Sequence[JobRecord]) -> list[dict[str, Any]]:
+def lag_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Replay accuracy of every seed, cut, ablation and lag."""
     rows = []
     for record in records:
-        for profile in record.profiles:
+        for profile in record.result.profiles:
             generated = np.flatnonzero(np.isfinite(profile.per_step).any(axis=0))
             for place, name in enumerate(profile.names):
                 for lag, step in enumerate(generated, start=1):
                     rows.append(
                         {
-                            "experiment": record.job.experiment.name,
+                            "experiment": record.experiment,
                             "seed": record.job.seed,
                             "alpha": profile.alpha,
                             "ablation": name,
@@ -112,23 +115,20 @@ def lag_rows(records: Sequence[JobRecord]) -> list[dict[str, Any]]:
     return rows
 
 
-def summaries(records: Sequence[JobRecord], *, compare: bool) -> list[Summary]:
+def summaries(records: Sequence[Record], *, compare: bool) -> list[Summary]:
     """Every quantity of every cut and ablation; one row per published value where there are some.
 
     With ``compare=False`` (a quick run) the paper's values stand there without a verdict.
     """
-    by_experiment: dict[str, list[JobRecord]] = {}
-    for record in records:
-        by_experiment.setdefault(record.job.experiment.name, []).append(record)
     rows = []
-    for mine in by_experiment.values():
-        experiment = mine[0].job.experiment
-        for alpha in experiment.alphas:
-            for ablation in experiment.ablations:
+    for mine in by_experiment(records).values():
+        setting = mine[0].job.setting
+        for alpha in setting.alphas:
+            for ablation in setting.ablations:
                 for quantity in QUANTITIES:
                     if quantity == "n_R" and ablation != "full":
                         continue
-                    rows += _rows(mine, experiment, alpha, ablation, quantity, compare)
+                    rows += _rows(mine, setting, alpha, ablation, quantity, compare)
     return rows
 
 
@@ -145,27 +145,14 @@ def verdict(paper: PaperValue, mean: float, measure: str) -> str:
     return "agrees" if agrees else "MISS"
 
 
-def statistics(values: Iterable[float]) -> tuple[float, float, float, float]:
-    """Mean, standard error, and the ends of the 95 % t-interval of the mean."""
-    sample = np.array(list(values), dtype=np.float64)
-    if sample.size == 0:
-        return (np.nan,) * 4
-    mean = float(sample.mean())
-    if sample.size == 1:
-        return mean, np.nan, np.nan, np.nan
-    sem = float(sample.std(ddof=1) / np.sqrt(sample.size))
-    reach = float(stdtrit(sample.size - 1, 0.5 + LEVEL / 2)) * sem
-    return mean, sem, mean - reach, mean + reach
-
-
 def as_dicts(rows: Sequence[Summary]) -> list[dict[str, Any]]:
     """The rows for CSV and JSON."""
     return [asdict(row) for row in rows]
 
 
 def _rows(
-    records: Sequence[JobRecord],
-    experiment: Experiment,
+    records: Sequence[Record],
+    setting: Setting,
     alpha: float,
     ablation: str,
     quantity: str,
@@ -176,47 +163,44 @@ def _rows(
     vacuous = [bool(p.vacuous[i]) for p, i in zip(profiles, places, strict=True)]
     diverged = [bool(p.diverged[i]) for p, i in zip(profiles, places, strict=True)]
     if quantity == "n_R":
-        values = [float(profile.n_R) for profile in profiles]
+        values = [float(profile.sectors.n_R) for profile in profiles]
     else:
         values = [float(getattr(p, quantity)[i]) for p, i in zip(profiles, places, strict=True)]
     if quantity == "sensitivity":
         values = [value for value, none in zip(values, vacuous, strict=True) if not none]
         if ablation == "full":
             return []
-    mean, sem, low, high = statistics(values)
+    sample = np.array(values, dtype=np.float64)
+    found = moments(np.where(np.isfinite(sample), sample, np.nan), LEVEL)
     published: list[PaperValue | None] = [
         item
         for item in PAPER
-        if item.experiment == experiment.name
+        if item.experiment == setting.label
         and item.ablation == ablation
         and item.quantity == quantity
         and alpha in item.alphas
     ]
     return [
         Summary(
-            experiment=experiment.name,
+            experiment=setting.label,
             alpha=alpha,
             ablation=ablation,
             quantity=quantity,
-            mean=mean,
-            sem=sem,
-            n=len(values),
-            t_low=low,
-            t_high=high,
+            **{name: found[name] for name in ("mean", "sem", "n", "t_low", "t_high")},
             vacuous=sum(vacuous),
             diverged=sum(diverged),
             paper_mean=None if paper is None else paper.mean,
             paper_sem=None if paper is None else paper.sem,
             paper_words="" if paper is None else paper.words,
             paper_source="" if paper is None else paper.source,
-            ratio=None if paper is None or paper.mean == 0 else mean / paper.mean,
-            verdict=_verdict(paper, mean, experiment, compare),
+            ratio=None if paper is None or paper.mean == 0 else found["mean"] / paper.mean,
+            verdict=_verdict(paper, found["mean"], setting, compare),
         )
         for paper in published or [None]
     ]
 
 
-def _verdict(paper: PaperValue | None, mean: float, experiment: Experiment, compare: bool) -> str:
+def _verdict(paper: PaperValue | None, mean: float, setting: Setting, compare: bool) -> str:
     if paper is None:
         return ""
-    return verdict(paper, mean, experiment.measure) if compare else "QUICK"
+    return verdict(paper, mean, setting.measure) if compare else "QUICK"

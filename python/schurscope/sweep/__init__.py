@@ -57,6 +57,19 @@ package's version and the instruction-set level. A job that is in the store is n
 given another width or another seed runs the new jobs only. All random numbers come from one
 SeedSequence, whose child a job is by its task, width, construction and seed.
 
+A task of your own is an object with ``name``, ``n_inputs``, ``n_outputs`` and ``trials(n_trials,
+rng, dtype)``, best a frozen dataclass in a module: jobs are known by its repr and import path, and
+it is pickled for the workers, which must be able to import the module, too. In Python it stands
+where the package's tasks do. A file names it by module and name, which may be the object, its class
+or a function; ``PYTHONPATH=. schurscope sweep run …`` finds modules in the current folder::
+
+    [[tasks]]
+    task = "my_module:MyTask"
+    n_steps = 40                    # MyTask(n_steps=40)
+
+It is judged by the measure that its attribute ``measure`` names, or by FVU. A change of its code
+leaves the hash as it was: name the task anew then, or choose another folder.
+
 A worker that dies takes its one job with it, which is tried again, three times at most. A job that
 fails is recorded with its traceback and left alone until ``run --retry-failed``. The first Ctrl-C
 lets running batches, of a second or one job, end.

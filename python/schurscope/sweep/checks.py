@@ -4,38 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from types import MappingProxyType
+from dataclasses import fields
 from typing import Any
 
-from .._internal.checks import choice, nonnegative, positive, positive_int, shown
-from ..training import OPTIMIZERS
+from .._internal.checks import choice, shown
+from ..training import TrainingOptions
 
-__all__ = ["TRAINING_DEFAULTS", "SweepError", "at", "distinct", "listed", "training_options"]
+__all__ = ["SweepError", "at", "distinct", "listed", "training_options"]
 
 Check = Callable[[object, str], Any]
-
-_TRAINING: Mapping[str, Check] = {
-    "epochs": positive_int,
-    "batches_per_epoch": positive_int,
-    "batch_size": positive_int,
-    "learning_rate": positive,
-    "optimizer": lambda value, name: choice(value, name, OPTIMIZERS),
-    "weight_decay": nonnegative,
-    "clip": positive,
-}
-"""The options of `schurscope.train` that a sweep may set, and what each must be."""
-
-TRAINING_DEFAULTS: Mapping[str, Any] = MappingProxyType(
-    {
-        "epochs": 30,
-        "batches_per_epoch": 128,
-        "batch_size": 64,
-        "learning_rate": 1e-3,
-        "optimizer": "adam",
-        "weight_decay": 0.0,
-        "clip": None,
-    }
-)
 
 
 class SweepError(ValueError):
@@ -78,12 +55,13 @@ def distinct(values: object, name: str, check: Check) -> tuple[Any, ...]:
 
 
 def training_options(options: object) -> Mapping[str, Any]:
-    """The checked options of `schurscope.train`."""
+    """The checked options of `schurscope.train`, those that are given."""
     if not isinstance(options, Mapping):
         raise TypeError(f"training must be a table of options, got {shown(options)}")
+    known = [item.name for item in fields(TrainingOptions)]
     checked = {}
     for name, value in options.items():
         with at(name):
-            choice(name, "an option of training", _TRAINING)
-            checked[name] = _TRAINING[name](value, name)
+            choice(name, "an option of training", known)
+            checked[name] = getattr(TrainingOptions(**{name: value}), name)
     return checked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,10 @@ from ..ablation.measures import MEASURES
 from ..ablation.plan import SUBSETS
 from ..networks.cell import Cell
 from ..networks.constructions import RECURRENT
-from ..trials.tasks import TASKS, Task, task_named
-from .checks import TRAINING_DEFAULTS, SweepError, at, distinct, listed, training_options
+from ..training import TrainingOptions
+from ..trials.tasks import Task
+from .checks import SweepError, at, distinct, listed, training_options
+from .tasks import checked_task, task_of_table
 from .tomlfile import line_of, toml_reader
 
 __all__ = ["Sweep", "SweepTask"]
@@ -36,18 +38,26 @@ class SweepTask:
     Attributes
     ----------
     task : Task
-        The trials to train on; one of the package's tasks.
+        The trials to train on: one of the package's tasks, or any picklable object that has what
+        `schurscope.Task` asks for and a repr that tells its parameters, as a dataclass does. Jobs
+        are known by that repr and the class's import path: name another version differently.
     evaluation : Task, optional
         The trials to judge by; None means those of `task`.
     training : mapping
         Options of `schurscope.train` for this task, over those of the sweep.
     measure : str, optional
-        Name of a measure of `schurscope.measures`; None means the task's own.
+        Name of a measure of `schurscope.measures`; None means the task's own, or FVU if it names
+        none.
     gate : float, optional
         What the full network must reach; None means the measure's `required`. Networks that do not
         are kept and marked.
     label : str, optional
         The name in tables and figures; None means the task's. Distinct within a sweep.
+    constructions : sequence of str, optional
+        Constructions of W_hh for this task; None means those of the sweep.
+    entropy : int, optional
+        Root of this task's random numbers instead of the sweep's: a job's SeedSequence is then
+        ``SeedSequence([entropy, seed])``, in which neither width nor construction enters.
 
     Raises
     ------
@@ -61,17 +71,15 @@ class SweepTask:
     measure: str | None = None
     gate: float | None = None
     label: str | None = None
+    constructions: Sequence[str] | None = None
+    entropy: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("task", "evaluation"):
-            task = getattr(self, name)
-            if not (name == "evaluation" and task is None) and type(task) not in TASKS.values():
-                known = ", ".join(sorted(kind.__name__ for kind in _kinds()))
-                raise SweepError(
-                    (name,), f"{name} must be one of the tasks {known}, got {shown(task)}"
-                )
         if self.evaluation is None:
             object.__setattr__(self, "evaluation", self.task)
+        for name in ("task", "evaluation"):
+            with at(name):
+                checked_task(getattr(self, name), name)
         assert self.evaluation is not None
         for channels in ("n_inputs", "n_outputs"):
             trained, judged = getattr(self.task, channels), getattr(self.evaluation, channels)
@@ -88,6 +96,11 @@ class SweepTask:
             object.__setattr__(self, "gate", real_number(gate, "gate"))
         with at("training"):
             object.__setattr__(self, "training", training_options(self.training))
+        if self.constructions is not None:
+            object.__setattr__(self, "constructions", _constructions(self.constructions))
+        if self.entropy is not None:
+            with at("entropy"):
+                nonnegative_int(self.entropy, "entropy")
         label: object = self.task.name if self.label is None else self.label
         if not (isinstance(label, str) and label.isprintable() and label):
             raise SweepError(("label",), f"label must be printable text, got {shown(label)}")
@@ -162,15 +175,14 @@ class Sweep:
         checked: dict[str, Any] = {
             "tasks": tasks,
             "widths": distinct(self.widths, "widths", positive_int),
-            "constructions": distinct(
-                self.constructions, "constructions", lambda x, n: choice(x, n, RECURRENT)
-            ),
+            "constructions": _constructions(self.constructions),
             "seeds": distinct(seeds, "seeds", nonnegative_int),
             "alphas": distinct(self.alphas, "alphas", fraction),
             "ablations": ("full", *(name for name in ablations if name != "full")),
         }
         odd = [width for width in checked["widths"] if width % 2]
-        if "normal" in checked["constructions"] and odd:
+        used = {*checked["constructions"]}.union(*(task.constructions or () for task in tasks))
+        if "normal" in used and odd:
             raise SweepError(
                 ("widths",), f'widths must be even for the construction "normal", got {odd[0]}'
             )
@@ -229,13 +241,17 @@ class Sweep:
                 options["cell"] = _cell_from_table(options["cell"])
         return cls(**options)
 
-    def training_of(self, task: SweepTask) -> dict[str, Any]:
+    def training_of(self, task: SweepTask) -> TrainingOptions:
         """Every option that the networks of a task are trained with."""
-        return {**TRAINING_DEFAULTS, **self.training, **task.training}
+        return TrainingOptions(**{**self.training, **task.training})
 
 
 def _sweep_task(task: object) -> SweepTask:
     return task if isinstance(task, SweepTask) else SweepTask(task)  # type: ignore[arg-type]
+
+
+def _constructions(names: object) -> tuple[str, ...]:
+    return distinct(names, "constructions", lambda x, n: choice(x, n, RECURRENT))
 
 
 def _cell_from_table(table: object) -> Cell:
@@ -250,37 +266,12 @@ def _cell_from_table(table: object) -> Cell:
 
 
 def _task_from_table(table: object) -> SweepTask:
-    """A SweepTask of ``{task = "copy", horizon = 16, evaluation = {horizon = 128}, …}``."""
     if not isinstance(table, Mapping):
         raise TypeError(f"tasks must be tables [[tasks]], got {shown(table)}")
-    options = dict(table)
-    if "task" not in options:
-        raise ValueError('a task needs its name, such as task = "flip-flop"')
-    with at("task"):
-        plain = task_named(options.pop("task"))
-    own = {item.name for item in fields(SweepTask)} - {"task"}
-    parameters = {name: options.pop(name) for name in list(options) if name not in own}
-    task = _with_parameters(plain, parameters, own)
-    if "evaluation" in options:
-        with at("evaluation"):
-            changes = options["evaluation"]
-            if not isinstance(changes, Mapping):
-                raise TypeError(
-                    f"evaluation must be a table of the task's parameters, got {shown(changes)}"
-                )
-            options["evaluation"] = _with_parameters(task, changes, set())
-    return SweepTask(task, **options)
-
-
-def _with_parameters(task: Task, parameters: Mapping[str, Any], own: set[str]) -> Task:
-    assert is_dataclass(task)
-    assert not isinstance(task, type)
-    known = {item.name for item in fields(task)} | own
-    for name, value in parameters.items():
-        with at(name):
-            choice(name, f"a key of the task {task.name}", sorted(known))
-            task = replace(task, **{name: value})
-    return task
+    own = {item.name for item in fields(SweepTask)}
+    task, evaluation = task_of_table(table, own)
+    options = {name: value for name, value in table.items() if name in own}
+    return SweepTask(**{**options, "task": task, "evaluation": evaluation})
 
 
 def _check_keys(table: Mapping[str, Any], kind: type, what: str) -> None:
@@ -294,7 +285,3 @@ def _check_keys(table: Mapping[str, Any], kind: type, what: str) -> None:
     for item in fields(kind):
         if item.name not in table and item.default is item.default_factory is MISSING:
             raise SweepError((), f"{what} needs {item.name!r}")
-
-
-def _kinds() -> list[type]:
-    return [kind for kind in TASKS.values() if isinstance(kind, type)]

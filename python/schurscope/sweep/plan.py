@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,35 +12,55 @@ import numpy as np
 
 from .. import _core
 from .._internal.checks import nonnegative_int, positive_int
+from .._internal.streams import streams
 from .._version import __version__
 from ..coordinates.schur import TIE_RULE
 from ..networks.cell import Cell
+from ..training import TrainingOptions
 from ..trials.tasks import Task
+from ..trials.trials import Trials
 from .config import Sweep, SweepTask
+from .tasks import described, identity
 
 __all__ = ["FORMAT", "Job", "Setting", "plan", "shard"]
 
-FORMAT = "schurscope-sweep-1"
-STREAMS = ("init", "training", "evaluation", "noise")
+FORMAT = "schurscope-sweep-2"
+"""Of stores and hashes; another one when either changes its meaning."""
+
+
+def _configuration(item: Any) -> Any:
+    """Every field of a dataclass, and of those inside it, as plain values.
+
+    A field counts unless its metadata says otherwise (``plain`` is what makes it plain, or None to
+    leave it out), so that one that is forgotten changes the hash instead of being missed by it.
+    """
+    if is_dataclass(item):
+        made = {x.name: x.metadata.get("plain", _configuration) for x in fields(item)}
+        return {name: make(getattr(item, name)) for name, make in made.items() if make is not None}
+    if isinstance(item, tuple):
+        return [_configuration(one) for one in item]
+    return item
 
 
 @dataclass(frozen=True)
 class Setting:
     """What all jobs of one task share; see `Sweep` and `SweepTask` for the fields.
 
-    `level` is the instruction-set level, which decides how training rounds.
+    `level` is the instruction-set level, which decides how training rounds; `of_task` says whether
+    the entropy is the task's own.
     """
 
-    label: str
-    task: Task
-    evaluation: Task
-    training: Mapping[str, Any]
+    label: str = field(metadata={"plain": None})
+    task: Task = field(metadata={"plain": identity})
+    evaluation: Task = field(metadata={"plain": identity})
+    training: TrainingOptions
     measure: str
     alphas: tuple[float, ...]
     ablations: tuple[str, ...]
     evaluation_trials: int
     dtype: str
     entropy: int
+    of_task: bool
     cell: Cell
     level: str
 
@@ -60,18 +79,16 @@ class Setting:
             ablations=tuple(sweep.ablations),
             evaluation_trials=sweep.evaluation_trials,
             dtype=sweep.dtype,
-            entropy=sweep.entropy,
+            entropy=sweep.entropy if task.entropy is None else task.entropy,
+            of_task=task.entropy is not None,
             cell=sweep.cell,
             level=level,
         )
 
     def configuration(self) -> dict[str, Any]:
         """All that decides numbers, as plain values: the label does not."""
-        plain = {name: value for name, value in vars(self).items() if name in _DECISIVE}
-        plain |= {"alphas": list(self.alphas), "ablations": list(self.ablations)}
-        names = {name: repr(getattr(self, name)) for name in ("task", "evaluation", "cell")}
         versions = {"format": FORMAT, "version": __version__, "tie_rule": TIE_RULE}
-        return {**plain, **names, **versions}
+        return {**_configuration(self), **versions}
 
     @cached_property
     def digest(self) -> str:
@@ -81,39 +98,26 @@ class Setting:
     @cached_property
     def steps(self) -> tuple[int, int]:
         """Time steps of a trial of the task and of a trial of the evaluation."""
-        return self.task.trials(1, 0).n_steps, self.evaluation.trials(1, 0).n_steps
-
-
-_DECISIVE = (
-    "training",
-    "measure",
-    "alphas",
-    "ablations",
-    "evaluation_trials",
-    "dtype",
-    "entropy",
-    "level",
-)
+        return _n_steps(self.task), _n_steps(self.evaluation)
 
 
 @dataclass(frozen=True)
 class Job:
     """One network to train and take apart."""
 
-    setting: Setting
+    setting: Setting = field(metadata={"plain": lambda setting: setting.digest})
     n_hidden: int
     recurrent: str
     seed: int
 
     def configuration(self) -> dict[str, Any]:
         """All that decides the result, as plain values."""
-        own = {"n_hidden": self.n_hidden, "recurrent": self.recurrent, "seed": self.seed}
-        return {**self.setting.configuration(), **own}
+        return {**_configuration(self), "setting": self.setting.configuration()}
 
     @cached_property
     def key(self) -> str:
         """32 hexadecimal digits of a SHA-256 over the configuration: the job's name in a store."""
-        return _digest([self.setting.digest, self.n_hidden, self.recurrent, self.seed])
+        return _digest(_configuration(self))
 
     @property
     def spawn_key(self) -> tuple[int, ...]:
@@ -124,24 +128,19 @@ class Job:
         in their cell, or in how they are trained and cut, start from the same matrix and see the
         same trials.
         """
-        sample = [repr(self.setting.task), self.n_hidden, self.recurrent, self.seed]
+        sample = [described(self.setting.task), self.n_hidden, self.recurrent, self.seed]
         digest = _digest(sample)
         return tuple(int(digest[start : start + 8], 16) for start in range(0, 32, 8))
 
-    def streams(self) -> dict[str, np.random.Generator]:
-        """Separate generators for initialisation, training, evaluation and its noise."""
-        mine = np.random.SeedSequence(self.setting.entropy, spawn_key=self.spawn_key)
-        children = mine.spawn(len(STREAMS))
-        return {
-            name: np.random.default_rng(child)
-            for name, child in zip(STREAMS, children, strict=True)
-        }
+    def entropy(self) -> np.random.SeedSequence:
+        """All randomness of the job, a new object at every call."""
+        if self.setting.of_task:
+            return np.random.SeedSequence([self.setting.entropy, self.seed])
+        return np.random.SeedSequence(self.setting.entropy, spawn_key=self.spawn_key)
 
-    @property
-    def n_updates(self) -> int:
-        """Number of optimiser steps."""
-        training = self.setting.training
-        return int(training["epochs"] * training["batches_per_epoch"])
+    def streams(self) -> dict[str, np.random.Generator]:
+        """Separate generators: init, training, evaluation, bootstrap, noise."""
+        return streams(self.entropy())
 
     @property
     def cost(self) -> float:
@@ -150,7 +149,8 @@ class Job:
         per_step = self.n_hidden * (self.n_hidden + setting.task.n_inputs + setting.task.n_outputs)
         train_steps, evaluation_steps = setting.steps
         # Forward, and twice as much backward.
-        training = 3 * self.n_updates * setting.training["batch_size"] * train_steps * per_step
+        options = setting.training
+        training = 3 * options.n_updates * options.batch_size * train_steps * per_step
         runs = 1 + len(setting.alphas) * (len(setting.ablations) - 1)
         evaluation = runs * setting.evaluation_trials * evaluation_steps * per_step
         # Schur form, ordering and W̃ are of order N_h³.
@@ -176,7 +176,7 @@ def plan(sweep: Sweep, level: str = _core.LEVEL) -> list[Job]:
         assert not isinstance(sweep.seeds, int)
         jobs += [
             Job(setting, n_hidden, recurrent, seed)
-            for recurrent in sweep.constructions
+            for recurrent in task.constructions or sweep.constructions
             for n_hidden in sweep.widths
             for seed in sweep.seeds
         ]
@@ -197,6 +197,13 @@ def shard(jobs: list[Job], index: int, count: int) -> list[Job]:
 def longest_first(jobs: list[Job]) -> list[Job]:
     """Jobs by decreasing cost, so that all workers end at about the same time."""
     return sorted(jobs, key=lambda job: -job.cost)
+
+
+def _n_steps(task: Task) -> int:
+    trials: object = task.trials(1, np.random.default_rng(0))
+    if not isinstance(trials, Trials):
+        raise TypeError(f"task.trials() must return Trials, got {type(trials).__name__}")
+    return trials.n_steps
 
 
 def _digest(content: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TextIO
+from typing import IO
 
 __all__ = ["Progress", "duration"]
 
@@ -17,7 +17,7 @@ class Progress:
     On a terminal the line is drawn over itself; elsewhere a plain line comes now and then.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: IO[str] | None = None) -> None:
         self._stream = sys.stderr if stream is None else stream
         self._live = self._stream.isatty()
         self._pause = ON_TERMINAL if self._live else IN_FILE

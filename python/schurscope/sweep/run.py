@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from types import FrameType, TracebackType
 from typing import Any
@@ -30,7 +30,7 @@ POLL = 0.5  # seconds between looks at the clock, at signals and at the runner's
 
 
 def run(
-    sweep: Sweep,
+    sweep: Sweep | Sequence[Sweep],
     store: str | os.PathLike[str],
     *,
     n_workers: int = 0,
@@ -52,7 +52,8 @@ def run(
 
     Parameters
     ----------
-    sweep : Sweep
+    sweep : Sweep or sequence of Sweep
+        Several are run as one: they share workers and store, and the longest jobs come first.
     store : path
         A folder: a store, or empty, or absent.
     n_workers : int
@@ -89,7 +90,8 @@ def run(
     workers = nonnegative_int(n_workers, "n_workers") or _core.resolve_threads(0)
     started = time.monotonic()
     found = Store.create(store, _core.LEVEL)
-    jobs = plan(sweep, found.level)
+    sweeps = [sweep] if isinstance(sweep, Sweep) else sweep
+    jobs = [job for one in sweeps for job in plan(one, found.level)]
     if part is not None:
         jobs = shard(jobs, *part)
     runner = Runner(found.root)

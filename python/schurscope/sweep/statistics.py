@@ -19,7 +19,7 @@ from .._internal.checks import Rng, choice, fraction, generator, positive_int
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["against_width", "effects", "holm", "paired_differences", "summarize"]
+__all__ = ["against_width", "effects", "holm", "moments", "paired_differences", "summarize"]
 
 GROUP = ["task", "recurrent", "N_h", "alpha", "ablation"]
 RESAMPLES_AT_ONCE = 256  # of the bootstrap, so that memory stays small for any number of networks
@@ -67,7 +67,7 @@ def summarize(
         low, high = _bootstrap(sample, level, n_resamples, random)
         found.append(
             dict(zip(GROUP, names, strict=True))
-            | _moments(sample, level)
+            | moments(sample, level)
             | {"boot_low": low, "boot_high": high}
             | counts
         )
@@ -100,7 +100,7 @@ def effects(
             continue
         found.append(
             dict(zip(GROUP, names, strict=True))
-            | _moments(sample, fraction(level, "level"))
+            | moments(sample, fraction(level, "level"))
             | _t_test(sample)
             | counts
         )
@@ -138,7 +138,7 @@ def paired_differences(
                 found.append(
                     dict(zip(group_names, names, strict=True))
                     | {"first": first, "second": second}
-                    | _moments(difference, fraction(level, "level"))
+                    | moments(difference, fraction(level, "level"))
                     | _t_test(difference)
                 )
     return _with_holm(_table(found))
@@ -215,17 +215,22 @@ def _finite(numbers: _Float64) -> _Float64:
     return numbers[np.isfinite(numbers)]
 
 
-def _moments(sample: _Float64, level: float) -> dict[str, Any]:
+def moments(sample: _Float64, level: float) -> dict[str, Any]:
+    """n, mean, sd, sem, t_low and t_high of a sample; NaN for what it is too small for."""
+    from scipy.stats import sem, t  # slow to import
+
     n = len(sample)
-    mean = float(sample.mean()) if n else np.nan
-    sd = float(sample.std(ddof=1)) if n > 1 else np.nan
-    sem = sd / np.sqrt(n) if n > 1 else np.nan
-    reach = _t_quantile(n - 1, 0.5 + level / 2) * sem if n > 1 else np.nan
+    if n < 2:
+        mean = float(sample[0]) if n else np.nan
+        nothing = dict.fromkeys(("sd", "sem", "t_low", "t_high"), np.nan)
+        return {"n": n, "mean": mean, **nothing}
+    mean, error = float(sample.mean()), float(sem(sample))
+    reach = float(t.ppf(0.5 + level / 2, n - 1)) * error
     return {
         "n": n,
         "mean": mean,
-        "sd": sd,
-        "sem": sem,
+        "sd": float(sample.std(ddof=1)),
+        "sem": error,
         "t_low": mean - reach,
         "t_high": mean + reach,
     }
@@ -233,54 +238,48 @@ def _moments(sample: _Float64, level: float) -> dict[str, Any]:
 
 def _t_test(sample: _Float64) -> dict[str, float]:
     """Two-sided test that the mean is 0; NaN where there is no spread to compare it with."""
-    n = len(sample)
-    sd = float(sample.std(ddof=1)) if n > 1 else 0.0
-    if sd == 0.0:
+    from scipy.stats import ttest_1samp
+
+    if len(sample) < 2 or sample.std() == 0.0:
         return {"t": np.nan, "p": np.nan}
-    t = float(sample.mean()) / (sd / np.sqrt(n))
-    return {"t": t, "p": _two_sided(n - 1, t)}
+    found = ttest_1samp(sample, 0.0)
+    return {"t": float(found.statistic), "p": float(found.pvalue)}
 
 
 def _bootstrap(
     sample: _Float64, level: float, n_resamples: int, random: np.random.Generator
 ) -> tuple[float, float]:
+    from scipy.stats import bootstrap
+
     if len(sample) < 2:
         return np.nan, np.nan
-    means = np.empty(n_resamples)
-    for start in range(0, n_resamples, RESAMPLES_AT_ONCE):
-        block = means[start : start + RESAMPLES_AT_ONCE]
-        block[:] = sample[random.integers(len(sample), size=(len(block), len(sample)))].mean(axis=1)
-    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
+    low, high = bootstrap(
+        (sample,),
+        np.mean,
+        n_resamples=n_resamples,
+        batch=RESAMPLES_AT_ONCE,
+        confidence_level=level,
+        method="percentile",
+        random_state=random,  # the name that every SciPy knows
+    ).confidence_interval
     return float(low), float(high)
 
 
 def _line(x: _Float64, y: _Float64, level: float) -> dict[str, Any]:
+    from scipy.stats import linregress, t
+
     n, n_widths = len(x), len(np.unique(x))
-    found: dict[str, Any] = {"n": n, "n_widths": n_widths}
-    nothing = dict.fromkeys(("slope", "slope_low", "slope_high", "p"), np.nan)
+    line: dict[str, Any] = {"n": n, "n_widths": n_widths}
+    line |= dict.fromkeys(("slope", "slope_low", "slope_high", "p"), np.nan)
     if n_widths < 2:
-        return found | nothing
-    spread = x - x.mean()
-    slope = float(spread @ y / (spread @ spread))
-    if n < 3:
-        return found | nothing | {"slope": slope}
-    residual = y - y.mean() - slope * spread
-    error = float(np.sqrt(residual @ residual / (n - 2) / (spread @ spread)))
-    reach = _t_quantile(n - 2, 0.5 + level / 2) * error
-    p = _two_sided(n - 2, slope / error) if error > 0 else np.nan
-    return found | {"slope": slope, "slope_low": slope - reach, "slope_high": slope + reach, "p": p}
-
-
-def _t_quantile(freedom: int, probability: float) -> float:
-    from scipy.special import stdtrit  # slow to import
-
-    return float(stdtrit(freedom, probability))
-
-
-def _two_sided(freedom: int, t: float) -> float:
-    from scipy.special import stdtr
-
-    return 2 * float(stdtr(freedom, -abs(t)))
+        return line
+    found = linregress(x, y)
+    line["slope"] = slope = float(found.slope)
+    if n > 2:
+        reach = float(t.ppf(0.5 + level / 2, n - 2) * found.stderr)
+        p = float(found.pvalue) if found.stderr > 0 else np.nan
+        line |= {"slope_low": slope - reach, "slope_high": slope + reach, "p": p}
+    return line
 
 
 def _with_holm(table: pd.DataFrame) -> pd.DataFrame:

@@ -36,7 +36,7 @@ from .plan import Job
 from .store.index import Entry
 from .store.store import RECORD_FORMAT, Store, StoreError
 
-__all__ = ["JobResult", "load_result", "run_batch"]
+__all__ = ["JobResult", "load_result", "place_of_work", "run_batch"]
 
 _ROWS = ("value", "change", "removed_mass", "sensitivity", "vacuous", "diverged")
 
@@ -97,7 +97,8 @@ def load_result(store: Store, key: str) -> JobResult:
     arrays, provenance = store.read_record(key)
     network = Network.load(store.network_path(key))
     schur = ordered_schur(network.W_hh.astype(np.float64))
-    definition = measure_named(provenance["configuration"]["measure"])
+    setting = provenance["configuration"]["setting"]
+    definition = measure_named(setting["measure"])
     denominator = denominator_of(arrays)
     profiles = []
     for place, written in enumerate(provenance["settings"]):
@@ -106,7 +107,7 @@ def load_result(store: Store, key: str) -> JobResult:
         flags = {name: columns.pop(name).astype(np.bool_) for name in ("vacuous", "diverged")}
         profiles.append(
             AblationProfile(
-                names=tuple(provenance["configuration"]["ablations"]),
+                names=tuple(setting["ablations"]),
                 **columns,
                 **flags,
                 per_trial=arrays["per_trial"][place],
@@ -136,7 +137,7 @@ def _run_recorded(job: Job, store: Store) -> Entry | None:
 
 
 def _run(job: Job, store: Store) -> Entry:
-    setting, streams = job.setting, job.streams()
+    setting, streams, entropy = job.setting, job.streams(), job.entropy()
     started = time.perf_counter()
     network = init_network(
         setting.task,
@@ -146,7 +147,7 @@ def _run(job: Job, store: Store) -> Entry:
         dtype=setting.dtype,
         cell=setting.cell,
     )
-    result = train(network, setting.task, **setting.training, rng=streams["training"])
+    result = train(network, setting.task, **vars(setting.training), rng=streams["training"])
     trained = time.perf_counter()
 
     schur = ordered_schur(result.network.W_hh.astype(np.float64))
@@ -180,12 +181,12 @@ def _run(job: Job, store: Store) -> Entry:
     provenance = {
         "key": job.key,
         "configuration": job.configuration(),
-        "entropy": {"root": setting.entropy, "spawn_key": job.spawn_key},
+        "entropy": {"root": entropy.entropy, "spawn_key": entropy.spawn_key},
         "settings": [plain(profile.settings) for profile in profiles],
         "chance": profiles[0].chance,
         "seconds": seconds,
         "finished": time.time(),
-        **_place_of_work(),
+        **place_of_work(),
     }
     return _save(job.key, store, result.network, arrays, provenance)
 
@@ -204,23 +205,13 @@ def _save(
         record_path.parent.mkdir(exist_ok=True)
         network.save(network_path)
         save_npz(record_path, RECORD_FORMAT, {**arrays, "provenance": np.array(text)})
-        sizes = (record_path.stat().st_size, network_path.stat().st_size)
+        return Entry.of_record(arrays, provenance, record_path, network_path)
     except OSError as error:
         raise StoreError(f"{store.root} cannot be written to: {error}") from error
-    return Entry(
-        key=key,
-        sizes=sizes,
-        finished=provenance["finished"],
-        seconds=sum(provenance["seconds"].values()),
-        host=provenance["host"],
-        loss=float(arrays["loss"][-1]),
-        rows=arrays["rows"],
-        cuts=arrays["cuts"],
-    )
 
 
 @lru_cache(maxsize=1)
-def _place_of_work() -> dict[str, Any]:
+def place_of_work() -> dict[str, Any]:
     """What provenance says of this process; the same for all of its jobs."""
     return {
         "versions": {

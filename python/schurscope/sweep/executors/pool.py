@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -102,14 +103,27 @@ class _Lane:
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have the worker call ``fn(*args, **kwargs)``, a new one if it has died."""
         self._futures = [future for future in self._futures if not future.done()]
+        call = pickle.dumps((fn, args, kwargs))
         try:
-            future = self.executor.submit(fn, *args, **kwargs)
+            future: Future[T] = self.executor.submit(_called, call)
         except BrokenExecutor:
             self._restart()
             self.wait_until_ready()
-            future = self.executor.submit(fn, *args, **kwargs)
+            future = self.executor.submit(_called, call)
         self._futures.append(future)
         return future
+
+
+def _called(call: bytes) -> Any:
+    """Do a pickled call. A worker that cannot unpickle says so; the standard pool's would die."""
+    try:
+        fn, args, kwargs = pickle.loads(call)
+    except Exception as error:  # whatever the modules that it imports raise
+        raise ImportError(
+            f"a worker process cannot load a task: {error}; the task's class must be at the top "
+            "level of a module that can be imported there, as by PYTHONPATH"
+        ) from error
+    return fn(*args, **kwargs)
 
 
 def _end_with_parent() -> None:

@@ -11,7 +11,7 @@ import json
 import secrets
 import sys
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +43,22 @@ class Entry(NamedTuple):
     loss: float
     rows: _Float64
     cuts: _Float64
+
+    @classmethod
+    def of_record(
+        cls, arrays: Mapping[str, _Float64], provenance: Mapping[str, Any], *files: Path
+    ) -> Entry:
+        """The entry of a job's record, whose files are there."""
+        return cls(
+            key=provenance["key"],
+            sizes=tuple(file.stat().st_size for file in files),  # type: ignore[arg-type]
+            finished=provenance["finished"],
+            seconds=sum(provenance["seconds"].values()),
+            host=provenance["host"],
+            loss=float(arrays["loss"][-1]),
+            rows=arrays["rows"],
+            cuts=arrays["cuts"],
+        )
 
     def line(self) -> bytes:
         """The line of a log: checksum, JSON, end."""

@@ -35,7 +35,7 @@ from .index import Entry, merge_logs, read_logs
 
 __all__ = ["Contents", "Store", "StoreError"]
 
-RECORD_FORMAT = "schurscope-sweep-job-1"
+RECORD_FORMAT = "schurscope-sweep-job-2"
 ARRAYS = ("rows", "cuts", "loss", "moduli", "per_trial", "per_step")
 DENOMINATORS = ("weight", "mean", "sums", "squares", "counted")
 OLD = 86400.0  # seconds after which a temporary file belongs to no living process
@@ -96,7 +96,8 @@ class Store:
         if (form, version) != (FORMAT, __version__):
             raise StoreError(
                 f"{root} was made by schurscope {version} (format {form}), this is {__version__} "
-                f"(format {FORMAT}): install that version, or choose another folder"
+                f"(format {FORMAT}): to read it or go on with it, pip install "
+                f"schurscope=={version}; or run the sweep again into a new folder"
             )
         self.level = str(level)
 
@@ -149,17 +150,7 @@ class Store:
         """The index's entry of a job, made from its files; errors as in `read_record`."""
         arrays, provenance = self.read_record(key)
         Network.load(self.network_path(key))
-        sizes = (self.record_path(key).stat().st_size, self.network_path(key).stat().st_size)
-        return Entry(
-            key=key,
-            sizes=sizes,
-            finished=provenance["finished"],
-            seconds=sum(provenance["seconds"].values()),
-            host=provenance["host"],
-            loss=float(arrays["loss"][-1]),
-            rows=arrays["rows"],
-            cuts=arrays["cuts"],
-        )
+        return Entry.of_record(arrays, provenance, self.record_path(key), self.network_path(key))
 
     def contents(self, *, verify: bool = False) -> Contents:
         """What the store holds, as its index says and the sizes of the files confirm.
