@@ -9,10 +9,15 @@ import schurscope as ss
 HEADERS = Path(__file__).parents[1] / "cpp" / "schurscope"
 
 
+def contents(folder):
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder): path.read_bytes() for path in files}
+
+
 def test_the_installed_headers_are_those_of_the_source_tree():
     installed = Path(ss.get_include()) / "schurscope"
-    assert {file.name: file.read_bytes() for file in installed.iterdir()} == {
-        file.name: file.read_bytes() for file in HEADERS.glob("*.hpp")
+    assert contents(installed) == {
+        path: text for path, text in contents(HEADERS).items() if path.suffix == ".hpp"
     }
 
 

@@ -68,6 +68,15 @@ class ReplayAccuracy(SignAccuracy):
                 f"got targets{list(where)} = {targets[where]:g}; sign_accuracy masks targets of 0"
             )
 
+    def denominator(self, targets: _Float64, weights: _Float64) -> Denominator:
+        """The weight of all steps, once for each channel: every target counts."""
+        return Weight(weights.sum(axis=1), np.asarray(float(targets.shape[2])))
+
+    def step_weight(self, targets: _Float64, weights: _Float64) -> _Float64:
+        """The weight of each step over all trials."""
+        summed: _Float64 = weights.sum(axis=0)
+        return summed
+
 
 class Accuracy(Measure):
     """Weighted mean over trials and steps of 1{argmax ŷ = argmax y}.

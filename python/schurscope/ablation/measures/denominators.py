@@ -7,7 +7,7 @@ is ``m @ s / denominator.total(m)``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -99,13 +99,16 @@ class Weight:
     ----------
     counted : (trials,)
         n_i, the weight of each trial.
+    channels : ()
+        Number of scores that each unit of weight counts.
     """
 
     counted: _Float64
+    channels: _Float64 = field(default_factory=lambda: np.asarray(1.0))
 
     def total(self, multiplicity: Multiplicity = None) -> _Float64:
-        """Σ_i m_i n_i; ValueError if `multiplicity` is None and nothing has weight."""
-        weight: _Float64 = _counts(multiplicity, self.counted) @ self.counted
+        """Channels times Σ_i m_i n_i; ValueError if `multiplicity` is None and it is 0."""
+        weight: _Float64 = self.channels * (_counts(multiplicity, self.counted) @ self.counted)
         if multiplicity is None and weight <= 0:
             raise ValueError("targets must have a counted entry of positive weight, got none")
         return weight

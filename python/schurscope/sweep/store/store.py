@@ -37,7 +37,7 @@ __all__ = ["Contents", "Store", "StoreError"]
 
 RECORD_FORMAT = "schurscope-sweep-job-2"
 ARRAYS = ("rows", "cuts", "loss", "moduli", "per_trial", "per_step")
-DENOMINATORS = ("weight", "mean", "sums", "squares", "counted")
+DENOMINATORS = ("weight", "mean", "sums", "squares", "counted", "channels")
 OLD = 86400.0  # seconds after which a temporary file belongs to no living process
 
 _FOLDERS = ("jobs", "index", "failures", "deaths", "runners", "claims")
