@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from schurscope import ablate, ordered_schur
 from schurscope.trials.trials import Trials
 
 
@@ -219,6 +220,39 @@ def test_trials_without_targets(trials, tmp_path):
     np.testing.assert_array_equal(swapped.inputs, trials.inputs)
     again = bare.with_targets(trials.targets)
     np.testing.assert_array_equal(again.targets, trials.targets)
+
+
+def test_trials_of_unequal_length_are_padded_without_weight(network, rng):
+    steps = (5, 9, 1)
+    inputs = [rng.standard_normal((n, 3)) for n in steps]
+    targets = [rng.standard_normal((n, 2)) for n in steps]
+    weights = [rng.random(n) for n in steps]
+    trials = Trials.from_list(inputs, targets)
+    assert trials.inputs.shape == (3, 9, 3)
+    np.testing.assert_array_equal(trials.weights.sum(axis=1), steps)
+    weighted = Trials.from_list(inputs, targets, weights)
+    whole = ablate(network, weighted)
+    w, y = np.concatenate(weights), np.concatenate(targets)
+    variance = w @ ((y - np.average(y, axis=0, weights=w)) ** 2).sum(axis=1)
+    for row, name in enumerate(whole.names):
+        outputs = np.concatenate([ran(network, trial, name) for trial in inputs])
+        error = w @ ((outputs - y) ** 2).sum(axis=1)
+        assert whole.value[row] == pytest.approx(error / variance)
+    assert Trials.from_list(inputs).has_targets is False
+    for changes, told in (
+        ({"targets": targets[:2]}, "targets must hold one array for each of the 3 trials, got 2"),
+        ({"targets": targets[::-1]}, r"targets\[0\] must have shape \(5, 2\), got \(1, 2\)"),
+        ({"inputs": [*inputs[:2], targets[2]]}, r"inputs\[2\] must have shape \(1, 3\)"),
+        ({"inputs": [], "targets": []}, "inputs must hold at least one trial"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            Trials.from_list(**{"inputs": inputs, "targets": targets, **changes})
+
+
+def ran(network, inputs, name):
+    """Outputs of one trial of an ablated network."""
+    W_hh = ordered_schur(network.W_hh).ablated([] if name == "full" else name.split("+"))
+    return dataclasses.replace(network, W_hh=W_hh).rollout(inputs[None])[0]
 
 
 def test_other_weights_take_the_dtype_of_the_trials(trials):

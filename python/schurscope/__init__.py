@@ -32,6 +32,7 @@ from .networks.cayley import Cayley
 from .networks.cell import Cell
 from .networks.constructions import init_network
 from .networks.network import Network
+from .networks.verify import Verification, verify
 from .training import TrainingResult, train
 from .trials import tasks
 from .trials.tasks import Task, task_named
@@ -58,6 +59,7 @@ __all__ = [
     "TieSpread",
     "TrainingResult",
     "Trials",
+    "Verification",
     "__version__",
     "ablate",
     "ablate_with",
@@ -77,6 +79,7 @@ __all__ = [
     "tasks",
     "tie_spread",
     "train",
+    "verify",
 ]
 
 # Loaded on first access: figures need matplotlib, sweeps need worker processes and file formats.

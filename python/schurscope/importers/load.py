@@ -17,6 +17,7 @@ from .._internal.files import MAX_BYTES
 from ..networks.cell import Activation, Form
 from ..networks.files import is_network_file
 from ..networks.network import Network
+from ..networks.verify import require_agreement
 from .assemble import FORMATS, assemble, collect
 from .formats.readers import from_object, read_checkpoint
 from .parts import Parts
@@ -76,6 +77,7 @@ def load_network(
     residual: bool | None = None,
     dtype: npt.DTypeLike | None = None,
     max_bytes: int = MAX_BYTES,
+    reference: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
 ) -> Network:
     """The network in a file, a folder, a module or a dictionary of arrays, from any framework.
 
@@ -108,6 +110,9 @@ def load_network(
         Dtype of the network; None keeps that of the arrays.
     max_bytes : int
         Limit on the unpacked size, unless the file itself is larger.
+    reference : (inputs, outputs), optional
+        Outputs of the original network, (trials, steps, N_y), for inputs (trials, steps, N_x). A
+        network that does not reproduce them is an error; see `verify`.
 
     Returns
     -------
@@ -120,7 +125,8 @@ def load_network(
     ValueError
         The source is damaged or of no known format; parts are missing or ambiguous (the message
         lists the candidates); the cell has gates, several layers or two directions, which a
-        `Network` does not support; an option contradicts the source; weights are not finite.
+        `Network` does not support; an option contradicts the source; weights are not finite; the
+        network does not reproduce `reference` (the message names a change that would).
     TypeError
         The source, `keys` or an option is of the wrong type.
     ImportError
@@ -143,6 +149,8 @@ def load_network(
     imported, concerns = _import(source, format, keys, cell, residual, dtype, max_bytes)
     for concern in concerns:
         warnings.warn(concern, stacklevel=2)
+    if reference is not None:
+        require_agreement(imported.network, reference)
     return imported.network
 
 

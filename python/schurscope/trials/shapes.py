@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from .._internal.checks import FloatArray, real_array
 
-__all__ = ["any_real", "moved", "refuse_classes", "refuse_swapped_axes", "without_channels"]
+__all__ = [
+    "any_real",
+    "moved",
+    "padded",
+    "refuse_classes",
+    "refuse_swapped_axes",
+    "without_channels",
+]
 
 
 def any_real(array: npt.ArrayLike, name: str) -> FloatArray:
@@ -23,6 +32,29 @@ def moved(array: npt.ArrayLike, name: str, order: list[int]) -> FloatArray:
     if given.ndim != len(order):
         raise ValueError(f"{name} must have {len(order)} axes, got shape {given.shape}")
     return given.transpose(order)
+
+
+def padded(arrays: Sequence[npt.ArrayLike], name: str, steps: Sequence[int] | None) -> FloatArray:
+    """Arrays of one trial each, (steps, …), as one array; short ones end in zeros.
+
+    ValueError unless they have the given numbers of steps and agree in their other axes.
+    """
+    if steps is not None and len(arrays) != len(steps):
+        raise ValueError(
+            f"{name} must hold one array for each of the {len(steps)} trials, got {len(arrays)}"
+        )
+    trials = [any_real(array, f"{name}[{place}]") for place, array in enumerate(arrays)]
+    if not trials:
+        raise ValueError(f"{name} must hold at least one trial, got none")
+    for place, trial in enumerate(trials):
+        wanted = (len(trial) if steps is None else steps[place], *trials[0].shape[1:])
+        if trial.shape != wanted:
+            raise ValueError(f"{name}[{place}] must have shape {wanted}, got {trial.shape}")
+    longest = max(len(trial) for trial in trials)
+    whole = np.zeros((len(trials), longest, *trials[0].shape[1:]), np.result_type(*trials))
+    for row, trial in zip(whole, trials, strict=True):
+        row[: len(trial)] = trial
+    return whole
 
 
 def without_channels(inputs: FloatArray) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from .._internal.checks import (
     step_weights,
 )
 from .._internal.files import MAX_BYTES, Array, own_entries, read_npz, save_npz
-from .shapes import any_real, moved, refuse_classes, refuse_swapped_axes, without_channels
+from .shapes import any_real, moved, padded, refuse_classes, refuse_swapped_axes, without_channels
 
 if TYPE_CHECKING:
     from neurogym import Dataset
@@ -167,6 +167,37 @@ class Trials:
             None if weights is None else any_real(weights, "weights"),
             None if h_0 is None else any_real(h_0, "h_0"),
         )
+
+    @classmethod
+    def from_list(
+        cls,
+        inputs: Sequence[npt.ArrayLike],
+        targets: Sequence[npt.ArrayLike] | None = None,
+        weights: Sequence[npt.ArrayLike] | None = None,
+        h_0: npt.ArrayLike | None = None,
+    ) -> Trials:
+        """Trials of unequal length, padded to the longest with steps of weight 0.
+
+        Parameters
+        ----------
+        inputs, targets : sequence of (steps, channels)
+            One array for each trial; padded with zeros.
+        weights : sequence of (steps,), optional
+            None means ones.
+        h_0 : (trials, N_h), optional
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `Trials`; sequences of different lengths, trials of different channels.
+        """
+        x = padded(inputs, "inputs", None)
+        steps = [len(np.asarray(trial)) for trial in inputs]
+        y = None if targets is None else padded(targets, "targets", steps)
+        ones = [np.ones(n, x.dtype) for n in steps]
+        w = padded(ones if weights is None else weights, "weights", steps)
+        state = None if h_0 is None else any_real(h_0, "h_0")
+        return cls(x, y, w, state)  # type: ignore[arg-type]
 
     @property
     def n_trials(self) -> int:

@@ -1,0 +1,178 @@
+"""Whether an imported network computes what it computed where it was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from .._internal.checks import FloatArray, positive, real_array
+from .cell import ACTIVATIONS, FORMS
+from .network import Network
+
+__all__ = ["Verification", "require_agreement", "verify"]
+
+FEW_TRIALS = 16  # to try variants on
+LEAKS = (0.5, 0.25, 0.2, 0.1, 0.05, 0.04, 0.02, 0.01)  # usual values of dt / tau
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A network's outputs beside reference outputs for the same inputs; ``print`` shows it.
+
+    Attributes
+    ----------
+    agrees : bool
+        Whether `difference` is at most `tolerance`.
+    difference : float
+        Largest absolute difference over the largest absolute reference output; NaN if the network
+        diverges.
+    tolerance : float
+    suggestions : tuple of str
+        Single changes that make the network agree; empty if it does, or if none is known.
+    """
+
+    agrees: bool
+    difference: float
+    tolerance: float
+    suggestions: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if self.agrees:
+            return f"agrees with the reference: relative difference {self.difference:.1e}"
+        lines = [
+            f"disagrees with the reference: relative difference {self.difference:.2g}, more than "
+            f"{self.tolerance:.0e}"
+        ]
+        lines += [f"  would agree with {change}" for change in self.suggestions]
+        if not self.suggestions:
+            lines.append(
+                "  no single change of activation, leak, form, transposes or biases agrees"
+            )
+        return "\n".join(lines)
+
+
+def verify(
+    network: Network,
+    inputs: npt.ArrayLike,
+    outputs: npt.ArrayLike,
+    *,
+    tolerance: float | None = None,
+) -> Verification:
+    """Compare a network's outputs with those of the code that it was trained in.
+
+    If they disagree, single changes are tried: another activation, output nonlinearity, form or
+    leak, a transposed matrix, the identity added to W_hh, a bias left out, swapped axes.
+
+    Parameters
+    ----------
+    network : Network
+        Without noise.
+    inputs : (trials, steps, N_x)
+    outputs : (trials, steps, N_y)
+        Reference outputs for these inputs.
+    tolerance : float, optional
+        On the relative difference; None means 1e-4 for float32 and 1e-8 for float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Arrays that are not finite real numbers or do not fit the network; a noisy cell.
+    """
+    if not isinstance(network, Network):
+        raise TypeError(f"network must be a schurscope.Network, got {type(network).__name__}")
+    if network.cell.noise > 0:
+        raise ValueError(
+            f"network must have no noise, got noise={network.cell.noise:g}; compare it without: "
+            "dataclasses.replace(network, cell=dataclasses.replace(network.cell, noise=0))"
+        )
+    x = real_array(inputs, "inputs", ("trials", "steps", network.n_inputs))
+    because = f"inputs has shape {x.shape} and W_hy has shape {network.W_hy.shape}"
+    wanted = real_array(outputs, "outputs", (*x.shape[:2], network.n_outputs), because=because)
+    single = np.float32 in (network.dtype, wanted.dtype)
+    limit = (1e-4 if single else 1e-8) if tolerance is None else positive(tolerance, "tolerance")
+
+    difference = _difference(network, x, wanted)
+    if difference <= limit:
+        return Verification(True, difference, limit, ())
+    few = slice(FEW_TRIALS)
+    found = [
+        change
+        for change, variant in _variants(network)
+        if _difference(variant, x[few], wanted[few]) <= limit
+    ]
+    if not found:
+        found = _fitted_leak(network, x[few], wanted[few], limit)
+    if _difference(network, x.swapaxes(0, 1), wanted.swapaxes(0, 1)) <= limit:
+        found.append("the first two axes of inputs and outputs swapped: (trials, steps, channels)")
+    return Verification(False, difference, limit, tuple(found))
+
+
+def require_agreement(network: Network, reference: tuple[npt.ArrayLike, npt.ArrayLike]) -> None:
+    """ValueError, with what would help, unless the network reproduces (inputs, outputs)."""
+    if not isinstance(reference, tuple) or len(reference) != 2:
+        raise TypeError(
+            f"reference must be a tuple (inputs, outputs), got {type(reference).__name__}"
+        )
+    found = verify(network, *reference)
+    if not found.agrees:
+        raise ValueError(f"the network {found}")
+
+
+def _difference(network: Network, inputs: FloatArray, wanted: FloatArray) -> float:
+    with np.errstate(all="ignore"):
+        error = np.abs(network.rollout(inputs) - wanted).max()
+    scale = np.abs(wanted).max()
+    return float(error / scale) if scale > 0 else float(error)
+
+
+def _variants(network: Network) -> Iterator[tuple[str, Network]]:
+    """Single changes, in words and made."""
+    network = replace(network, cayley=None)
+    cell = network.cell
+    for name, choices in (("activation", ACTIVATIONS), ("form", FORMS), ("output", ACTIVATIONS)):
+        for value in choices:
+            if value != getattr(cell, name):
+                changed = replace(cell, **{name: value})
+                yield f"{name}={value!r}", replace(network, cell=changed)
+    for leak in (*LEAKS, 1.0):
+        if leak != cell.leak:
+            yield f"leak={leak:g}", replace(network, cell=replace(cell, leak=leak))
+    for name in ("W_hh", "W_xh", "W_hy"):
+        matrix = getattr(network, name)
+        if matrix.shape[0] == matrix.shape[1] > 1:
+            yield f"{name} transposed", replace(network, **{name: matrix.T})
+    identity = np.eye(network.n_hidden, dtype=network.dtype)
+    yield (
+        "the identity added to W_hh (residual=True)",
+        replace(network, W_hh=network.W_hh + identity),
+    )
+    for name in ("b_h", "b_y", "h_0"):
+        if getattr(network, name) is not None:
+            yield f"no {name}", replace(network, **{name: None})
+
+
+def _fitted_leak(
+    network: Network, inputs: FloatArray, wanted: FloatArray, limit: float
+) -> list[str]:
+    """A leak that is none of the usual ones, if one agrees."""
+    from scipy.optimize import minimize_scalar
+
+    network = replace(network, cayley=None)
+
+    def difference(logarithm: float) -> float:
+        cell = replace(network.cell, leak=float(np.exp(logarithm)))
+        found = _difference(replace(network, cell=cell), inputs, wanted)
+        return found if np.isfinite(found) else np.finfo(np.float64).max
+
+    best = min(np.linspace(np.log(1e-3), 0, 40).tolist(), key=difference)
+    near = (best - 0.2, min(best + 0.2, 0.0))
+    found = minimize_scalar(difference, bounds=near, method="bounded", options={"xatol": 1e-10})
+    # Written down, a leak has few digits.
+    for digits in (3, 6, 9):
+        leak = float(f"{np.exp(found.x):.{digits}g}")
+        if 0 < leak <= 1 and difference(np.log(leak)) <= limit:
+            return [f"leak={leak:g}" if digits < 9 else f"leak={leak:.9g}"]
+    return []

@@ -1,0 +1,127 @@
+"""`verify`: the change that was made to a network is the one that is suggested."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import schurscope as ss
+
+CELLS = {
+    "rate": ss.Cell("relu", leak=0.2),
+    "current": ss.Cell("tanh", form="current", leak=0.5, output="sigmoid"),
+    "plain": ss.Cell(),
+}
+
+
+@pytest.fixture(params=CELLS, ids=CELLS)
+def original(request, network):
+    """The network whose outputs are known; as many inputs as units, so that W_xh is square."""
+    rng = np.random.default_rng(3)
+    W_xh = rng.standard_normal((12, 12)) / 4
+    h_0 = rng.standard_normal(12) / 4
+    return replace(network, W_xh=W_xh, h_0=h_0, cell=CELLS[request.param])
+
+
+@pytest.fixture
+def reference(original):
+    inputs = np.random.default_rng(4).standard_normal((20, 15, 12))
+    return inputs, original.rollout(inputs)
+
+
+def test_a_network_that_agrees(original, reference):
+    found = ss.verify(original, *reference)
+    assert found.agrees
+    assert found.difference < 1e-12
+    assert found.suggestions == ()
+    assert str(found).startswith("agrees with the reference")
+    single = ss.verify(original.astype(np.float32), *reference)
+    assert single.agrees
+    assert single.tolerance == 1e-4
+
+
+def changed(network, **cell):
+    return replace(network, cell=replace(network.cell, **cell))
+
+
+WRONG = {
+    "activation": lambda n: changed(
+        n, activation="softplus" if n.cell.activation != "softplus" else "tanh"
+    ),
+    "form": lambda n: changed(n, form="rate" if n.cell.form == "current" else "current"),
+    "leak": lambda n: changed(n, leak=0.77),
+    "output": lambda n: changed(n, output="relu"),
+    "W_hh": lambda n: replace(n, W_hh=n.W_hh.T),
+    "W_xh": lambda n: replace(n, W_xh=n.W_xh.T),
+    "residual": lambda n: replace(n, W_hh=n.W_hh - np.eye(12)),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_the_change_that_agrees_is_suggested(original, reference, kind):
+    right = {
+        "activation": f"activation={original.cell.activation!r}",
+        "form": f"form={original.cell.form!r}",
+        "leak": f"leak={original.cell.leak:g}",
+        "output": f"output={original.cell.output!r}",
+        "W_hh": "W_hh transposed",
+        "W_xh": "W_xh transposed",
+        "residual": "the identity added to W_hh (residual=True)",
+    }[kind]
+    found = ss.verify(WRONG[kind](original), *reference)
+    assert not found.agrees
+    assert right in found.suggestions
+    assert f"would agree with {right}" in str(found)
+
+
+def test_an_unusual_leak_is_found(network):
+    inputs = np.random.default_rng(4).standard_normal((20, 40, 3))
+    leaky = replace(network, cell=ss.Cell(leak=0.137))
+    found = ss.verify(network, inputs, leaky.rollout(inputs))
+    assert found.suggestions == ("leak=0.137",)
+
+
+def test_a_bias_too_many_and_swapped_axes(network, trials):
+    bare = ss.Network(network.W_hh, network.W_xh, network.W_hy, None, network.b_y)
+    found = ss.verify(network, trials.inputs, bare.rollout(trials.inputs))
+    assert found.suggestions == ("no b_h",)
+    swapped = trials.inputs.swapaxes(0, 1)
+    outputs = network.rollout(swapped).swapaxes(0, 1)
+    assert "the first two axes of inputs and outputs swapped" in str(
+        ss.verify(network, trials.inputs, outputs)
+    )
+
+
+def test_a_network_that_no_single_change_mends(network, trials):
+    found = ss.verify(network, trials.inputs, trials.targets)
+    assert not found.agrees
+    assert found.suggestions == ()
+    assert "no single change" in str(found)
+
+
+def test_an_import_is_checked_against_a_reference(network, trials, tmp_path):
+    path = tmp_path / "weights.npz"
+    arrays = {name: getattr(network, name) for name in ("W_hh", "W_xh", "W_hy", "b_h", "b_y")}
+    np.savez(path, **arrays)
+    relu = replace(network, cell=ss.Cell("relu"))
+    reference = (trials.inputs, relu.rollout(trials.inputs))
+    loaded = ss.load_network(path, activation="relu", reference=reference)
+    np.testing.assert_array_equal(loaded.rollout(trials.inputs), reference[1])
+    told = r"(?s)the network disagrees .*would agree with activation='relu'"
+    with pytest.raises(ValueError, match=told):
+        ss.load_network(path, activation="tanh", reference=reference)
+    with pytest.raises(TypeError, match="reference must be a tuple"):
+        ss.load_network(path, activation="tanh", reference=reference[0])
+
+
+def test_wrong_arguments_are_named(network, trials):
+    with pytest.raises(TypeError, match=r"network must be a schurscope\.Network, got ndarray"):
+        ss.verify(network.W_hh, trials.inputs, trials.targets)
+    with pytest.raises(ValueError, match=r"outputs must have shape \(7, 9, 2\) because"):
+        ss.verify(network, trials.inputs, trials.targets[:, :3])
+    with pytest.raises(ValueError, match=r"network must have no noise, got noise=0\.1"):
+        ss.verify(replace(network, cell=ss.Cell(noise=0.1)), trials.inputs, trials.targets)
+    with pytest.raises(ValueError, match="tolerance must be greater than 0"):
+        ss.verify(network, trials.inputs, trials.targets, tolerance=0)
