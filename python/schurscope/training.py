@@ -1,8 +1,8 @@
 """Training by exact backpropagation through time, in the compiled core.
 
-The loop is plain: every step draws fresh trials, the learning rate is constant, and the last iterate
-is returned. ``network.cayley`` selects the recurrent parameters: the entries of ``W_hh``, or the
-factors of ``O(A) D O(A)^T``, which keep it normal.
+The loop is plain: fresh trials every step, one optimiser step per batch, a constant learning rate,
+and the last iterate as the result. ``network.cayley`` selects the recurrent parameters: the entries
+of ``W_hh``, or the factors of ``O(A) D O(A)^T``, which keep it normal.
 """
 
 from __future__ import annotations
