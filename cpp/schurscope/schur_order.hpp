@@ -87,7 +87,7 @@ inline std::vector<Index> block_order(const ConstMatrixRef& T, const std::vector
 
 /// Brings the diagonal blocks of T to the given order with the fewest adjacent swaps; updates Q to preserve Q T Q^T.
 ///
-/// order[i] is the block (counted in T as given) that belongs at place i. Every swap standardises the 2x2 blocks that it
+/// order[i] is the block (counted in T as given) that belongs at place i. Every swap standardises the 2x2 blocks it
 /// moves; a pair that becomes real is split into two 1x1 blocks that keep its place, the larger modulus first.
 /// A swap that rounding makes unsafe is refused: the two blocks keep their order, and the sort continues around them.
 ///

@@ -178,7 +178,7 @@ def _null(moduli: _Float64, radii: _Float64, perturbation: Perturbation) -> npt.
     # Null: within the movement of it or a smaller one, unless it hardly moves itself.
     reach = SAFETY * np.maximum.accumulate(radii[::-1])[::-1]
     null: npt.NDArray[np.bool_] = (moduli <= reach) & (moduli <= 100 * radii)
-    # Also null: the zero eigenvalues of a low-rank matrix, which each draw scatters anew.
+    # Also null: the zero eigenvalues of a low-rank matrix, scattered differently by each draw.
     size = np.ldexp(np.linalg.norm(perturbation.E), perturbation.exponent)
     null[perturbation.rank :] |= moduli[perturbation.rank :] <= NULL_MARGIN * size
     return null
