@@ -1,4 +1,4 @@
-"""The paper's experiments: what a run leaves, what a rerun reuses, how it compares."""
+"""The paper's experiments: files of a run, reuse by reruns, comparison with the paper."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``schurscope sweep``: what each command prints, writes and refuses."""
+"""``schurscope sweep``: output, files and errors of each command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sweeps that are killed: whoever dies, a resumed sweep ends as if nothing had happened."""
+"""Killed sweeps: whichever process dies, the resumed sweep gives the same results."""
 
 from __future__ import annotations
 

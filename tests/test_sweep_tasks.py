@@ -1,4 +1,4 @@
-"""Tasks that are not the package's, in a sweep: from Python, from a file, in worker processes."""
+"""Custom tasks in a sweep: from Python, from a file, in worker processes."""
 
 from __future__ import annotations
 
