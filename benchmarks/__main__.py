@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .timing import Comparison
 
 ONE_THREAD = ("rollout", "training", "tanh", "schur")
-USUAL = (*ONE_THREAD, "threads", "memory", "import", "reproduce")
+USUAL = (*ONE_THREAD, "threads", "memory", "import", "conditioning", "reproduce")
 ALL = (*USUAL, "networks")  # which takes as long as all the others
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     environment.restart_if_needed()
 
     begin = time.perf_counter()
-    from . import importing, memory, networks, threads, whole
+    from . import conditioning, importing, memory, networks, threads, whole
     from .timing import SUMMARY_HEADER, aligned, markdown
 
     about = aligned(environment.description())
@@ -54,6 +54,9 @@ def main() -> None:
         remarks += memory.lines(options.quick)
     if "import" in names:
         remarks += importing.lines(options.quick)
+    if "conditioning" in names:
+        with environment.one_processor():
+            remarks += conditioning.lines(options.quick)
     if "reproduce" in names:
         remarks += whole.lines(options.quick)
     if "networks" in names:

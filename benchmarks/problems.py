@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import schurscope as ss
-from schurscope.ablation.run import SUBSETS
+from schurscope.ablation.plan import SUBSETS
 
 Array = np.ndarray[Any, Any]
 

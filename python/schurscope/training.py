@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._internal.checks import choice, generator, nonnegative, positive, positive_int
+from ._internal.checks import Rng, choice, generator, nonnegative, positive, positive_int
 from ._internal.frozen import ReadOnly
 from .networks.cayley import Cayley
 from .networks.network import Network
@@ -111,7 +111,7 @@ def train(
     optimizer: Optimizer = TrainingOptions.optimizer,
     weight_decay: float = TrainingOptions.weight_decay,
     clip: float | None = TrainingOptions.clip,
-    rng: np.random.Generator | int | None,
+    rng: Rng,
     progress: Progress | None = None,
 ) -> TrainingResult:
     r"""Train a copy of `network` on fresh trials of `task`.

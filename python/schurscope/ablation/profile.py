@@ -232,11 +232,26 @@ class AblationProfile(ReadOnly):
         frame.attrs.update(self.settings)
         return frame
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Bars of the changes, see `schurscope.plotting.change_bars`. Needs matplotlib."""
-        from ..plotting import change_bars
+    def plot(self, ax: Axes | None = None, *, kind: str = "change") -> Axes:
+        """Bars with 95 % intervals over trials; a title names the cut. Needs matplotlib.
 
-        return change_bars(self, ax=ax)
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+        kind : {"change", "value", "sensitivity"}
+            See `schurscope.plotting.change_bars`, `value_bars` and `sensitivity_bars`.
+        """
+        from .. import plotting
+
+        bars = {
+            "change": plotting.change_bars,
+            "value": plotting.value_bars,
+            "sensitivity": plotting.sensitivity_bars,
+        }
+        drawn = bars[choice(kind, "kind", bars)](self, ax=ax)
+        cut = f"α = {self.alpha:g}, $n_R$ = {self.sectors.n_R} of {self.schur.n_hidden}"
+        drawn.set_title(f"{cut}, {self.settings['n_trials']} trials", fontsize=9, loc="left")
+        return drawn
 
     def __repr__(self) -> str:
         mark = "" if self.sectors.determined else ", cut not determined"

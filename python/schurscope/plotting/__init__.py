@@ -14,7 +14,7 @@ except ImportError as error:
     raise ImportError('figures need matplotlib: pip install "schurscope[app]"') from error
 
 from .bars import (
-    ProfileLike,
+    Profiles,
     Published,
     change_bars,
     legend_handles,
@@ -28,7 +28,7 @@ from .sweeps import effect_distributions, quantity_against_width, spectra_agains
 
 __all__ = [
     "COLORS",
-    "ProfileLike",
+    "Profiles",
     "Published",
     "accuracy_per_lag",
     "change_bars",

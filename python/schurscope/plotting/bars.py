@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -12,49 +12,16 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from ..ablation.measures import Measure
-from .style import COLORS, INK, NORMAL, OTHER, PALE, SMALL, axes_or_new, label, tidy
+from ..ablation.profile import AblationProfile
+from .style import COLORS, INK, NORMAL, OTHER, PALE, SMALL, WARNING, axes_or_new, label, tidy
 
 BAR_ALPHA, HATCH = 0.55, "////"
 
 _Float64: TypeAlias = NDArray[np.float64]
 
 
-class ProfileLike(Protocol):
-    """The part of an `AblationProfile` that figures read; its records on disk have it too."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Names of the ablations."""
-
-    @property
-    def value(self) -> _Float64:
-        """The measure, (ablations,)."""
-
-    @property
-    def change(self) -> _Float64:
-        """Its difference from the full network, (ablations,)."""
-
-    @property
-    def sensitivity(self) -> _Float64:
-        """S_ΔT, (ablations,)."""
-
-    @property
-    def per_step(self) -> _Float64:
-        """The measure at each step, (ablations, steps); (ablations, 0) for a score."""
-
-    @property
-    def vacuous(self) -> NDArray[np.bool_]:
-        """Whether the ablation removes nothing, (ablations,)."""
-
-    @property
-    def definition(self) -> Measure:
-        """The measure."""
-
-    @property
-    def chance(self) -> float:
-        """The value of an answer that ignores the inputs; NaN if unknown."""
-
+Profiles: TypeAlias = AblationProfile | Sequence[AblationProfile]
+"""A profile, or those of the seeds of one experiment."""
 
 Published: TypeAlias = Mapping[str, tuple[float, float | None]]
 """Ablation name → (mean, SEM or None), as published."""
@@ -74,7 +41,7 @@ def legend_handles(*, vacuous: bool = False, paper: str = "paper ± SEM") -> lis
 
 
 def value_bars(
-    profiles: ProfileLike | Sequence[ProfileLike],
+    profiles: Profiles,
     *,
     paper: Published | None = None,
     ax: Axes | None = None,
@@ -92,7 +59,7 @@ def value_bars(
 
 
 def change_bars(
-    profiles: ProfileLike | Sequence[ProfileLike],
+    profiles: Profiles,
     *,
     paper: Published | None = None,
     ax: Axes | None = None,
@@ -115,7 +82,7 @@ def change_bars(
 
 
 def sensitivity_bars(
-    profiles: ProfileLike | Sequence[ProfileLike],
+    profiles: Profiles,
     *,
     paper: Published | None = None,
     ax: Axes | None = None,
@@ -128,7 +95,7 @@ def sensitivity_bars(
     return ax
 
 
-def profile_list(profiles: ProfileLike | Sequence[ProfileLike]) -> list[ProfileLike]:
+def profile_list(profiles: Profiles) -> list[AblationProfile]:
     """One or several profiles as a list; ValueError unless ablations and measure agree."""
     several = list(profiles) if isinstance(profiles, Sequence) else [profiles]
     if not several:
@@ -141,7 +108,7 @@ def profile_list(profiles: ProfileLike | Sequence[ProfileLike]) -> list[ProfileL
 
 
 def _bars(
-    profiles: Sequence[ProfileLike],
+    profiles: Sequence[AblationProfile],
     names: Sequence[str],
     quantity: str,
     paper: Published | None,
@@ -154,6 +121,8 @@ def _bars(
     vacuous = np.all([profile.vacuous[rows] for profile in profiles], axis=0).tolist()
     seeds = len(profiles)
     spread = np.linspace(-0.16, 0.16, seeds) if seeds > 1 else np.zeros(1)
+    # Of one network, what is known is how well its trials determine the value.
+    ends = getattr(profiles[0].interval(), quantity)[rows] if seeds == 1 else None
     marks = paper or {}
     for place, name in enumerate(names):
         color = COLORS.get(name, OTHER)
@@ -163,6 +132,8 @@ def _bars(
             ax.scatter(
                 place + spread, mine, s=15, color=color, edgecolor="white", linewidth=0.6, zorder=4
             )
+            if ends is not None and np.isfinite(ends[place]).all():
+                ax.vlines(place, *ends[place], color=INK, lw=1.1, zorder=5)
         else:
             text = "vacuous\n" if vacuous[place] else "diverged\n"
             ax.text(place, 0.0, text, ha="center", va="bottom", fontsize=SMALL, color=OTHER)
@@ -188,6 +159,11 @@ def _bars(
     ax.set_xlim(-0.6, len(names) - 0.3)
     tidy(ax)
     ax.tick_params(axis="x", length=0)
+    undetermined = sum(not profile.sectors.determined for profile in profiles)
+    if undetermined:
+        text = "cut not determined" + (f" in {undetermined} of {seeds}" if seeds > 1 else "")
+        place = {"transform": ax.transAxes, "ha": "right", "va": "top"}
+        ax.text(1.0, 1.0, text, color=WARNING, fontsize=SMALL, zorder=6, **place)
     return ax
 
 

@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from ..coordinates.schur import OrderedSchur, ordered_schur
 from ..networks.network import Network
 from ..trials.trials import Trials
-from .bars import ProfileLike, profile_list
+from .bars import Profiles, profile_list
 from .style import COLORS, INK, NORMAL, OTHER, PALE, SMALL, axes_or_new, label, tidy
 
 
-def accuracy_per_lag(profiles: ProfileLike | Sequence[ProfileLike], ax: Axes | None = None) -> Axes:
+def accuracy_per_lag(profiles: Profiles, ax: Axes | None = None) -> Axes:
     """An accuracy at each lag after the inputs, one curve per ablation.
 
     With several profiles (seeds of one experiment) the curve is their mean and the band runs from

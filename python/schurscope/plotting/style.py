@@ -26,6 +26,7 @@ COLORS: dict[str, str] = {
 
 OTHER = "#8c8c8c"  # ablations that are not a subset of the three couplings
 INK = "#262626"
+WARNING = "#b3400e"
 PALE = "#bfbfbf"
 SMALL, NORMAL = 8.0, 9.0  # points
 DPI = 200

@@ -28,7 +28,6 @@ from ..sweep.store.store import Store
 from ..sweep.todo import Outcome
 from .console import QUICK_NOTE, print_tables
 from .experiments import GROUPS, PAPER, PaperValue, paper_sweep
-from .figures import save_figures
 from .records import Record, job_name, read_records, save_networks
 from .report import save_report, save_tables
 from .summary import Summary, summaries
@@ -158,6 +157,8 @@ def reproduce(
     rows = summaries(records, compare=not is_quick)
     files = save_networks(records, store, out)
     files += save_tables(records, rows, out, mode=mode)
+    from .figures import save_figures  # Matplotlib, once there is something to draw
+
     files += save_figures(records, out, is_quick=is_quick)
     seeds = len({job.seed for _, job in jobs})
     seconds = time.perf_counter() - started

@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from .. import plotting
+from ..ablation.measures import MEASURES
 from ..sweep.plan import Setting
 from .experiments import PAPER, TITLES
 from .summary import VERDICT_RULE, Summary
@@ -120,10 +120,10 @@ def _table(
 
 
 def _digits(row: Summary, setting: Setting) -> int:
-    """Decimals of a row: three for accuracies, else about three significant digits."""
+    """Decimals of a row: three for shares, else about three significant digits."""
     if row.quantity == "n_R":
         return 1
-    if setting.measure == "replay_accuracy":
+    if MEASURES[setting.measure].limits is not None:
         return 3
     size = max(abs(row.mean), abs(row.paper_mean or 0.0))
     if not math.isfinite(size) or size >= 10:
@@ -146,12 +146,14 @@ def _with_sem(mean: float | None, sem: float | None, digits: int) -> str:
 def _quantity(row: Summary, setting: Setting) -> str:
     if row.quantity == "n_R":
         return "n_R"
-    name = plotting.label(row.ablation)
-    if setting.measure == "replay_accuracy":
+    from ..plotting import label
+
+    name, measure = label(row.ablation), MEASURES[setting.measure]
+    if measure.limits is not None:
         return name
     if row.quantity == "value":
-        return "FVU full"
-    return f"{'ΔFVU' if row.quantity == 'change' else 'S_ΔT'} {name}"
+        return f"{measure.heading} full"
+    return f"{f'Δ{measure.heading}' if row.quantity == 'change' else 'S_ΔT'} {name}"
 
 
 def _verdict(row: Summary, seeds: int) -> str:

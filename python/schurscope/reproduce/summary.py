@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ablation.measures import MEASURES
 from ..sweep.plan import Setting
 from ..sweep.statistics import moments
 from .experiments import PAPER, PaperValue, Quantity
@@ -138,7 +139,7 @@ def verdict(paper: PaperValue, mean: float, measure: str) -> str:
         agrees = abs(mean) < ALMOST_NONE
     elif paper.quantity == "n_R":
         agrees = mean == paper.mean
-    elif measure == "replay_accuracy":
+    elif MEASURES[measure].limits is not None:
         agrees = abs(mean - paper.mean) <= ACCURACY_TOLERANCE
     else:
         agrees = paper.mean / FACTOR <= mean <= paper.mean * FACTOR

@@ -152,7 +152,7 @@ class Measure(ABC):
             return float(weighted(self.scores(y_hat, y), w).sum() / denominator)
 
     def __repr__(self) -> str:
-        return f"<measure {self.name}>"
+        return f"Measure(name={self.name!r})"
 
     def _checked(
         self, outputs: npt.ArrayLike, targets: npt.ArrayLike, weights: npt.ArrayLike | None
