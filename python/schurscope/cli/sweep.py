@@ -90,7 +90,7 @@ def run_command(
     """Run the missing jobs of a sweep.
 
     Can be interrupted or killed and then resumed, and run concurrently: no job runs twice. The
-    first Ctrl-C waits for running jobs, the second kills them.
+    first Ctrl-C waits for running jobs, the second stops at once.
     """
     with placed(workers or 0, **place) as where:
         outcome = run(

@@ -48,7 +48,7 @@ def run(
     concurrently; no job runs twice. A killed run resumes when started again.
 
     The first SIGINT (Ctrl-C) or SIGTERM waits for running batches, each about a second of work or
-    one job; the second kills them. Either way run then raises KeyboardInterrupt.
+    one job; the second stops at once. Either way, run then raises KeyboardInterrupt.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def _work_off(
             pending[executor.submit(run_batch, batch, todo.store.root)] = batch
         if is_over() and pending and not is_told:
             is_told = True
-            todo.say("stopping: waiting for running batches; a second signal kills them")
+            todo.say("stopping: waiting for running batches; a second signal stops at once")
         todo.report(pending, slots)
         if not pending and (problem or is_over() or not todo.is_left()):
             break
