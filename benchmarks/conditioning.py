@@ -1,4 +1,4 @@
-"""The cost of knowing whether rounding decides a cut, beside `ablate` and a Schur form."""
+"""Cost of deciding whether a cut is determined, beside `ablate` and a Schur form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process that a fair one-thread comparison needs, and what the machine is.
+"""The process environment of a fair one-thread comparison, and a description of the machine.
 
 Imports nothing that reads the environment: `restart_if_needed` must come before NumPy.
 """

@@ -1,4 +1,4 @@
-"""How long ``import schurscope`` takes in a fresh process, beside the libraries that it needs."""
+"""Time of ``import schurscope`` in a fresh process, beside the libraries that it needs."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How far one sweep raises the memory of its process: ``python -m benchmarks.memory 496``.
+"""Growth of the peak memory during one sweep: ``python -m benchmarks.memory 496``.
 
-Run in a process of its own, because freed memory is kept and would hide the next growth.
+Runs in a separate process, because retained memory would hide the next growth.
 """
 
 from __future__ import annotations

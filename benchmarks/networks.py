@@ -1,8 +1,8 @@
-"""What a sweep of a thousand networks costs beyond the networks: ``python -m benchmarks.networks``.
+"""Overhead of a sweep of a thousand networks: ``python -m benchmarks.networks``.
 
 The same jobs run bare, one after another in one process that keeps nothing, and as a sweep into a
-store. On one worker, in a process of its own, the processor time is what counts, so that other work
-on the machine does not; on two workers the clock. The parent's peak memory is read for two sizes.
+store. One worker, in a separate process, is measured by processor time, which other work on the
+machine does not affect; two workers by the clock. The parent's peak memory is read for two sizes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ordering a real Schur form by modulus: ours against repeated dtrexc of LAPACK."""
+"""Ordering a real Schur form by modulus: the core against repeated calls of LAPACK's dtrexc."""
 
 from __future__ import annotations
 

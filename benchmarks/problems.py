@@ -1,4 +1,4 @@
-"""The work that all contenders do: sweeps over ablations, and training steps."""
+"""The workloads of all contenders: sweeps over ablations, and training steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that redraws the paper, timed as a user runs it: on all processors."""
+"""``schurscope reproduce``, timed as a user runs it: on all processors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frameworks that networks are imported from: heavy, and not needed for the other tests."""
+"""Frameworks for the importer tests: heavy, and not needed by other tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the package computes, written plainly: slow, obviously right, sharing no code with it.
+"""Plain reference implementations of the package: slow, obviously right, sharing no code.
 
 NumPy, SciPy and LAPACK's dtrexc only; everything in float64.
 """

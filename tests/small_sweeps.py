@@ -1,4 +1,4 @@
-"""Sweeps so small that thousands of jobs take seconds, and slow ones to be killed in the middle."""
+"""Sweeps so small that thousands of jobs take seconds, and slow ones to be killed midway."""
 
 from __future__ import annotations
 

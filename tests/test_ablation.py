@@ -1,4 +1,4 @@
-"""Profiles against the plain reference, and what must hold of any profile."""
+"""Profiles against the plain reference, and invariants of any profile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: what it prints, what it leaves, how it fails, and how it is interrupted."""
+"""The command line: output, files, errors and interruption."""
 
 from __future__ import annotations
 

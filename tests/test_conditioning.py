@@ -1,4 +1,4 @@
-"""Whether a cut is determined: matrices whose verdict is known, against exact eigenvalues."""
+"""Whether a cut is determined: matrices with known verdicts, and exact eigenvalues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What programs that build on the package rely on: its headers, and what an import loads."""
+"""Dependencies of downstream programs: the headers, and the modules that an import loads."""
 
 import subprocess
 import sys

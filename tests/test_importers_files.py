@@ -1,4 +1,4 @@
-"""Importing arrays: .npz, MATLAB, HDF5, JSON and dictionaries; and files that are not good."""
+"""Importing arrays: .npz, MATLAB, HDF5, JSON and dictionaries; and invalid files."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Importing from the toolboxes of the field: neuralrnn, PsychRNN, lowrank_inference, nnRNN.
 
-neuralrnn is run itself. The others cannot be installed from a package index (PsychRNN's metadata
-are refused by today's pip), so their files are written here in the layouts that their code gives
-them, and their equations, as their code has them, are the oracle.
+The tests run neuralrnn itself. The others cannot be installed from a package index (current pip
+refuses PsychRNN's metadata), so the tests write files in the layouts of their code, and the
+equations in their code are the oracle.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an import assumes, leaves out or takes for transposed is told, and can be settled."""
+"""Imports report assumed, omitted and transposed parameters; arguments settle them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The choice of a compiled variant, how the variants agree, and the number of threads.
 
-Variants are chosen at import, so everything about the choice runs in processes of its own.
+Variants are chosen at import, so tests of the choice run in separate processes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Networks: what they hold, what they compute, their files, and how they are made."""
+"""Networks: contents, outputs, files and constructions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The package's own network files: every bit, every part, both containers, and bad ones."""
+"""The package's own network files: every bit, every part, both containers, and invalid files."""
 
 from __future__ import annotations
 

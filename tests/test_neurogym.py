@@ -1,4 +1,4 @@
-"""Sequences of neurogym tasks: right, and the same again for the same seed."""
+"""Sequences of neurogym tasks: correct, and repeatable for the same seed."""
 
 from __future__ import annotations
 

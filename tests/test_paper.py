@@ -1,4 +1,4 @@
-"""What the full run must show: the paper's results, within what networks differ from each other."""
+"""The full run reproduces the paper's results, within the variation between networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures show the numbers they are given, on the axes they are given."""
+"""Figures show the given numbers on the given axes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recurrent weights of PyTorch modules: replaced for a while, and never changed for good."""
+"""Recurrent weights of PyTorch modules: replaced temporarily, never permanently."""
 
 from __future__ import annotations
 

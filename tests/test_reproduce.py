@@ -1,4 +1,4 @@
-"""The paper's experiments: what a run leaves, what a rerun reuses, how it compares."""
+"""The paper's experiments: files of a run, reuse by reruns, comparison with the paper."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_a_rerun_does_what_is_damaged_again(quick_copy):
     (quick_copy / "networks" / "sine-seed1.npz").write_bytes(b"half")
     file, done = run(quick_copy, "neuroscience")
     assert (done.outcome.total, done.outcome.ran) == (6, 3)
-    assert file.getvalue().count("seed 0: done again") == 3
+    assert file.getvalue().count("seed 0: running again") == 3
     assert contents(quick_copy / "networks") == networks
     assert contents(quick_copy / "tables") == tables
     # The report keeps the section of the group that this run did not touch.

@@ -1,7 +1,7 @@
-"""Ordered Schur forms: what defines them, against dtrexc, and on matrices that break things.
+"""Ordered Schur forms: their definition, comparison with dtrexc, and pathological matrices.
 
 Unless a test says otherwise, tolerances are 1e-12 relative to the matrix: a few hundred roundings
-(2e-16 each), for orders up to 72. Eigenvalues of single matrices get more, as their condition does.
+(2e-16 each), for orders up to 72. Eigenvalues of some matrices get more, for their condition.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sweeps: what a run leaves and reads back."""
+"""Sweeps: files of a run, and reading them back."""
 
 from __future__ import annotations
 

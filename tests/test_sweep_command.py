@@ -1,4 +1,4 @@
-"""``schurscope sweep``: what each command prints, writes and refuses."""
+"""``schurscope sweep``: output, files and errors of each command."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_what_failed_and_what_is_damaged_is_listed_with_its_reason(tmp_path):
         (["--shard", "2/2"], "must be INDEX/COUNT with 0 <= INDEX < COUNT, got '2/2'"),
         (["--shard", "x"], "must be INDEX/COUNT"),
         (["--stop-after", "50"], "must be a time such as 90s, 50m or 2h, got '50'"),
-        (["--stop-after", "-1m"], "must be more than no time"),
+        (["--stop-after", "-1m"], "must be positive, got '-1m'"),
         (["--workers", "0"], "0 is not in the range"),
     ],
 )

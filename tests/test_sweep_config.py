@@ -1,4 +1,4 @@
-"""Sweeps: what a configuration may be, and which jobs it means."""
+"""Sweeps: valid and invalid configurations, and the jobs they define."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sweeps that are killed: whoever dies, a resumed sweep ends as if nothing had happened."""
+"""Killed sweeps: whichever process dies, the resumed sweep gives the same results."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_a_second_signal_ends_jobs_at_once(tmp_path):
     workers = children(process.pid)
     os.killpg(process.pid, signal.SIGINT)
     assert "jobs done" in process.stdout.readline()
-    assert "stopping when what runs has ended" in process.stdout.readline()
+    assert "stopping: waiting for running batches" in process.stdout.readline()
     os.killpg(process.pid, signal.SIGINT)
     output = finish(process, 20)
     assert process.returncode == 130

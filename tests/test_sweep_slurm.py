@@ -1,4 +1,4 @@
-"""Sweeps on a real Slurm of one node: an array of shards, what is cancelled, and dask-jobqueue."""
+"""Sweeps on a real one-node Slurm: an array of shards, cancelled jobs, and dask-jobqueue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sweep's store: damage is found and mended, no job is done twice, nothing is lost."""
+"""A sweep's store: damage is detected and repaired, no job runs twice, nothing is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks that are not the package's, in a sweep: from Python, from a file, in worker processes."""
+"""Custom tasks in a sweep: from Python, from a file, in worker processes."""
 
 from __future__ import annotations
 
@@ -153,8 +153,8 @@ def test_the_command_line_runs_a_task_of_ones_own(tmp_path):
         ("running_sums:tsk", 6, "has no attribute 'tsk'"),
         ("running_sums:number", 5, "task must be a task, or a class or function of one, got 3"),
         ("running_sums:Nameless", 5, r"missing 1 required positional argument: 'scale'"),
-        ('running_sums:Nameless"\nscale = "x', 6, "must have a repr that tells its parameters"),
-        ('running_sums:signs"\nscale = "x', 5, "is no dataclass: it cannot be given scale"),
+        ('running_sums:Nameless"\nscale = "x', 6, "must have a repr that shows its parameters"),
+        ('running_sums:signs"\nscale = "x', 5, "is not a dataclass: it cannot take scale"),
         ('running_sums:task"\nlenght = "x', 7, "did you mean 'length'"),
     ],
 )

@@ -1,7 +1,7 @@
 """The four tasks: exact targets, distributions, dtypes, seeds and bad parameters.
 
-Distribution checks are seeded, so they pass or fail always. Their bounds are stated beside them:
-five standard errors, or p > 0.001 of a Kolmogorov-Smirnov test.
+Distribution checks are seeded and so deterministic. Their bounds are stated beside them: five
+standard errors, or p > 0.001 of a Kolmogorov-Smirnov test.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Trials: what is accepted, what is kept, and files."""
+"""Trials: validation, conversion and files."""
 
 from __future__ import annotations
 

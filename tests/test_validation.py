@@ -1,4 +1,4 @@
-"""The checks at the border: what is accepted, what is refused, and what the messages say."""
+"""Argument checks: accepted values, refused values and error messages."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""A user's program for `mypy --strict`, which CI runs on it with the package as installed.
+"""A user's program, which CI checks with `mypy --strict` against the installed package.
 
-Every line that is marked to be ignored must be an error: where a type were lost on the way, mypy
-would find nothing to ignore, and complain of that.
+Every ignored line must be an error: if a type got lost, mypy would report an unused ignore.
 """
 # ruff: noqa: T201
 

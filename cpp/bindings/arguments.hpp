@@ -1,4 +1,4 @@
-// What all topics share: arrays of the caller's, checks of their shapes, and calls without the GIL.
+// Shared by all bindings: arrays of the caller, checks of their shapes, and calls without the GIL.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -31,7 +31,7 @@ bool has_shape(const A& array, std::initializer_list<Index> shape) {
   return true;
 }
 
-/// Asks Python for pending signals; only the main thread has any, and only then is the GIL worth the wait.
+/// Checks Python's pending signals; only the main thread has any, so only there is the GIL worth the wait.
 class PythonSignals {
  public:
   PythonSignals() {
@@ -50,7 +50,7 @@ class PythonSignals {
   bool main_;
 };
 
-/// Run a call that can be interrupted without the GIL. If a signal handler raised meanwhile, its exception is the call's.
+/// Run an interruptible call without the GIL. An exception that a signal handler raises meanwhile ends the call.
 template <class Call>
 void run(const Call& call) {
   const PythonSignals signals;

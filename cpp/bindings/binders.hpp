@@ -1,4 +1,4 @@
-// What each topic adds to the module. Those on float or double arrays have their own object file for either.
+// The functions that add bindings to the module. Those on float or double arrays have an object file per scalar.
 #pragma once
 
 #include <pybind11/pybind11.h>

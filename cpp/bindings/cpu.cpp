@@ -1,8 +1,8 @@
-// schurscope._cpu: the instruction-set levels there are, and those that this machine runs. Compiled for
-// the baseline, so that it loads everywhere; the choice among the variants of the core is Python's.
+// schurscope._cpu: the instruction-set levels, and those that this machine supports. Compiled for the
+// baseline, so that it loads everywhere; Python chooses among the variants of the core.
 //
-// The levels are those of the x86-64 psABI. Both the processor and the operating system must do their
-// part: __builtin_cpu_supports asks for the vector features whether the wider registers are saved.
+// The levels are those of the x86-64 psABI. Both the processor and the operating system must support
+// them: for vector features __builtin_cpu_supports checks that the system saves the wider registers.
 #include <pybind11/pybind11.h>
 
 #if defined(__x86_64__)
@@ -13,12 +13,12 @@ namespace py = pybind11;
 
 namespace {
 
-// Each includes those before it.
+// Each includes the previous ones.
 constexpr const char* levels[] = {"baseline", "x86-64-v3", "x86-64-v4"};
 
 #if defined(__x86_64__)
 
-// Asked of the processor itself: compilers before GCC 11 do not know these features by name.
+// Read from CPUID: GCC before 11 does not know these features by name.
 bool has_f16c_movbe_lzcnt() {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   constexpr unsigned f16c_movbe = bit_F16C | bit_MOVBE;

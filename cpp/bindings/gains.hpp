@@ -21,7 +21,7 @@ using GainsArguments = std::tuple<Array<std::int64_t>, Array<double>>;
 /// (offsets, rectangles, gains): ablation a has the rectangles offsets[a] … offsets[a + 1].
 using AblationsArguments = std::tuple<Array<std::int64_t>, Array<std::int64_t>, Array<double>>;
 
-/// The rectangles copied and checked; they must lie inside (n, n).
+/// The rectangles, copied and checked to lie inside (n, n).
 inline std::vector<Rectangle> rectangles_of(const Array<std::int64_t>& array, const Array<double>& gains, Index n) {
   require(array.ndim() == 2 && array.shape(1) == 4 && has_shape(gains, {array.shape(0)}),
           "rectangles must be (n, 4) with n gains");
@@ -34,7 +34,7 @@ inline std::vector<Rectangle> rectangles_of(const Array<std::int64_t>& array, co
   return rectangles;
 }
 
-/// Views of `rectangles`, which are those of the same arguments.
+/// Views of `rectangles`, which must come from the same arguments.
 inline std::vector<Gains> ablations_of(const AblationsArguments& arguments, const std::vector<Rectangle>& rectangles) {
   const auto& [offsets, unchecked, gains] = arguments;
   require(offsets.ndim() == 1 && offsets.size() >= 2, "offsets must have one entry more than there are ablations");

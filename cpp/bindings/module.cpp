@@ -1,8 +1,7 @@
 // The core's Python module, compiled once per instruction-set level: free functions on the caller's arrays.
 //
-// Each call checks the shapes it is about to rely on, releases the GIL for its whole work, writes only into the arrays
-// it was given for that, and keeps nothing. Words for the user are the Python layer's business; a failed check here is a
-// mistake of that layer.
+// Each call checks the shapes it relies on, releases the GIL while it works, writes only to its output arrays and keeps
+// no state. User-facing errors belong to the Python layer; a failed check here is a bug in that layer.
 #include <Eigen/Core>
 #include <string>
 

@@ -80,7 +80,7 @@ TrialsView<T> trials_view(const TrialsArguments<T>& arguments, Index n_hidden, I
   return trials;
 }
 
-/// The same for calls that compare outputs with targets.
+/// The same, with the targets and weights that a measure needs.
 template <class T>
 TrialsView<T> measured_trials_view(const TrialsArguments<T>& arguments, Index n_hidden, Index n_inputs,
                                    Index n_outputs) {

@@ -1,4 +1,4 @@
-// Recurrent matrices that are made of something else: of a perturbed Schur form, of Cayley parameters.
+// Recurrent matrices computed from a perturbed Schur form or from Cayley parameters.
 #include "binders.hpp"
 #include "gains.hpp"
 #include "schurscope/cayley.hpp"

@@ -22,7 +22,7 @@ void to_rollout(const NetworkArguments<T>& weights, const TrialsArguments<T>& ar
   run([&](Interrupt& interrupt) { rollout(network, trials, to_outputs, to_states, n_threads, interrupt); });
 }
 
-/// φ of a vector of any length, which need not be aligned.
+/// φ of a vector of any length and alignment.
 template <class T>
 void to_activation(const std::string& name, const Array<T>& x, Array<T> out) {
   require(x.ndim() == 1 && has_shape(out, {x.size()}), "x and out must be vectors of one length");

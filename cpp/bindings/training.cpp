@@ -1,4 +1,4 @@
-// Training, and the loss and gradient it goes by, for arrays of SCHURSCOPE_SCALAR.
+// Training, and the loss with its gradient, for arrays of SCHURSCOPE_SCALAR.
 #include "binders.hpp"
 #include "networks.hpp"
 #include "schurscope/optimizer.hpp"
@@ -23,7 +23,7 @@ TrialsView<T> trials_for(const Model& model, const TrialsArguments<T>& trials) {
   return measured_trials_view<T>(trials, model.layout.n_hidden, model.layout.n_inputs, model.layout.n_outputs);
 }
 
-/// parameters (theta, first_moment, second_moment), which are changed in place.
+/// parameters (theta, first_moment, second_moment), changed in place.
 template <class T>
 void to_train(std::tuple<Array<T>, Array<T>, Array<T>> parameters, Index steps_done, const LayoutArguments& layout,
               const CellArguments& cell, const TrialsArguments<T>& arguments, Index batch_size,

@@ -1,7 +1,7 @@
-// The activations: one struct each, and the list from which a network's are chosen.
+// The activations: one struct each, and the list from which networks choose.
 //
-// A struct says the activation's name, its values φ(x), NaN where x is NaN, and its slopes φ'(x) as a function of
-// y = φ(x). To add one: its struct, and its name in `Activation`.
+// A struct defines the activation's name, its values φ(x), NaN where x is NaN, and its slopes φ'(x) as a function of
+// y = φ(x). To add one, write its struct and list it in `Activation`.
 #pragma once
 
 #include "schurscope/choice.hpp"

@@ -1,7 +1,7 @@
-// Exact gradients by back-propagation through time, on the steps of cells/.
+// Exact gradients by backpropagation through time, using the steps of cells/.
 //
 // With the state s_t = [r_{t-1}; 1; x_t], the cell's products z_t, e_t = dL/d(W_hy r_t + b_y) and d_t = dL/dz_t, which
-// the cell finds from d_{t+1} and e_t,
+// the cell computes from d_{t+1} and e_t,
 //
 //     dL/d[W_hh | b_h | W_xh] = Σ_t d_t s_tᵀ,    dL/d[W_hy | b_y] = Σ_t e_t [r_t; 1]ᵀ.
 #pragma once
@@ -15,7 +15,7 @@
 namespace schurscope {
 inline namespace SCHURSCOPE_ISA {
 
-/// Gradients of NetworkView's arrays, in their layouts; a null pointer is a gradient nobody wants.
+/// Gradients of NetworkView's arrays, in their layouts; a null pointer omits that gradient.
 template <class T>
 struct GradientView {
   T* W_hh;
@@ -25,7 +25,7 @@ struct GradientView {
   T* b_y;
 };
 
-/// e = dL/d(W_hy r + b_y) for L = scale · Σ w (y - target)², y = ψ(…) in `y`, which becomes e; returns Σ w (y - target)².
+/// e = dL/d(W_hy r + b_y) for L = scale · Σ w (y - target)²; y = ψ(…) becomes e in place. Returns Σ w (y - target)².
 template <class T>
 double output_error(Activation output, Index n_outputs, Index width, const T* target, const T* weight, T scale, T* y) {
   Vec<T> loss{};
@@ -47,7 +47,7 @@ class Backpropagation {
   using T = typename Cell::Scalar;
 
  public:
-  /// Room for trials of this length and for networks of these widths.
+  /// Allocates for trials of this length and networks of these widths.
   Backpropagation(const NetworkView<T>& network, const Cell& cell, Index n_steps) : cell_(cell), n_steps_(n_steps) {
     const Index width = panel_lanes<T>, n_outputs = network.n_outputs;
     const auto resize = [](auto& buffer, Index size) { buffer.resize(static_cast<std::size_t>(size)); };

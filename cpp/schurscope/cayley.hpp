@@ -2,8 +2,8 @@
 //
 //     W = O D Oᵀ,   O = (I - A)(I + A)⁻¹,   A = (U - Uᵀ)/2,   D = blockdiag([[a, -b], [b, a]] …, r …).
 //
-// A is skew, so I + A is never singular, O is orthogonal and W is normal whatever the parameters are. In double: W is as
-// normal as the arithmetic lets it be, also for a network in float.
+// A is skew, so I + A is never singular, O is orthogonal and W is normal for any parameters. The arithmetic is in
+// double, so that W is as normal as rounding allows, even for a float network.
 #pragma once
 
 #include <Eigen/LU>

@@ -1,4 +1,4 @@
-// One of a list of types, chosen at run time by the name that each type gives itself.
+// One of a list of types, chosen at run time by the static name of each type.
 #pragma once
 
 #include <array>

@@ -1,4 +1,4 @@
-// exp and log1p of vectors, on the ranges that the activations and the measures ask for.
+// exp and log1p of vectors, on the ranges that the activations and measures need.
 #pragma once
 
 #include "schurscope/simd.hpp"
@@ -14,7 +14,7 @@ struct ExpConstants;
 
 template <>
 struct ExpConstants<float> {
-  static constexpr float smallest = -87.0f;  // exp of it is just above the smallest normal number
+  static constexpr float smallest = -87.0f;  // its exp is just above the smallest normal number
   static constexpr int mantissa_bits = 23, exponent_bias = 127;
   static constexpr float ln2[] = {0x1.62e400p-1f, 0x1.7f7d1cp-20f};  // the first has 15 bits
   static constexpr int degree = 7, log_terms = 8;

@@ -1,7 +1,7 @@
 // The weight gradients Σ_t d_t s_tᵀ: outer products of panels, summed over trials and steps.
 //
-// Trials lie in the lanes, so the state is transposed first (trials × units), and the products run through the register
-// tiles of the forward pass; the rows that would not fill a vector are multiplied lane by lane.
+// Trials lie in the lanes, so the state is transposed first (trials × units), and the products use the forward pass's
+// register tiles; rows that would not fill a vector are multiplied lane by lane.
 #pragma once
 
 #include "schurscope/tile.hpp"
@@ -49,7 +49,7 @@ class GradientSums {
     add_lane_products(delta, rows_, state + columns_ * width, depth_ - columns_, width, rest_.data());
   }
 
-  /// Row i, (depth,), until the next call.
+  /// Row i, (depth,), valid until the next call.
   const T* row(Index i) {
     std::copy_n(sums_.data() + i * columns_, columns_, row_.data());
     for (Index k = columns_; k < depth_; ++k) {

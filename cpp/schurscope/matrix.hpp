@@ -11,7 +11,7 @@ inline namespace SCHURSCOPE_ISA {
 template <class Scalar>
 using RowMajorMatrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-/// A column-major double matrix with any distance between columns, changed in place.
+/// A column-major double matrix with any column stride, changed in place.
 using MatrixRef = Eigen::Ref<Eigen::MatrixXd>;
 using ConstMatrixRef = Eigen::Ref<const Eigen::MatrixXd>;
 

@@ -1,10 +1,10 @@
-// A recurrent network: views of the caller's arrays, what its cell is, and the same weights packed for the kernel.
+// A recurrent network: views of the caller's arrays, a description of its cell, and the packed weights.
 //
-// Each step turns the state and an input x_t into rates r_t, and these into outputs
+// Each step maps the state and an input x_t to rates r_t, and these to outputs
 //
 //     y_t = ψ(W_hy r_t + b_y).
 //
-// What the rates are is the cell's affair: see cells/.
+// The cell defines the rates: see cells/.
 #pragma once
 
 #include "schurscope/activation.hpp"
@@ -16,14 +16,14 @@ inline namespace SCHURSCOPE_ISA {
 /// Whether the state is the rate φ(…), or the current that φ is applied to.
 enum class Form { rate, current };
 
-/// What `with_cell` (cells/cells.hpp) chooses a cell by.
+/// Description by which `with_cell` (cells/cells.hpp) chooses a cell.
 struct CellDescription {
   Activation activation = activations::Tanh{};
   Form form = Form::rate;
   double leak = 1;
 };
 
-/// Row-major weights that belong to the caller; a bias that is null is zero.
+/// Row-major weights owned by the caller; a null bias is zero.
 template <class T>
 struct NetworkView {
   Index n_hidden, n_inputs, n_outputs;
@@ -40,7 +40,7 @@ struct NetworkView {
   MatrixView<T> readout() const { return {W_hy, n_outputs, n_hidden, n_hidden}; }
   bool has_bias() const { return b_h != nullptr || b_y != nullptr; }
 
-  /// A bias is the weight of a constant input. The kernel's state is the panel [r; 1; x], the 1 only where it is needed,
+  /// A bias is the weight of a constant input. The kernel's state is the panel [r; 1; x], with the 1 only if needed,
   /// so that [W_hh | b_h | W_xh] and [W_hy | b_y] each act on consecutive rows of it.
   Index readout_depth() const { return n_hidden + (has_bias() ? 1 : 0); }
   Index depth() const { return readout_depth() + n_inputs; }

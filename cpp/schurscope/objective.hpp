@@ -25,13 +25,13 @@ struct ParameterLayout {
   Index size() const { return b_y() + (has_b_y ? n_outputs : 0); }
 };
 
-/// What the parameters are those of.
+/// The model whose parameters are trained.
 struct Model {
   ParameterLayout layout;
   CellDescription cell{};
   Activation output = activations::Identity{};
 
-  /// The network with the parameters `theta` and the recurrent matrix W_hh, which may be made of some of them.
+  /// The network with the parameters `theta` and the recurrent matrix W_hh, which may be computed from some of them.
   template <class T>
   NetworkView<T> network(const T* theta, const T* W_hh) const {
     return {layout.n_hidden,
@@ -47,7 +47,7 @@ struct Model {
   }
 };
 
-/// For parameters at one address, `theta`, whose values may change from call to call.
+/// For parameters at a fixed address, `theta`, whose values may change between calls.
 template <class Cell>
 class Objective {
   using T = typename Cell::Scalar;
@@ -97,7 +97,7 @@ void with_objective(const Model& model, const T* theta, Index n_steps, const F& 
   });
 }
 
-/// The loss of one batch, all the trials, and its gradient.
+/// The loss of one batch, which holds all the trials, and its gradient.
 template <class T>
 double loss_gradient(const Model& model, const T* theta, const TrialsView<T>& trials, T* gradient,
                      Interrupt& interrupt) {

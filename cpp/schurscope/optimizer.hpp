@@ -28,7 +28,7 @@ void clip_gradient(double clip, Index size, T* gradient) {
   if (scale < 1) g *= static_cast<T>(scale);
 }
 
-/// What the optimiser moves: parameters and the moments of their gradients, and the steps that led there.
+/// State of the optimiser: parameters, the moments of their gradients, and the number of steps taken.
 template <class T>
 struct AdamState {
   T* theta;
@@ -60,8 +60,8 @@ void adam_step(const AdamOptions& options, Index size, const T* gradient, AdamSt
   }
 }
 
-/// One optimiser step per consecutive batch of `batch_size` trials (a remainder is left out); loss[i] is that of batch i
-/// before its step.
+/// One optimiser step per consecutive batch of `batch_size` trials (a remainder is dropped); loss[i] is the
+/// loss of batch i before its step.
 template <class T>
 void train(const Model& model, const AdamOptions& options, const TrialsView<T>& trials, Index batch_size,
            AdamState<T> state, double* loss, Interrupt& interrupt) {

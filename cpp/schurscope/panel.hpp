@@ -1,4 +1,4 @@
-// Trials laid out in panels: side by side in the lanes of vectors, as the kernel of tile.hpp reads them.
+// Trials in panels: side by side in the lanes of vectors, as the kernel of tile.hpp reads them.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 namespace schurscope {
 inline namespace SCHURSCOPE_ISA {
 
-/// Trials of a rollout, row-major, that belong to the caller. Null: no targets, no weights (nothing is measured), no
+/// Trials of a rollout, row-major, owned by the caller. Null: no targets, no weights (nothing is measured), no
 /// noise, h_0 = 0.
 template <class T>
 struct TrialsView {
@@ -36,7 +36,7 @@ struct TrialsView {
   }
 };
 
-/// How n trials are cut into panels: full ones, then one with as few vectors as hold the rest.
+/// Splits n trials into full panels and one with the fewest vectors that hold the rest.
 template <class T>
 struct PanelLayout {
   Index n_trials;
@@ -79,7 +79,7 @@ void from_panel(const T* panel, Index width, Index first, Index count, Index ste
   }
 }
 
-/// The trials of one panel, converted: what a rollout reads. Its memory is reused from panel to panel.
+/// The trials of one panel, converted for a rollout. Its memory is reused from panel to panel.
 template <class T>
 class TrialPanel {
  public:

@@ -1,5 +1,5 @@
-// Threads for independent jobs: no pool that outlives a call (so a fork is safe), slots instead of locks for results,
-// the first exception kept and rethrown, and a way out of a long call.
+// Threads for independent jobs: no pool outlives a call (so forking is safe), results go to slots without locks, the
+// first exception is rethrown, and long calls can be interrupted.
 #pragma once
 
 #include <atomic>
@@ -19,13 +19,13 @@
 namespace schurscope {
 inline namespace SCHURSCOPE_ISA {
 
-/// Thrown out of a long call that was asked to stop.
+/// Thrown by a long call that is interrupted.
 struct Interrupted : std::exception {
   const char* what() const noexcept override { return "interrupted"; }
 };
 
-/// The wish to stop, seen by all threads of one call. `poll` is asked at most every 50 ms, and only on the thread that
-/// made the object (a signal handler's answer belongs to that thread).
+/// An interruption request, seen by all threads of a call. `poll` is called at most every 50 ms, and only on the thread
+/// that created the object, where signal handlers run.
 class Interrupt {
  public:
   using Clock = std::chrono::steady_clock;
@@ -51,13 +51,13 @@ class Interrupt {
   std::atomic<bool> requested_{false};
 };
 
-/// Threads of this process that are inside parallel_for now, so that a caller which is parallel already can ask for fewer.
+/// Number of this process's threads inside parallel_for, so that an already parallel caller can request fewer.
 inline std::atomic<int> active_threads{0};
 
 /// Run job(0) … job(n_jobs - 1), in any order, on up to `n_threads` threads, the calling one included.
 ///
-/// `make_worker()` is called once on each thread and returns the callable that runs jobs there: what it holds is that
-/// thread's scratch. A job writes only to slots of its own, so results do not depend on the number of threads.
+/// `make_worker()` is called once on each thread and returns the callable that runs its jobs and holds its scratch. A
+/// job writes only to its own slots, so results do not depend on the number of threads.
 template <class MakeWorker>
 void parallel_for(std::ptrdiff_t n_jobs, int n_threads, Interrupt& interrupt, const MakeWorker& make_worker) {
   std::atomic<std::ptrdiff_t> next{0};
@@ -96,7 +96,7 @@ void parallel_for(std::ptrdiff_t n_jobs, int n_threads, Interrupt& interrupt, co
     try {
       helpers.emplace_back(help);
     } catch (const std::system_error&) {
-      break;  // the system has no more threads to give: the ones there are do the work
+      break;  // no more threads available: continue with those started
     }
     ++helpers_running;
   }

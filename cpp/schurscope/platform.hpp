@@ -1,10 +1,10 @@
-// What all headers share: the namespace of the instruction set they are compiled for, and Index.
+// Shared by all headers: the namespace of the instruction set they are compiled for, and Index.
 #pragma once
 
 #include <cstddef>
 
-// A program may hold sources that are compiled for different instruction sets. Their functions differ, so their names
-// must differ as well, or the linker keeps one of them for all.
+// A program may contain sources compiled for different instruction sets. Their functions differ, so their names must
+// differ, too, or the linker keeps one version for all.
 #if defined(__AVX512F__)
 #define SCHURSCOPE_ISA avx512
 #elif defined(__AVX2__) && defined(__FMA__)

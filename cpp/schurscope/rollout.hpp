@@ -17,7 +17,7 @@ inline void set_inputs(const NetworkView<T>& network, const T* x, Index width, T
   std::copy_n(x, network.n_inputs * width, state + network.readout_depth() * width);
 }
 
-/// The two states of a rollout (now and next), what the cell needs beside them, and the outputs, for one thread.
+/// Buffers of one thread's rollout: the current and next states, the cell's own memory, and the outputs.
 template <class T>
 struct RolloutScratch {
   AlignedBuffer<T> state, next, carried, of_step, y;
@@ -43,7 +43,7 @@ inline void read_out(const NetworkView<T>& network, const PackedMatrix<T>& reado
 }
 
 /// Run one panel and call visit(t, state) after each step with the state whose first N_h rows are the rates r_t;
-/// scratch.carried is that of step t then.
+/// scratch.carried then holds that of step t.
 template <int V, class Cell, class T, class Visit>
 void run_panel(const NetworkView<T>& network, const Cell& cell, const typename Cell::Packed& recurrent,
                const TrialPanel<T>& panel, Index n_steps, RolloutScratch<T>& scratch, Interrupt& interrupt,
@@ -59,7 +59,7 @@ void run_panel(const NetworkView<T>& network, const Cell& cell, const typename C
     set_inputs(network, panel.inputs(std::min(t + 1, n_steps - 1)), width, next);
     visit(t, next);
     std::swap(state, next);
-    if (t % 16 == 0) interrupt.check();  // it looks at the clock, which a small step would notice
+    if (t % 16 == 0) interrupt.check();  // it reads the clock, which is slow beside a small step
   }
 }
 

@@ -1,5 +1,5 @@
-// The ablations of one network, each rolled out over all trials: a plan of jobs, then for each job W~, the rollouts with
-// the measure summed while the outputs are in the first-level cache, and at the end the sums of the jobs put together.
+// The ablations of one network, each rolled out over all trials. A plan splits them into jobs; each job computes W~ and
+// sums the measure while the outputs are in the L1 cache; finally the sums of the jobs are combined.
 #pragma once
 
 #include <vector>
@@ -11,15 +11,15 @@
 namespace schurscope {
 inline namespace SCHURSCOPE_ISA {
 
-/// Where the sums over channels and weighted steps of a measure's scores go, row-major, in double. One that is not
-/// finite belongs to a rollout that diverged.
+/// Output arrays for the sums of a measure's scores over channels and weighted steps, row-major, in double. A nonfinite
+/// sum marks a diverged rollout.
 struct AblationSums {
   double* per_trial;  ///< (ablations, trials)
   double* per_step;   ///< (ablations, steps)
 };
 
-/// Which job does what. A job is one ablation, or, near the end, where the threads are to finish together, one ablation
-/// on one group of panels. The groups do not depend on the number of threads.
+/// The split into jobs. A job is one ablation or, near the end, so that the threads finish together, one ablation on
+/// one group of panels. The groups do not depend on the number of threads.
 class AblationPlan {
  public:
   AblationPlan(Index n_ablations, Index n_panels, int n_threads)
@@ -48,8 +48,8 @@ class AblationPlan {
   Index n_panels_, n_groups_, n_whole_, n_parts_;
 };
 
-/// The sums per step, of jobs that may share an ablation. Added in the order of the groups, whoever finished first: the
-/// same bits for any number of threads.
+/// The sums per step of jobs that may share an ablation, added in the order of the groups: bit-identical for any number
+/// of threads.
 class StepSums {
  public:
   StepSums(const AblationPlan& plan, Index n_ablations, Index n_steps, double* per_step)
@@ -81,7 +81,7 @@ class StepSums {
 
 namespace detail {
 
-/// What all jobs read.
+/// Read-only inputs of all jobs.
 template <class Cell, class Perturbation>
 struct AblationWork {
   using T = typename Cell::Scalar;
@@ -110,7 +110,7 @@ struct AblationWork {
   }
 };
 
-/// One thread's memory, and the three things it does.
+/// A thread's memory and operations.
 template <class Cell, class Perturbation>
 class AblationWorker {
   using T = typename Cell::Scalar;
@@ -123,7 +123,7 @@ class AblationWorker {
         per_trial_(panel_lanes<T>),
         per_step_(static_cast<std::size_t>(work.n_steps * lanes<T>)) {}
 
-  /// W~, packed; kept until another ablation is asked for.
+  /// Packs W~, reusing it until another ablation is requested.
   void perturb(Index ablation) {
     if (packed_ablation_ == ablation) return;
     ablated_matrix(work_.schur, work_.perturbations[static_cast<std::size_t>(ablation)], perturbation_,
@@ -200,7 +200,7 @@ void run_ablations_of(const Cell& cell, const NetworkView<T>& network, const Sch
 
 }  // namespace detail
 
-/// `schur.W` is the network's W_hh. What a perturbation is: see perturbation/ablated_matrix.hpp.
+/// `schur.W` is the network's W_hh. For perturbations see perturbation/ablated_matrix.hpp.
 template <class T, class Perturbation>
 void run_ablations(const NetworkView<T>& network, const SchurView<T>& schur,
                    const std::vector<Perturbation>& perturbations, const TrialsView<T>& trials, Measure measure,

@@ -18,8 +18,8 @@ struct RealSchur {
 
 /// The ordered real Schur form of W, factored by Eigen.
 ///
-/// W is scaled by a power of two before, and T back after, so that entries near the ends of the range of double do no
-/// harm. Throws std::invalid_argument if W is not square or not finite, std::runtime_error if the QR iteration fails.
+/// W is scaled by a power of two, and T scaled back, so that entries near the limits of double neither overflow nor
+/// underflow. Throws std::invalid_argument unless W is square and finite, std::runtime_error if the QR iteration fails.
 inline RealSchur real_schur(const ConstMatrixRef& W) {
   detail::require_square(W, "W");
   if (!W.allFinite()) throw std::invalid_argument("W must be finite");

@@ -1,7 +1,7 @@
-// The diagonal blocks of a real Schur form: where they stand, what their eigenvalues are, and their standard form.
+// The diagonal blocks of a real Schur form: their positions, their eigenvalues, and their standard form.
 //
 // A quasi-upper-triangular T has 1x1 blocks (real eigenvalues) and 2x2 blocks (conjugate pairs) on its diagonal.
-// Exact zeros of the subdiagonal decide which is which; no threshold does, so T and cT have the same blocks.
+// Exact zeros of the subdiagonal separate blocks, without a threshold, so T and cT have the same blocks.
 #pragma once
 
 #include <algorithm>
@@ -92,8 +92,8 @@ inline Rotation equalise_diagonal(Block2& m) {
 
 /// Brings m to the standard form of its eigenvalues and returns G: (m before) = G (m after) G^T.
 ///
-/// A conjugate pair gets equal diagonal entries and off-diagonal entries of opposite sign, so that its imaginary part is
-/// sqrt(-bc). Real eigenvalues are split: c becomes exactly zero, and the one of larger modulus comes first (the larger,
+/// A conjugate pair gets equal diagonal entries and off-diagonal entries of opposite sign: its imaginary part is then
+/// sqrt(-bc). Real eigenvalues are split: c becomes exactly zero, and the larger modulus comes first (the larger value,
 /// if the moduli are equal). Follows the case distinction of LAPACK's dlanv2, whose formulas keep small eigenvalues of
 /// graded blocks accurate.
 inline Rotation standardise(Block2& m) {
@@ -114,7 +114,7 @@ inline Rotation standardise(Block2& m) {
       G = {z / length, m.c / length};
       m = {m.d + z, m.b - m.c, 0, m.d - larger / z * smaller};
     } else {
-      // A pair, or real eigenvalues too close for the formula above: the signs tell after the diagonal is equal.
+      // A pair, or real eigenvalues too close for the formula above: equalise the diagonal, then check the signs.
       G = equalise_diagonal(m);
       if (m.c != 0 && m.b == 0) {
         G = G * Rotation{0, 1};

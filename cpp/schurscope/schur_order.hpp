@@ -1,4 +1,4 @@
-// The order of the diagonal blocks of a real Schur form W = Q T Q^T, and the way there by adjacent swaps.
+// Ordering the diagonal blocks of a real Schur form W = Q T Q^T by adjacent swaps.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,7 @@
 namespace schurscope {
 inline namespace SCHURSCOPE_ISA {
 
-/// What reorder() did.
+/// Result of reorder().
 struct Reordering {
   Index n_swaps = 0;
   /// The eigenvalues (see block_eigenvalue) of the upper and the lower block of each refused swap.
@@ -25,8 +25,8 @@ struct Reordering {
 
 namespace detail {
 
-/// Sorts items[begin, end) by nonincreasing value, and puts neighbours whose values agree to `tolerance` into one group:
-/// returns the groups' boundaries, `begin` and `end` included.
+/// Sorts items[begin, end) by nonincreasing value, and groups neighbours whose values agree to `tolerance`. Returns the
+/// groups' boundaries, `begin` and `end` included.
 template <class Value>
 std::vector<std::size_t> sort_into_ties(std::vector<Index>& items, std::size_t begin, std::size_t end, Value value,
                                         double tolerance) {
@@ -42,9 +42,9 @@ std::vector<std::size_t> sort_into_ties(std::vector<Index>& items, std::size_t b
 
 }  // namespace detail
 
-/// What the blocks are ordered by: the modulus |shift + lambda|, or the real part of lambda.
+/// Sort key of the blocks: the modulus |shift + lambda|, or the real part of lambda.
 ///
-/// A leaky network's map (1 - a) I + a W has W's Schur vectors and the eigenvalues a (shift + lambda), shift = (1 - a) / a.
+/// A leaky network's map (1 - a) I + a W has W's Schur vectors and eigenvalues a (shift + lambda), shift = (1 - a) / a.
 struct OrderKey {
   bool by_real_part = false;
   double shift = 0;
@@ -54,10 +54,10 @@ struct OrderKey {
   }
 };
 
-/// The order in which the diagonal blocks should stand: order[i] is the block that belongs at place i.
+/// The sorted order of the diagonal blocks: order[i] is the block that belongs at place i.
 ///
 /// Nonincreasing key. Keys that agree to 1e-12 rho (rho: the largest |shift + lambda|; neighbours in sorted order, so
-/// chains count) are ties: the larger real part first. Real parts that agree to 1e-12 rho are ties again: the order in T.
+/// chains count) are ties: larger real part first. Real parts that agree to 1e-12 rho are ties again: the order in T.
 inline std::vector<Index> block_order(const ConstMatrixRef& T, const std::vector<Index>& starts, OrderKey key = {}) {
   const std::size_t n_blocks = starts.size();
   std::vector<double> keys(n_blocks), real(n_blocks);
@@ -85,14 +85,14 @@ inline std::vector<Index> block_order(const ConstMatrixRef& T, const std::vector
   return order;
 }
 
-/// Brings the diagonal blocks of T to the given order with the fewest adjacent swaps, updating Q so that Q T Q^T stays.
+/// Brings the diagonal blocks of T to the given order with the fewest adjacent swaps; updates Q to preserve Q T Q^T.
 ///
-/// order[i] is the block (counted in T as given) that belongs at place i. 2x2 blocks are standardised by every swap they
-/// take part in; a pair which comes out real is split into two 1x1 blocks that keep its place, the larger modulus first.
-/// A swap that rounding makes unsafe is refused: the two blocks keep their order, and the sort goes on around them.
+/// order[i] is the block (counted in T as given) that belongs at place i. Every swap standardises the 2x2 blocks it
+/// moves; a pair that becomes real is split into two 1x1 blocks that keep its place, the larger modulus first.
+/// A swap that rounding makes unsafe is refused: the two blocks keep their order, and the sort continues around them.
 ///
-/// Throws std::invalid_argument if T is not quasi-upper-triangular, Q has not T's shape, or `order` is no permutation of
-/// T's blocks; T and Q are then unchanged.
+/// Throws std::invalid_argument if T is not quasi-upper-triangular, Q and T differ in shape, or `order` is not a
+/// permutation of T's blocks; T and Q are then unchanged.
 inline Reordering reorder(MatrixRef T, MatrixRef Q, const std::vector<Index>& order) {
   struct Block {
     Index size, rank;  // rank: the place where the block belongs
@@ -119,7 +119,7 @@ inline Reordering reorder(MatrixRef T, MatrixRef Q, const std::vector<Index>& or
     blocks.insert(blocks.begin() + static_cast<std::ptrdiff_t>(k), blocks[k]);
   };
 
-  // Insertion sort: blocks[0, i) is sorted but for refusals, blocks[i] starts at row `start` and moves up while it must.
+  // Insertion sort: blocks[0, i) is sorted except refusals, blocks[i] starts at row `start` and moves up as needed.
   std::size_t i = 0;
   Index start = 0;
   while (i < blocks.size()) {
@@ -147,10 +147,10 @@ inline Reordering reorder(MatrixRef T, MatrixRef Q, const std::vector<Index>& or
   return report;
 }
 
-/// Orders T by block_order(). Where eigenvalues are so ill-conditioned that the swaps themselves move their keys past each
-/// other, or split a pair, the order is taken again from the new T, ten times at most.
+/// Orders T by block_order(). Where eigenvalues are so ill-conditioned that the swaps move their keys past each other,
+/// or split a pair, the order is recomputed from the new T, at most ten times.
 ///
-/// n_swaps counts all passes; `refused` is what the last one refused.
+/// n_swaps counts all passes; `refused` holds the refusals of the last.
 inline Reordering sort_blocks(MatrixRef T, MatrixRef Q, OrderKey key = {}) {
   Reordering report;
   for (int pass = 0; pass < 10; ++pass) {

@@ -1,8 +1,8 @@
 // The direct swap of two adjacent diagonal blocks of a real Schur form (Bai & Demmel, Linear Algebra Appl. 186, 1993).
 //
 // For [[A, B], [0, C]] with A of size p and C of size q, the solution X of the Sylvester equation A X - X C = B gives
-// the invariant subspace of C, spanned by the columns of [-X; I]. An orthogonal U whose first q columns span it brings C
-// to the top. The swap is refused if rounding would perturb the eigenvalues beyond what the form itself is known to.
+// the invariant subspace of C, spanned by the columns of [-X; I]. An orthogonal U whose first q columns span it moves C
+// to the top. The swap is refused if rounding would perturb the eigenvalues more than the form's own error.
 #pragma once
 
 #include <algorithm>
@@ -23,8 +23,8 @@ using Small = Eigen::Matrix<double, Rows, Cols>;
 
 /// Solves K x = b by Gaussian elimination with complete pivoting, for entries of K and b of at most 1 in modulus.
 ///
-/// A pivot below machine precision is replaced by it: a singular K belongs to blocks that share an eigenvalue, and then
-/// the large x that comes out gives a subspace which the tests of the swap accept or refuse.
+/// A pivot below machine precision is replaced by it: K is singular if the blocks share an eigenvalue, and the large x
+/// gives a subspace that the tests of the swap accept or refuse.
 template <int N>
 Small<N, 1> solve_complete_pivoting(Small<N> K, Small<N, 1> b) {
   std::array<int, N> unknown;
@@ -100,7 +100,7 @@ struct Swap {
   Small<N> D;
 };
 
-/// Standardises the 2x2 block of swap.D that starts at `start`, and takes the rotation into swap.U.
+/// Standardises the 2x2 block of swap.D that starts at `start`, and applies the rotation to swap.U.
 template <int N>
 void standardise_within(Swap<N>& swap, int start) {
   Small<N>&D = swap.D, &U = swap.U;
@@ -219,15 +219,15 @@ bool swap_blocks_of_size(MatrixRef T, MatrixRef Z, Index start) {
 
 }  // namespace detail
 
-/// Brings the 2x2 block of T at `start` to standard form, and Z along.
+/// Brings the 2x2 block of T at `start` to standard form, and updates Z.
 inline void standardise_block(MatrixRef T, MatrixRef Z, Index start) {
   detail::Swap<2> change{detail::Small<2>::Identity(), T.block<2, 2>(start, start)};
   detail::standardise_within(change, 0);
   detail::apply_locally(T, Z, start, change);
 }
 
-/// Swaps the adjacent blocks of T that start at `start`, and takes the swap into the orthogonal factor Z, so that
-/// Z T Z^T stays. False: refused, nothing has changed.
+/// Swaps the adjacent blocks of T that start at `start`, and updates the orthogonal factor Z to preserve Z T Z^T.
+/// False: refused, nothing has changed.
 inline bool swap_blocks(MatrixRef T, MatrixRef Z, Index start, Index first_size, Index second_size) {
   if (first_size == 1)
     return second_size == 1 ? detail::swap_blocks_of_size<1, 1>(T, Z, start)

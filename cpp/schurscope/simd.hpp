@@ -1,7 +1,7 @@
-// Vectors of the width the translation unit is compiled for, through the vector extensions of GCC and Clang.
+// SIMD vectors, whose width follows -march, through the vector extensions of GCC and Clang.
 //
-// Everything above this file is written once: the compiler flags of an instruction-set level decide how wide a
-// vector is and how many of them a register tile may hold.
+// The files that include this one are written once for all levels: the compiler flags of an instruction-set level
+// determine the width of a vector and the number of vectors in a register tile.
 #pragma once
 
 #if !defined(__GNUC__)
@@ -102,8 +102,8 @@ inline Vec<T> from_bits(Bits<T> bits) {
   return value;
 }
 
-/// The smaller of a and b, element by element; b where either is NaN (what the x86 instruction does, which compilers
-/// do not make of a comparison when they must honour NaN).
+/// The smaller of a and b, element by element; b where either is NaN (as in the x86 instruction, which compilers
+/// do not emit for a comparison that must honour NaN).
 template <class T>
 inline Vec<T> minimum(Vec<T> a, Vec<T> b) {
 #if defined(__AVX512F__)
@@ -156,9 +156,9 @@ inline Vec<T> absolute(Vec<T> x) {
 
 /// num / den within 0.6 ULP, for quotients and denominators far from overflow and underflow. NaN stays NaN.
 ///
-/// With 512-bit vectors the divider is slower than an approximate reciprocal (for double sharpened by one step of
-/// Newton's) and a step that corrects the quotient by its own residual. The residual must not be rounded twice: the fused
-/// operations are named, not left to the compiler.
+/// With 512-bit vectors the divider is slower than an approximate reciprocal (for double refined by one Newton step)
+/// followed by a correction of the quotient by its residual. The residual must not be rounded twice, so the fused
+/// operations are explicit, not left to the compiler.
 template <class T>
 inline Vec<T> quotient(Vec<T> num, Vec<T> den) {
 #if defined(__AVX512F__)
@@ -236,7 +236,7 @@ inline void transpose_square(Vec<T> (&rows)[lanes<T>]) {
 
 }  // namespace simd
 
-/// A zeroed array on a cache line's boundary that never shrinks: scratch that is sized once and used many times.
+/// A zeroed, cache-line-aligned array that never shrinks: scratch memory, sized once and used many times.
 template <class T>
 class AlignedBuffer {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -256,7 +256,7 @@ class AlignedBuffer {
   }
   ~AlignedBuffer() { ::operator delete(data_, alignment); }
 
-  /// Room for `size` elements; what was there may be lost.
+  /// Ensures room for `size` elements; the contents may be lost.
   void reserve(std::size_t size) {
     if (size <= size_) return;
     void* fresh = ::operator new(size * sizeof(T), alignment);

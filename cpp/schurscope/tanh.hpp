@@ -1,8 +1,8 @@
 // Hyperbolic tangent of a vector, float and double, within 3 ULP over the whole range at every instruction-set level.
-// Odd bit for bit, but for tanh(-0) = +0; tanh(±inf) = ±1; NaN stays NaN. Monotone but for the last bits that the bound allows.
+// Exactly odd, except tanh(-0) = +0; tanh(±inf) = ±1; NaN stays NaN. Monotone to within the error bound.
 //
-// With x = n ln(2)/2 + r, |r| <= ln(2)/4, and tau = tanh(r), the addition theorem with tanh(n ln(2)/2) = (2ⁿ - 1)/(2ⁿ + 1)
-// multiplied out takes one division and cancels nowhere:
+// With x = n ln(2)/2 + r, |r| <= ln(2)/4, and tau = tanh(r), the addition theorem, multiplied out with
+// tanh(n ln(2)/2) = (2ⁿ - 1)/(2ⁿ + 1), takes one division and has no cancellation:
 //
 //     tanh(x) = ((2ⁿ - 1) + (2ⁿ + 1) tau) / ((2ⁿ + 1) + (2ⁿ - 1) tau),    tau = r + r³ p(r²),
 //
@@ -22,7 +22,7 @@ struct TanhConstants;
 
 template <>
 struct TanhConstants<float> {
-  static constexpr float saturation = 10.0f;  // 2ⁿ ± 1 are one number from here on: the quotient is exactly 1
+  static constexpr float saturation = 10.0f;  // from here on 2ⁿ ± 1 round to one number: the quotient is exactly 1
   static constexpr int mantissa_bits = 23, exponent_bias = 127;
   static constexpr float half_ln2[] = {0x1.62e430p-2f, 0.0f};  // good to 2⁻²⁹ of itself: enough where n is not 0
   // relative error of tau: 0.93 · 2⁻²⁴

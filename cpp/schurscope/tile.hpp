@@ -1,4 +1,4 @@
-// The one kernel: products of a small matrix with a panel, in register tiles.
+// The kernel: products of a small matrix with a panel, in register tiles.
 //
 // A panel holds up to `max_vectors` vectors of trials side by side: element (k, trial) of a panel of V vectors lies at
 // k * V * lanes + trial. A tile is `tile_rows` rows by V vectors of results, all in registers: per inner index it loads
@@ -28,8 +28,8 @@ inline constexpr int tile_rows = 4;
 template <class T>
 inline constexpr int panel_lanes = max_vectors * lanes<T>;
 
-/// The inner dimension is cut into pieces of this length, so that the piece of the panel that all row blocks read
-/// (192 rows of 256 bytes) stays in the first-level cache.
+/// The inner dimension is split into slices of this length, so that the slice of the panel that all row blocks read
+/// (192 rows of 256 bytes) stays in the L1 cache.
 inline constexpr Index inner_block = 192;
 
 /// A row-major matrix that is read one row at a time.
@@ -44,7 +44,7 @@ struct MatrixView {
 template <class T>
 class PackedMatrix {
  public:
-  /// Start a matrix of zeros of the given shape; `put` fills it.
+  /// Reset to zeros of the given shape; `put` fills it.
   void reset(Index rows, Index depth) {
     rows_ = rows;
     depth_ = depth;
@@ -163,8 +163,8 @@ inline void with_constant(Index n, const F& f) {
 
 }  // namespace detail
 
-/// out = finish(A · panel): rows of A by V vectors of trials. `finish(sum, at)` sees each vector of results once, while
-/// it is in a register, with its offset in `out`. `out` may not overlap the panel.
+/// out = finish(A · panel): rows of A by V vectors of trials. `finish(sum, at)` is called once per vector of results,
+/// while it is in a register, with its offset in `out`. `out` may not overlap the panel.
 template <int V, class T, class Finish>
 inline void multiply(const PackedMatrix<T>& a, const T* panel, T* out, const Finish& finish) {
   const Index depth = a.depth(), rows = a.rows(), whole = rows - rows % tile_rows;
@@ -182,14 +182,14 @@ inline void multiply(const PackedMatrix<T>& a, const T* panel, T* out, const Fin
   }
 }
 
-/// out = A · panel, as it is.
+/// out = A · panel.
 template <int V, class T>
 inline void multiply(const PackedMatrix<T>& a, const T* panel, T* out) {
   multiply<V>(a, panel, out, [](Vec<T> sum, Index) { return sum; });
 }
 
-/// C += A · B with A read as it lies (rows × depth, row stride `a_stride`) and B, C in rows of whole vectors
-/// (`b_stride`, `c_stride` elements apart, `columns` a multiple of lanes<T>): the outer products of the weight gradients.
+/// C += A · B with A unpacked (rows × depth, row stride `a_stride`) and B, C in rows of whole vectors (`b_stride`,
+/// `c_stride` elements apart, `columns` a multiple of lanes<T>): the outer products of the weight gradients.
 template <class T>
 inline void add_product(const T* a, Index rows, Index depth, Index a_stride, const T* b, Index b_stride, T* c,
                         Index c_stride, Index columns) {
@@ -213,7 +213,7 @@ inline void add_product(const T* a, Index rows, Index depth, Index a_stride, con
   }
 }
 
-/// C[i][j] += A_i ∘ B_j over the vectors of two panels of `width` lanes, summed over the vectors but not over the lanes:
+/// C[i][j] += A_i ∘ B_j over the vectors of two panels of `width` lanes, summed over vectors but not over lanes: the
 /// outer products for the few rows of B that would not fill a vector of columns. C is (rows, columns, lanes<T>).
 template <class T>
 inline void add_lane_products(const T* a, Index rows, const T* b, Index columns, Index width, T* c) {

@@ -1,8 +1,8 @@
 """Training by exact backpropagation through time, in the compiled core.
 
-The loop is plain: fresh trials every step, one optimiser step per batch, a constant rate, the last
-iterate. ``network.cayley`` decides what the recurrent parameters are: the entries of ``W_hh``, or
-the factors of ``O(A) D O(A)^T`` that keep it normal.
+The loop is plain: fresh trials every step, one optimiser step per batch, a constant learning rate,
+and the last iterate as the result. ``network.cayley`` selects the recurrent parameters: the entries
+of ``W_hh``, or the factors of ``O(A) D O(A)^T``, which keep it normal.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ __all__ = ["OPTIMIZERS", "Progress", "TrainingOptions", "TrainingResult", "train
 
 Optimizer = Literal["adam", "adamw"]
 Progress = Callable[[int, int, float], None]
-"""Called as ``progress(steps_done, steps_total, last_loss)``; what it raises ends the training."""
+"""Called as ``progress(steps_done, steps_total, last_loss)``; an exception ends training."""
 
 OPTIMIZERS: tuple[Optimizer, ...] = ("adam", "adamw")
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
-BATCHES_PER_SLAB = 128  # trials are made for this many batches at once: fast, and small in memory
-NOISY_SLAB = 8  # the same where each trial brings noise, which takes N_h numbers per step
+BATCHES_PER_SLAB = 128  # batches whose trials are drawn at once: fast, with little memory
+NOISY_SLAB = 8  # the same with noise, which takes N_h numbers per step of a trial
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How a network is trained: the options of :func:`train`, their defaults and their checks.
+    """The options of :func:`train`, with defaults and checks.
 
     Attributes
     ----------
@@ -48,9 +48,9 @@ class TrainingOptions:
     optimizer : {"adam", "adamw"}
         How `weight_decay` enters: added to the gradient (Adam) or to the step (AdamW).
     weight_decay : float
-        Not negative; acts on every trained parameter.
+        Nonnegative; applies to every trained parameter.
     clip : float, optional
-        Largest Euclidean norm of the whole gradient. None does not clip.
+        Maximum Euclidean norm of the whole gradient; None disables clipping.
 
     Raises
     ------
@@ -83,16 +83,16 @@ class TrainingOptions:
 
 @dataclass(frozen=True, eq=False)
 class TrainingResult(ReadOnly):
-    """What :func:`train` returns.
+    """The result of :func:`train`.
 
     Attributes
     ----------
     network : Network
-        The network after the last step, in the dtype of the one that was given.
+        The network after the last step, in the dtype of the input network.
     loss : ndarray, float64, (epochs * batches_per_epoch,)
         Weighted mean squared error of each batch, before its step.
     settings : dict
-        Every option of the run, the task, and the seconds it took.
+        Every option of the run, the task, and the seconds taken.
     """
 
     network: Network
@@ -114,7 +114,7 @@ def train(
     rng: Rng,
     progress: Progress | None = None,
 ) -> TrainingResult:
-    r"""Train a copy of `network` on fresh trials of `task`, with the cell it has.
+    r"""Train a copy of `network` on fresh trials of `task`.
 
     The loss of a batch is :math:`\sum w \,(\hat y - y)^2 / (N_y \sum w)` over trials, steps and
     channels. Adam and AdamW are PyTorch's, with :math:`\beta = (0.9, 0.999)` and
@@ -123,14 +123,14 @@ def train(
     Parameters
     ----------
     network : Network
-        Where to start. It is not changed. Its dtype is that of the arithmetic.
+        The initial network, left unchanged. Its dtype is that of the arithmetic.
     task : Task
-        Makes the trials; anything with ``n_inputs``, ``n_outputs`` and ``trials(n, rng, dtype)``.
+        Draws the trials; any object with ``n_inputs``, ``n_outputs`` and ``trials(n, rng, dtype)``.
     epochs, batches_per_epoch, batch_size, learning_rate, optimizer, weight_decay, clip
         See `TrainingOptions`.
     rng : numpy.random.Generator or int or None
-        Source of the trials and, by a stream spawned from it, of a cell's noise; None draws fresh
-        entropy, and the run cannot be repeated.
+        Source of the trials and, through a spawned stream, of the cell's noise; None draws fresh
+        entropy, and the run is not repeatable.
     progress : callable, optional
         ``progress(steps_done, steps_total, last_loss)``, called at least every 128 steps.
 
@@ -254,7 +254,7 @@ def _check_finite(
 
 
 def _layout(network: Network) -> tuple[int, int, int, int, bool, bool]:
-    """Where the core finds each parameter in the vector of :func:`_flatten`."""
+    """The layout of the vector of :func:`_flatten`, as the core reads it."""
     n_pairs = -1 if network.cayley is None else len(network.cayley.pairs)
     sizes = (network.n_hidden, network.n_inputs, network.n_outputs)
     return *sizes, n_pairs, network.b_h is not None, network.b_y is not None

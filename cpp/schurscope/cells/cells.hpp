@@ -1,22 +1,22 @@
-// The cells, and the choice among them. To add one: its class, and its name in `with_cell`.
+// The cells, and the choice among them. To add one, write its class and list it in `with_cell`.
 //
 // A cell is a class template on the scalar, made from a NetworkView<T>. It has
 //
 //     Scalar, Packed                  T, and its weights as `pack` lays them out for the kernel
-//     fits(description)               static: whether it is the cell described
-//     depth()                         rows of the state: [r; 1; x] and any that it keeps behind them
+//     fits(description)               static: whether it implements the description
+//     depth()                         rows of the state: [r; 1; x] and any extra rows after them
 //     product_rows()                  rows of its products z, of each step's delta, and of the recurrent gradient
-//     carried_rows()                  rows that a step hands to the next beside the rates, such as the current
-//     tape_rows(), adjoint_rows()     rows per step from the forward to the reverse pass, rows between steps of the latter
-//     scratch_rows()                  rows that a step in either direction may use as it likes
+//     carried_rows()                  rows that a step passes to the next beside the rates, such as the current
+//     tape_rows(), adjoint_rows()     rows per step of the forward pass's tape, rows passed between reverse steps
+//     scratch_rows()                  rows of scratch for a step in either direction
 //     pack(network, packed), pack_backward(network, packed)
 //     start(h_0, width, carried, rates)    the state before the first step; a null h_0 is 0
-//     hidden(rates, carried)          where h_t, which the user sees, lies among the two
-//     advance<V>(packed, step)        step.hpp's step forwards, products included
-//     retreat<V>(packed, step)        and backwards
+//     hidden(rates, carried)          whichever of the two holds h_t, the user's state
+//     advance<V>(packed, step)        a forward step (step.hpp), products included
+//     retreat<V>(packed, step)        a reverse step
 //
-// It multiplies by itself, because what lies between products is its own: tanh applied in registers, a gate that must
-// be known before the next product.
+// The cell runs its own products, because the work between them is its own: tanh applied in registers, or a gate that
+// the next product needs.
 #pragma once
 
 #include <stdexcept>

@@ -43,7 +43,7 @@ class Current : public Ungated<T> {
 
  private:
   void advance_units(Index size, const Step<T>& step) const {
-    const T leak = leak_;  // a copy that no store can change
+    const T leak = leak_;  // a copy, which stores cannot alias
     activation_.visit([&](auto phi) {
       for (Index i = 0; i < size; i += lanes<T>) {
         Vec<T> z = simd::load(step.next + i);

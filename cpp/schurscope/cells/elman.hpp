@@ -26,7 +26,7 @@ class Elman : public Ungated<T> {
     }
   }
 
-  /// d_t = (W_hhᵀ d_{t+1} + W_hyᵀ e_t) ∘ (1 - h_t²): the slope comes from the state, and nothing from a tape.
+  /// d_t = (W_hhᵀ d_{t+1} + W_hyᵀ e_t) ∘ (1 - h_t²): the slope comes from the state, so there is no tape.
   template <int V>
   void retreat(const PackedMatrix<T>& backward, const ReverseStep<T>& step) const {
     const T* const next = step.next;
@@ -37,7 +37,7 @@ class Elman : public Ungated<T> {
   }
 
  private:
-  // A pass of its own, not a second kernel.
+  // A separate pass, not a second kernel.
   static void tanh_of_noisy(Index size, const T* noise, T* next) {
     for (Index i = 0; i < size; i += lanes<T>) {
       simd::store(next + i, simd::tanh<T>(simd::load(next + i) + simd::load(noise + i)));

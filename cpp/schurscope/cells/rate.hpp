@@ -33,9 +33,9 @@ class Rate : public Ungated<T> {
   }
 
  private:
-  // The activation is looked up in each step, not compiled into the kernel: one kernel for all.
+  // The activation is looked up in each step, not compiled in: one kernel serves all.
   void advance_units(Index size, const Step<T>& step) const {
-    const T leak = leak_;  // a copy that no store can change
+    const T leak = leak_;  // a copy, which stores cannot alias
     activation_.visit([&](auto phi) {
       for (Index i = 0; i < size; i += lanes<T>) {
         Vec<T> z = simd::load(step.next + i);

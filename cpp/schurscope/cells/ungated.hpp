@@ -1,5 +1,5 @@
-// What the cells without gates share: z_t = W_hh r_{t-1} + W_xh x_t + b_h, a product of as many rows as there are units,
-// which the step makes into the next rates in place.
+// Shared by the cells without gates: z_t = W_hh r_{t-1} + W_xh x_t + b_h, a product with one row per unit, which the
+// step turns into the next rates in place.
 #pragma once
 
 #include <algorithm>

@@ -13,7 +13,7 @@ struct Accuracy {
   template <class T>
   static Vec<T> score(const T* output, const T* target, Index n_outputs, Index stride) {
     Vec<T> largest = simd::load(output), largest_target = simd::load(target);
-    Vec<T> finite = T(0) * largest;  // 0, or NaN from the first output on that is not finite
+    Vec<T> finite = T(0) * largest;  // 0, or NaN once an output is not finite
     Vec<T> channel{}, target_channel{};
     for (Index c = 1; c < n_outputs; ++c) {
       const Vec<T> y = simd::load(output + c * stride), wanted = simd::load(target + c * stride);

@@ -12,8 +12,8 @@ struct CrossEntropy {
 
   template <class T>
   static Vec<T> score(const T* output, const T* target, Index n_outputs, Index stride) {
-    // The logarithm is kept as the largest output and the rest, so that a confident answer that is right keeps its
-    // digits. The rest is that of two numbers at a time: log(eᵃ + eᵇ) = max(a, b) + log(1 + exp(-|a - b|)).
+    // The logarithm is kept as the largest output and a remainder, so that confident correct answers keep their
+    // digits. The remainder is built pairwise: log(eᵃ + eᵇ) = max(a, b) + log(1 + exp(-|a - b|)).
     Vec<T> largest = simd::load(output), rest{};
     for (Index c = 1; c < n_outputs; ++c) {
       const Vec<T> y = simd::load(output + c * stride), larger = simd::maximum<T>(largest, y);

@@ -1,8 +1,8 @@
-// The measures: what is summed over trials and over steps, and the list from which a caller chooses.
+// The measures: the scores summed over trials and over steps, and the list from which callers choose.
 //
 // A measure is a struct with its name and `score`: for one vector of trials at one step, the sum over the output
 // channels, before the step's weight. Channel c of the outputs and of the targets lies c * stride behind the first.
-// A score that is not finite belongs to a rollout that diverged. To add one: its file, and its name in `Measure`.
+// A nonfinite score marks a diverged rollout. To add a measure, write its file and list it in `Measure`.
 #pragma once
 
 #include "schurscope/choice.hpp"
@@ -16,8 +16,8 @@ inline namespace SCHURSCOPE_ISA {
 
 using Measure = Choice<measures::SquaredError, measures::Agreement, measures::Accuracy, measures::CrossEntropy>;
 
-/// One step of a panel: the weighted scores added per lane to `per_trial`, and over the panel's vectors to the one
-/// vector of lanes `per_step`.
+/// One step of a panel: adds the weighted scores lane by lane to `per_trial`, and summed over the panel's vectors to
+/// the lanes of `per_step`.
 template <class T>
 using AddScores = void (*)(const T* output, const T* target, const T* weight, Index n_outputs, double* per_trial,
                            double* per_step);
@@ -32,7 +32,7 @@ void add_scores(const T* output, const T* target, const T* weight, Index n_outpu
   for (Index lane = 0; lane < width; lane += lanes<T>) {
     Vec<T> score = M::template score<T>(output + lane, target + lane, n_outputs, width);
     const Vec<T> w = simd::load(weight + lane);
-    score = w != T(0) ? score * w : Vec<T>{};  // 0 times what diverged would be NaN
+    score = w != T(0) ? score * w : Vec<T>{};  // 0 times a diverged score would be NaN
     simd::add_to<T>(per_trial + lane, score);
     all += score;
   }

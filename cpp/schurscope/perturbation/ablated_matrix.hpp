@@ -1,8 +1,8 @@
-// The recurrent matrix that a perturbation of the Schur form leaves:
+// The recurrent matrix after a perturbation of the Schur form:
 //
 //     W~ = W - Q dT Q^T,   dT = T - T~.
 //
-// A perturbation says where dT may differ from zero and what it is there:
+// A perturbation defines a box outside which dT is zero, and dT on it:
 //
 //     Rectangle box(T) const
 //     void difference(T, box, scratch) const     T - T~ on the box, into the top left corner of scratch.dT
@@ -52,7 +52,7 @@ struct PerturbationScratch {
   }
 };
 
-/// What a perturbation takes away.
+/// The part of T that a perturbation removes.
 struct Removed {
   Rectangle box;  ///< where dT can differ from zero
   double norm;    ///< ||dT||_F; exactly 0 if dT is zero
@@ -67,7 +67,7 @@ Removed remove(const double* T_data, Index n, const Perturbation& perturbation, 
   if (box.empty()) return {box, 0};
   perturbation.difference(T, box, scratch);
   const auto dT = scratch.dT.topLeftCorner(box.rows(), box.cols());
-  // Scaled, so that neither 1e-200 nor 1e200 leaves the range when squared.
+  // Scaled, so that squares of 1e-200 and 1e200 neither underflow nor overflow.
   const double largest = dT.cwiseAbs().maxCoeff();
   return {box, largest == 0 ? 0 : largest * (dT / largest).norm()};
 }

@@ -1,6 +1,6 @@
-// Gains on rectangles of T, the perturbation of ablations: T~ has the entries of T inside the rectangles multiplied by a
-// gain (0 removes them). Only entries strictly above the diagonal blocks of T are touched, so W~ keeps the eigenvalues
-// of W.
+// Gains on rectangles of T, the perturbation of ablations: T~ is T with the entries inside the rectangles multiplied by
+// a gain (0 removes them). Only entries strictly above the diagonal blocks of T change, so W~ keeps the eigenvalues of
+// W.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-"""Conversions of arrays that several folders need."""
+"""Array conversions shared by several folders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["one_hot"]
 
 
 def one_hot(classes: npt.NDArray[np.integer], n_classes: int, name: str) -> npt.NDArray[np.float64]:
-    """One-hot vectors (…, n_classes) of class indices; ValueError for one out of range."""
+    """One-hot vectors (…, n_classes) of class indices; ValueError if one is out of range."""
     if classes.size and not (classes.min() >= 0 and classes.max() < n_classes):
         raise ValueError(
             f"{name} must be classes 0 … {n_classes - 1}, because there are {n_classes} channels, "

@@ -1,4 +1,4 @@
-"""Random streams: the generators that one network is made, trained and judged with."""
+"""Random streams: the generators for making, training and evaluating a network."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import numpy as np
 __all__ = ["STREAMS", "streams"]
 
 STREAMS = ("init", "training", "evaluation", "bootstrap", "noise")
-"""In this order for ever: a stream's numbers depend on its place. New ones come last."""
+"""Never reorder: a stream's numbers depend on its position. Append new ones."""
 
 
 def streams(sequence: np.random.SeedSequence) -> dict[str, np.random.Generator]:
     """Separate generators, so that no trial serves both training and evaluation.
 
-    They are children of `sequence`, which must not have spawned any before.
+    They are children of `sequence`, which must not have spawned before.
     """
     children = sequence.spawn(len(STREAMS))
     return {

@@ -23,14 +23,14 @@ _Float64 = npt.NDArray[np.float64]
 
 
 class Assembly:
-    """The rows of a profile: those to run, and the profile made from their sums.
+    """The rows of a profile: selects those to run, and builds the profile from their sums.
 
     Attributes
     ----------
     rows : tuple of Ablation
         The full network first.
     vacuous : (ablations,) bool
-        Rows that remove no more than N_h · eps of the weights' dtype. They are not run and repeat
+        Rows that remove no more than N_h · eps of the weights' dtype. They are not run; they repeat
         the full network's sums.
     """
 

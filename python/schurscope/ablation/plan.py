@@ -29,7 +29,7 @@ class Ablation:
     ----------
     name : str
     rectangles : tuple of (first_row, end_row, first_column, end_column)
-        Half-open. Only entries strictly above the diagonal blocks are touched, so a rectangle may
+        Half-open. Only entries strictly above the diagonal blocks are scaled, so a rectangle may
         cover blocks. Where rectangles overlap, their gains multiply.
     gains : tuple of float
         One factor per rectangle; 0 removes the entries, 1 leaves them.

@@ -49,8 +49,8 @@ def ablate(
     network : Network
         Rollouts use its dtype; Schur coordinates are always computed in float64.
     trials : Trials
-        Held-out trials, converted once to the network's dtype. ``"fidelity"``, which compares with
-        the full network's outputs, needs no targets.
+        Held-out trials, converted once to the network's dtype. ``"fidelity"`` needs no targets: it
+        compares with the full network's outputs.
     alpha : float
         Cut of the spectrum: R holds the eigenvalues of modulus >= alpha * rho, or in another order
         of key >= alpha times the largest key. In (0, 1].
@@ -79,7 +79,7 @@ def ablate(
     Returns
     -------
     AblationProfile
-        A rollout that diverges does not raise: it sets a flag and gives values that are not finite.
+        A diverging rollout does not raise: its row is flagged and its values are not finite.
 
     Raises
     ------

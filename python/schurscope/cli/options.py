@@ -106,17 +106,15 @@ def with_parameters(task: Task, parameters: tuple[str, ...]) -> Task:
 
 
 def place_options(command: F) -> F:
-    """The options that say which jobs a process does, where and how long; for `placed`."""
+    """The options for the jobs, place and duration of a run, gathered by `placed`."""
     for option in (
         click.option(
-            "--stop-after", callback=_seconds, metavar="TIME", help="Begin no job later, e.g. 50m."
+            "--stop-after", callback=_seconds, metavar="TIME", help="Start no job later, e.g. 50m."
         ),
         click.option(
-            "--dask", metavar="ADDRESS", help="Run on a Dask scheduler, or on Dask here: local."
+            "--dask", metavar="ADDRESS", help="Dask scheduler, or 'local' for a cluster here."
         ),
-        click.option(
-            "--shard", callback=_shard, metavar="I/N", help="Part I of N, from 0, of the plan."
-        ),
+        click.option("--shard", callback=_shard, metavar="I/N", help="Run shard I (from 0) of N."),
     ):
         command = option(command)
     return command
@@ -126,7 +124,7 @@ def place_options(command: F) -> F:
 def placed(
     workers: int, *, shard: tuple[int, int] | None, dask: str | None, stop_after: float | None
 ) -> Iterator[dict[str, Any]]:
-    """The arguments of `schurscope.sweep.run` that the `place_options` mean."""
+    """The arguments of `schurscope.sweep.run` for the `place_options`."""
     given = {"n_workers": workers, "part": shard, "stop_after": stop_after}
     if dask is None:
         yield given
@@ -157,5 +155,5 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, text: str | None) -> 
     except (KeyError, ValueError):
         raise click.BadParameter(f"must be a time such as 90s, 50m or 2h, got {text!r}") from None
     if not seconds > 0:
-        raise click.BadParameter(f"must be more than no time, got {text!r}")
+        raise click.BadParameter(f"must be positive, got {text!r}")
     return seconds

@@ -16,7 +16,7 @@ from .options import INTERRUPTED, place_options, placed
 @click.option(
     "--seeds", type=click.IntRange(1), help="Networks per experiment.  [default: 6; with --quick 2]"
 )
-@click.option("--quick", "is_quick", is_flag=True, help="Everything small: a check, not a result.")
+@click.option("--quick", "is_quick", is_flag=True, help="Small and brief: a check, not a result.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -26,7 +26,7 @@ from .options import INTERRUPTED, place_options, placed
     "--jobs",
     "workers",
     type=click.IntRange(1),
-    help="Worker processes, of one thread each.  [default: processors]",
+    help="Single-threaded worker processes.  [default: processors]",
 )
 @place_options
 def reproduce_command(
@@ -37,12 +37,12 @@ def reproduce_command(
     workers: int | None,
     **place: Any,
 ) -> None:
-    """Train and analyse what the paper reports, beside its numbers.
+    """Reproduce the paper's networks and compare with its numbers.
 
-    GROUPS are "copy" (Table 1, Figure 1) and "neuroscience" (Figure 2); both when none is given.
-    The output folder gets figures, tables, networks and report.json. Running again with the same
-    folder reuses every finished network. Many processes may share the work, with --shard or
-    --dask: the one that finds all networks done makes the tables.
+    GROUPS are "copy" (Table 1, Figure 1) and "neuroscience" (Figure 2); default: both. Figures,
+    tables, networks and report.json go to the output folder. Another run with the same folder
+    reuses every finished network. Many processes can share the work, with --shard or --dask; the
+    one that finds all networks finished writes the tables.
     """
     from ..reproduce import GROUPS
     from ..reproduce import reproduce as run
@@ -53,7 +53,7 @@ def reproduce_command(
             done = run(groups or GROUPS, out=out, seeds=seeds or 0, is_quick=is_quick, **where)
     except KeyboardInterrupt:
         click.echo(
-            f"interrupted: finished networks are kept in {out}; the same command continues",
+            f"interrupted: finished networks are kept in {out}; run the same command to resume",
             err=True,
         )
         sys.exit(INTERRUPTED)

@@ -20,7 +20,7 @@ from ..sweep.statistics import against_width, effects, paired_differences, summa
 from ..sweep.store.store import Store
 from .options import place_options, placed
 
-RECENT = 600.0  # seconds whose finished jobs tell the speed of a sweep that others run
+RECENT = 600.0  # seconds; jobs finished within them determine the estimated speed
 
 
 def _config(_ctx: click.Context, _param: click.Parameter, path: Path) -> Sweep:
@@ -37,20 +37,20 @@ _takes_store = click.option(
     "--store", type=click.Path(path_type=Path), required=True, help="Folder of the results."
 )
 _takes_verify = click.option(
-    "--verify", is_flag=True, help="Read every file of the store, not only its size."
+    "--verify", is_flag=True, help="Read and check every file of the store."
 )
 
 
 @click.group("sweep")
 def sweep_command() -> None:
-    """Train and take apart thousands of networks.
+    """Train and ablate thousands of networks.
 
     \b
     Example:
       schurscope sweep run widths.toml --store results
       schurscope sweep status widths.toml --store results
       schurscope sweep collect widths.toml --store results --out table.parquet
-    What CONFIG.toml holds: python -c "import schurscope.sweep as s; help(s)"
+    Format of CONFIG.toml: python -c "import schurscope.sweep as s; help(s)"
     """  # noqa: D301 - click reads the backspace
 
 
@@ -76,7 +76,7 @@ def plan_command(sweep: Sweep) -> None:
 @_takes_config
 @_takes_store
 @click.option("--workers", type=click.IntRange(1), help="Processes.  [default: processors]")
-@click.option("--retry-failed", is_flag=True, help="Try jobs again that failed.")
+@click.option("--retry-failed", is_flag=True, help="Retry failed jobs.")
 @place_options
 @_takes_verify
 def run_command(
@@ -87,10 +87,10 @@ def run_command(
     verify: bool,
     **place: Any,
 ) -> None:
-    """Do what is missing of a sweep.
+    """Run the missing jobs of a sweep.
 
-    May be interrupted, killed and started again, and run many times at once: no job is done twice.
-    The first Ctrl-C lets running jobs end, the second does not.
+    Can be interrupted or killed and then resumed, and run concurrently: no job runs twice. The
+    first Ctrl-C waits for running jobs, the second stops at once.
     """
     with placed(workers or 0, **place) as where:
         outcome = run(
@@ -99,7 +99,7 @@ def run_command(
     click.echo(
         f"{outcome.done} of {outcome.total} jobs are in {store}, {outcome.ran} done in "
         f"{duration(outcome.seconds)}, {outcome.failed} failed"
-        + (f", {outcome.elsewhere} left to other processes" if outcome.elsewhere else "")
+        + (f", {outcome.elsewhere} claimed by other processes" if outcome.elsewhere else "")
     )
     if outcome.failed:
         raise click.ClickException(f"{outcome.failed} jobs failed: see schurscope sweep missing")
@@ -109,7 +109,7 @@ def run_command(
 @_takes_config
 @_takes_store
 def status_command(sweep: Sweep, store: Path) -> None:
-    """Show how far a sweep is, whoever runs it."""
+    """Show the progress of a sweep, whichever processes run it."""
     found = Store(store)
     jobs = {job.key: job for job in plan(sweep, found.level)}
     entries = {key: entry for key, entry in found.index().items() if key in jobs}
@@ -134,11 +134,11 @@ def status_command(sweep: Sweep, store: Path) -> None:
 @_takes_config
 @_takes_store
 @_takes_verify
-@click.option("--traceback", is_flag=True, help="Show the tracebacks of jobs that failed.")
+@click.option("--traceback", is_flag=True, help="Show the tracebacks of failed jobs.")
 def missing_command(sweep: Sweep, store: Path, verify: bool, traceback: bool) -> None:
-    """List the jobs that are not done, each with its state and what is known of it.
+    """List the unfinished jobs, each with its state and any error.
 
-    Exit code 1 if there are any.
+    The exit code is 1 if there are any.
     """
     found = Store(store)
     jobs = {job.key: job for job in plan(sweep, found.level)}
@@ -160,10 +160,10 @@ def missing_command(sweep: Sweep, store: Path, verify: bool, traceback: bool) ->
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     required=True,
-    help="Table of all cuts and ablations: .parquet, .csv, or .nc for arrays.",
+    help="Table of all cuts and ablations: .parquet, .csv, or .nc (netCDF arrays).",
 )
 @click.option(
-    "--jobs", type=click.Path(path_type=Path, dir_okay=False), help="Table of all jobs, too."
+    "--jobs", type=click.Path(path_type=Path, dir_okay=False), help="Additional table of all jobs."
 )
 def collect_command(sweep: Sweep, store: Path, verify: bool, out: Path, jobs: Path | None) -> None:
     """Write all results as one table."""
@@ -186,14 +186,14 @@ def collect_command(sweep: Sweep, store: Path, verify: bool, out: Path, jobs: Pa
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
-    help="Folder of the figures and the tables of their statistics.",
+    help="Folder for figures and tables of statistics.",
 )
 def plot_command(sweep: Sweep, store: Path, out: Path) -> None:
-    """Draw effects over seeds and widths, and n_R, spectra and sensitivities against width.
+    """Plot effects over seeds and widths, and n_R, spectra and sensitivities against width.
 
-    Beside the figures, tables of the statistics: means with intervals, tests of every effect and
-    of every difference between two ablations (with Holm's correction), slopes against width; each
-    of the changes, and once more of the sensitivities.
+    Also writes tables of statistics: means with intervals, Holm-corrected tests of every effect
+    and of every difference between two ablations, and slopes against width; each table for the
+    changes and for the sensitivities.
     """
     from ..plotting.sweeps import save_sweep_figures
 

@@ -1,4 +1,4 @@
-"""``schurscope train``: a network for one of the package's tasks."""
+"""``schurscope train``: train a network on one of the package's tasks."""
 
 from __future__ import annotations
 
@@ -44,17 +44,19 @@ DEFAULT = TrainingOptions()
     type=click.Choice(ACTIVATIONS),
     default="tanh",
     show_default=True,
-    help="Of the hidden units.",
+    help="Activation of the hidden units.",
 )
 @click.option(
     "--form",
     type=click.Choice(FORMS),
     default="rate",
     show_default=True,
-    help="Whether the state is the rate or the current that the activation is applied to.",
+    help="Whether the state is the rate or the current (the activation's argument).",
 )
-@click.option("--leak", default=1.0, show_default=True, help="dt / tau, in (0, 1].")
-@click.option("--noise", default=0.0, show_default=True, help="Standard deviation at each unit.")
+@click.option("--leak", default=1.0, show_default=True, help="Leak a = dt / tau, in (0, 1].")
+@click.option(
+    "--noise", default=0.0, show_default=True, help="Standard deviation of each unit's noise."
+)
 @click.option(
     "--seed",
     type=click.IntRange(0),
@@ -62,12 +64,12 @@ DEFAULT = TrainingOptions()
     show_default=True,
     help="Seed of initialisation and trials.",
 )
-@click.option("--epochs", default=DEFAULT.epochs, show_default=True, help="Epochs of training.")
+@click.option("--epochs", default=DEFAULT.epochs, show_default=True, help="Number of epochs.")
 @click.option(
     "--batches-per-epoch",
     default=DEFAULT.batches_per_epoch,
     show_default=True,
-    help="Steps of an epoch.",
+    help="Optimiser steps per epoch.",
 )
 @click.option(
     "--batch-size", default=DEFAULT.batch_size, show_default=True, help="Fresh trials per step."
@@ -80,23 +82,23 @@ DEFAULT = TrainingOptions()
     type=click.Choice(OPTIMIZERS),
     default=DEFAULT.optimizer,
     show_default=True,
-    help="How weight decay enters.",
+    help="Optimiser; adamw decouples weight decay.",
 )
 @click.option(
     "--weight-decay", default=DEFAULT.weight_decay, show_default=True, help="On every parameter."
 )
-@click.option("--clip", type=float, help="Largest norm of the gradient.  [default: no clipping]")
+@click.option("--clip", type=float, help="Maximum norm of the gradient.  [default: no clipping]")
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "float64"]),
     default="float32",
     show_default=True,
-    help="Of the network and its arithmetic.",
+    help="Dtype of the network and its arithmetic.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The network's file.  [default: TASK.npz]",
+    help="Output file.  [default: TASK.npz]",
 )
 def train_command(
     task: Task,
@@ -114,7 +116,7 @@ def train_command(
 ) -> None:
     """Train a network on TASK: copy, flip-flop, sine or context-integration.
 
-    Writes the network and, next to it, a .json with the settings and the loss of every step.
+    Writes the network and, beside it, a .json file with the settings and the loss of every step.
 
     \b
     Example:

@@ -1,10 +1,10 @@
-"""Whether a cut of the spectrum is determined, given that the weights are rounded.
+"""Whether a cut of the spectrum is determined at the precision of the weights.
 
-Eigenvalues of nonnormal matrices may move much further than the weights that make them: those of a
-feedforward chain, all 0, come out of float32 weights on a circle. So the weights are perturbed
-as their own rounding may have changed them, W + E with E_ij = u W_ij ξ_ij, ξ ~ Unif[-1, 1], u the
-unit roundoff of the weights; a cut is determined if no such perturbation moves an eigenvalue across
-it or turns the invariant subspace of R.
+Eigenvalues of a nonnormal matrix can move much further than its weights: those of a feedforward
+chain, all 0, come out of float32 weights on a circle. So the weights are perturbed by the size of
+their own rounding, W + E with E_ij = u W_ij ξ_ij, ξ ~ Unif[-1, 1], u the unit roundoff of the
+weights; a cut is determined if no such perturbation moves an eigenvalue across it or turns the
+invariant subspace of R.
 """
 
 from __future__ import annotations
@@ -13,37 +13,37 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import scipy  # loads scipy.linalg, slow to load, when it is first used
+import scipy  # loads scipy.linalg lazily: it is slow to import
 
 __all__ = ["Conditioning", "Perturbation", "conditioning_of", "perturbed_by_rounding"]
 
 _Float64 = npt.NDArray[np.float64]
 _Complex128 = npt.NDArray[np.complex128]
 
-SAFETY = 3.0  # between the largest of a few random movements and one that is ruled out
-MOST_MOVEMENT = 0.01  # of the projector on R; sound cuts move by 1e-4 at most, unsound ones by 1e4
-FEW_DRAWS_FROM = 256  # N_h from which one draw takes as long as several rollouts
-RANK_MARGIN = 10.0  # over ‖E‖_F: a product of low rank was rounded more than once
-NULL_MARGIN = 1e3  # over ‖E‖_F: how far rounding may move a zero eigenvalue, its condition included
+SAFETY = 3.0  # factor on the largest of a few random movements
+MOST_MOVEMENT = 0.01  # of the projector on R: at most 1e-4 for sound cuts, 1e4 for unsound ones
+FEW_DRAWS_FROM = 256  # N_h; from here one draw takes as long as several rollouts
+RANK_MARGIN = 10.0  # over ‖E‖_F: a low-rank product has been rounded more than once
+NULL_MARGIN = 1e3  # over ‖E‖_F: movement of a zero eigenvalue, its condition number included
 SEED = 0
 
 
 @dataclass(frozen=True, eq=False)
 class Perturbation:
-    """What rounding does to the eigenvalues of a matrix.
+    """The effect of rounding on the eigenvalues of a matrix.
 
     Attributes
     ----------
     unit_roundoff : float
         u: 2⁻²⁴ if every weight is a float32 number, else 2⁻⁵³.
     rank : int
-        Numerical rank of W, by a QR factorisation with pivoting.
+        Numerical rank of W, by a pivoted QR factorisation.
     exponent : int
-        E is that of 2**-exponent W, whose entries lie in the middle of the range of float64.
+        E perturbs 2**-exponent W, which is scaled to avoid overflow and underflow.
     E : (N_h, N_h)
         The first perturbation.
     eigenvalues : (n_draws, N_h) complex128
-        Of the perturbed W for each draw, in no order.
+        Eigenvalues of the perturbed W for each draw, unordered.
     """
 
     unit_roundoff: float
@@ -60,11 +60,11 @@ class Conditioning:
     Attributes
     ----------
     noise_radius : float
-        The furthest that the key of an eigenvalue moves under rounding, in units of the key.
+        Largest movement of an eigenvalue's key under rounding, in units of the key.
     null_dimensions : (int, int)
         Dimensions of R and of C whose eigenvalues rounding does not distinguish from 0.
     n_R_range : (int, int)
-        The smallest and largest n_R that rounding allows at this alpha.
+        Smallest and largest n_R consistent with rounding at this alpha.
     s : float
         Reciprocal condition number of the mean of R's eigenvalues: 1 / √(1 + ‖X‖_F²) with
         T_RR X - X T_CC = -T_CR, the diagonal blocks whole; LAPACK's s of dtrsen. 1 for a normal W.
@@ -72,7 +72,7 @@ class Conditioning:
         Estimated separation of the spectra of R and C, LAPACK's sep of dtrsen. Infinite if C is
         empty.
     projector_movement : float
-        How far rounding turns the projector on R's invariant subspace, to first order.
+        First-order movement of the projector on R's invariant subspace under rounding.
     reason : str
         Why the cut is not determined; empty if it is.
     """
@@ -92,7 +92,7 @@ class Conditioning:
 
 
 def perturbed_by_rounding(W: _Float64) -> Perturbation:
-    """The eigenvalues of W under a few seeded perturbations of the size of its rounding."""
+    """The eigenvalues of W under a few seeded perturbations of the size of rounding."""
     with np.errstate(over="ignore", under="ignore"):
         is_single = np.array_equal(W, W.astype(np.float32))
     unit = 2.0**-24 if is_single else 2.0**-53
@@ -129,10 +129,10 @@ def conditioning_of(
     alpha : float
         The cut lies at alpha times the largest key.
     keys, moduli : (N_h,)
-        Of the eigenvalues, in the order of T.
+        Keys and moduli of the eigenvalues, in the order of T.
     perturbation : Perturbation
     perturbed_keys : (n_draws, N_h)
-        Keys of its eigenvalues.
+        Keys of the perturbed eigenvalues.
     """
     descending, radii = _movement(keys, perturbed_keys)
     # The threshold moves with the largest key.
@@ -167,18 +167,18 @@ def conditioning_of(
 
 
 def _movement(values: _Float64, perturbed: _Float64) -> tuple[_Float64, _Float64]:
-    """Values in decreasing order, and how far the one of each rank moves at most."""
+    """Values in decreasing order, and the largest movement at each rank."""
     descending = np.sort(values)[::-1]
     moved = np.sort(perturbed, axis=1)[:, ::-1]
     return descending, np.abs(moved - descending).max(axis=0)
 
 
 def _null(moduli: _Float64, radii: _Float64, perturbation: Perturbation) -> npt.NDArray[np.bool_]:
-    """Which of the decreasing moduli rounding does not distinguish from 0."""
-    # Those within the distance that they or smaller ones move; one that hardly moves is none.
+    """Mask of the decreasing moduli that rounding does not distinguish from 0."""
+    # Null: within the movement of it or a smaller one, unless it hardly moves itself.
     reach = SAFETY * np.maximum.accumulate(radii[::-1])[::-1]
     null: npt.NDArray[np.bool_] = (moduli <= reach) & (moduli <= 100 * radii)
-    # And zero eigenvalues of a matrix of low rank, whose moduli are redrawn more than they move.
+    # Also null: the zero eigenvalues of a low-rank matrix, scattered differently by each draw.
     size = np.ldexp(np.linalg.norm(perturbation.E), perturbation.exponent)
     null[perturbation.rank :] |= moduli[perturbation.rank :] <= NULL_MARGIN * size
     return null
@@ -198,7 +198,7 @@ def _separation(Q: _Float64, T: _Float64, n_R: int) -> tuple[float, float]:
 
 
 def _projector_movement(Q: _Float64, T: _Float64, n_R: int, s: float, E: _Float64) -> float:
-    """‖Z‖_F / s, where R's subspace turns by Z: T_CC Z - Z T_RR = -(Qᵀ E Q)_CR's mirror image."""
+    """‖Z‖_F / s, with Z the turn of R's subspace: T_CC Z - Z T_RR = -Q_Cᵀ E Q_R."""
     if n_R == len(T):
         return 0.0
     below = Q[:, n_R:].T @ E @ Q[:, :n_R]

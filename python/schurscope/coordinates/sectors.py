@@ -30,8 +30,8 @@ class Sectors:
     Attributes
     ----------
     alpha : float
-        R holds the eigenvalues with ``|lambda| >= (alpha - 1e-12) * rho``; in the other
-        orders, their key replaces the modulus and the largest key replaces rho.
+        R holds the eigenvalues with ``|lambda| >= (alpha - 1e-12) * rho``; in orders other than
+        modulus, the key replaces the modulus and the largest key replaces rho.
     n_R : int
         Number of rows in R. Blocks are never split. R ends with the last block that reaches the
         cut, even if a refused swap left a smaller key before it.
@@ -59,7 +59,7 @@ class Sectors:
 
     @property
     def conditioning(self) -> Conditioning:
-        """How well the cut is determined at the precision of the weights; computed when asked."""
+        """How well the cut is determined at the precision of the weights; computed on access."""
         return self.schur.conditioning(self)
 
     @property
@@ -79,7 +79,7 @@ class Sectors:
 
     @property
     def noise_radius(self) -> float:
-        """How far rounding of the weights moves the key of an eigenvalue at most."""
+        """Largest movement of an eigenvalue's key under rounding of the weights."""
         return self.conditioning.noise_radius
 
     @property

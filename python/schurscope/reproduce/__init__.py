@@ -1,8 +1,8 @@
-"""The paper, redrawn: its networks trained and taken apart, each number beside the published one.
+"""Reproduction of the paper: networks, ablations and figures, beside the published numbers.
 
 S. Dräger, "Task-Restricted Symmetries in Recurrent Weight Space", arXiv:2606.18457. The command
-line runs this as ``schurscope reproduce``. Its networks are two sweeps, ``paper/copy.toml`` and
-``paper/neuroscience.toml``; what is here compares their results with the published values.
+is ``schurscope reproduce``. Two sweeps, ``paper/copy.toml`` and ``paper/neuroscience.toml``, train
+the networks; this folder compares their results with the published values.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ SUBFOLDERS = ("networks", "tables", "figures")
 
 @dataclass(frozen=True, eq=False)
 class Reproduction:
-    """What became of a run.
+    """The outcome of a run.
 
     Attributes
     ----------
     outcome : schurscope.sweep.Outcome
-        What this process did.
+        Outcome of this process's sweep.
     records : tuple of Record
-        All jobs that are done, in the order of the plan.
+        All finished jobs, in plan order.
     rows : tuple of Summary
         Every number beside the published one.
     failures : dict
-        Name of the job → message, of those that cannot be done.
+        Name → error message of each failed job.
     missing : int
-        Jobs that are still to be done, here or by others. While there are any, there are neither
-        records nor rows, and no tables or figures were made.
+        Number of unfinished jobs. Unless it is 0, records and rows are empty, and no tables or
+        figures are written.
     """
 
     outcome: Outcome
@@ -77,21 +77,20 @@ def reproduce(
     stop_after: float | None = None,
     console: Console | None = None,
 ) -> Reproduction:
-    """Train and analyse what the paper reports, and leave everything in one folder.
+    """Train and ablate the paper's networks, and save all results in one folder.
 
     Parameters
     ----------
     groups : sequence of {"copy", "neuroscience"}
     out : Path
-        Output folder; made if it is not there. Its subfolder ``store`` is the store of a sweep,
-        where finished jobs are found again: by a later run, or by others at the same time. Jobs
-        that failed are tried again.
+        Output folder; created if absent. Its subfolder ``store`` is the store of a sweep, through
+        which later and concurrent runs reuse finished jobs. Failed jobs are retried.
     seeds : int
-        Networks per experiment; 0 means 6, in a quick run 2.
+        Networks per experiment; 0 means 6, or 2 in a quick run.
     is_quick : bool
-        Small networks, little training: checks the pipes, says nothing about the paper.
+        Small networks, brief training: a check that everything runs, not a result.
     n_workers, executor, capacity, part, stop_after
-        Where, which and how long, as in `schurscope.sweep.run`. The numbers do not depend on it.
+        As in `schurscope.sweep.run`. The numbers do not depend on them.
     console : rich Console, optional
 
     Returns
@@ -101,11 +100,11 @@ def reproduce(
     Raises
     ------
     ValueError
-        A wrong argument; `out` is a file, or holds a run of the other mode or of another version.
+        An argument is invalid; `out` is a file, or holds a run of another mode or version.
     OSError
         `out` cannot be written to.
     KeyboardInterrupt
-        Interrupted: finished jobs stay in `out`, and nothing there is half-written.
+        Interrupted: finished jobs are kept in `out`, and every file there is complete.
     """
     started = time.perf_counter()
     for group in groups:
@@ -149,8 +148,8 @@ def reproduce(
     missing = len(jobs) - len(done) - len(failures)
     if missing:
         console.print(
-            f"{missing} of {len(jobs)} jobs are not done yet; tables and figures come with the run "
-            "that finds all of them done."
+            f"{missing} of {len(jobs)} jobs are not done yet; the run that finds all of them done "
+            "writes the tables and figures."
         )
         return Reproduction(outcome, (), (), failures, missing)
 
@@ -172,7 +171,7 @@ def reproduce(
 
 
 def _state(jobs: Sequence[Job], store: Store) -> tuple[set[str], dict[str, str]]:
-    """Keys of the jobs that are done, and name → message of those that failed."""
+    """Keys of the finished jobs, and name → error message of the failed ones."""
     done, failed = store.contents().entries.keys(), store.failed()
     messages = {
         job_name(job): str(store.failure(job.key)["error"])
@@ -183,7 +182,7 @@ def _state(jobs: Sequence[Job], store: Store) -> tuple[set[str], dict[str, str]]
 
 
 def _prepare(out: Path, mode: str) -> None:
-    """Make the output folder, sure that it can be written to and holds no run of another kind."""
+    """Create the output folder; check that it is writable and holds no other kind of run."""
     if out.exists() and not out.is_dir():
         raise ValueError(f"out must be a folder, got the file {out}")
     marker = out / "run.json"
@@ -210,7 +209,7 @@ def _prepare(out: Path, mode: str) -> None:
 
 
 def _found(marker: Path) -> dict[str, Any]:
-    """What a run.json says; nothing if it is damaged."""
+    """The contents of a run.json; empty if it is damaged."""
     try:
         return dict(json.loads(marker.read_text(encoding="utf-8")))
     except (ValueError, TypeError):

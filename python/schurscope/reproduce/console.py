@@ -1,4 +1,4 @@
-"""The tables beside the paper, on the terminal."""
+"""Tables of the results beside the paper's, on the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .experiments import PAPER, TITLES
 from .summary import VERDICT_RULE, Summary
 
 QUICK_NOTE = (
-    "QUICK: small networks, little training. These numbers check that everything runs; "
+    "QUICK: small networks, brief training. These numbers check that everything runs; "
     "they are not to be compared with the paper."
 )
 
@@ -28,7 +28,7 @@ def print_tables(
     seeds: int,
     is_quick: bool,
 ) -> None:
-    """Table 1, Figure 1 and Figure 2 of the paper, with this run's numbers beside them."""
+    """Print this run's numbers beside those of the paper's Table 1, Figure 1 and Figure 2."""
     over = f"mean ± SEM of {seeds} seeds" if seeds > 1 else "1 seed"
     titles = {
         "Table 1": f"Table 1, copy task: replay accuracy, {over}",
@@ -69,7 +69,7 @@ def print_tables(
 
 
 def _is_shown(row: Summary, source: str) -> bool:
-    """Whether a table of this source has the row: what is published there, or beside it."""
+    """Whether the table of this source shows the row: a published value, or one beside it."""
     if source != "Figure 2":
         return row.paper_source == source
     is_single = any(v.source == source for v in PAPER if v.experiment == row.experiment)

@@ -23,11 +23,11 @@ TITLES = {
     "sine": "frequency-cued sine",
     "context-integration": "context-dependent integration",
 }
-"""Experiment → what people call it. An experiment is a task of a sweep, by its label."""
+"""Experiment → title. An experiment is a task of a sweep, identified by its label."""
 
 
 def paper_sweep(group: str, *, seeds: int = 0, is_quick: bool = False) -> Sweep:
-    """The sweep of a group of experiments, with that many seeds; 0 means 6, or 2 if quick."""
+    """The sweep of a group of experiments; `seeds` = 0 means 6, or 2 if quick."""
     sweep = Sweep.from_table(toml_reader().loads(_read(f"{group}.toml")))
     if is_quick:
         sweep = _quick(sweep)
@@ -35,7 +35,7 @@ def paper_sweep(group: str, *, seeds: int = 0, is_quick: bool = False) -> Sweep:
 
 
 def _quick(sweep: Sweep) -> Sweep:
-    """The same experiments, far too small to say anything about the paper."""
+    """The same experiments, far too small for a comparison with the paper."""
     is_copy = isinstance(_tasks(sweep)[0].task, Copy)
     small = Copy(n_symbols=4, dimension=4, horizon=8)
     changes: dict[str, Any] = {"task": small, "evaluation": replace(small, horizon=32)}
@@ -51,7 +51,7 @@ def _quick(sweep: Sweep) -> Sweep:
 
 @dataclass(frozen=True)
 class PaperValue:
-    """A number of the paper.
+    """A number published in the paper.
 
     Attributes
     ----------
@@ -62,15 +62,15 @@ class PaperValue:
         ``value`` is the measure of the experiment, ``change`` its difference from the full network,
         ``sensitivity`` is S_ΔT.
     mean : float
-        0 where the paper says in `words` that there is almost no effect.
+        0 where the paper reports almost no effect, in `words`.
     sem : float, optional
         Standard error over the paper's three seeds.
     source : str
         Table or figure of the paper.
     alphas : tuple of float
-        The cuts it is given for.
+        The cuts for which it is given.
     words : str
-        The paper's words where it gives no number.
+        The paper's wording where it gives no number.
     """
 
     experiment: str

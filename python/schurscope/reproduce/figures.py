@@ -99,7 +99,7 @@ def _trajectories(groups: Sequence[Group]) -> Figure:
 
 
 def _busiest(trials: Trials) -> tuple[int, int]:
-    """Trial and channel whose target moves most: there is something to see."""
+    """Trial and channel with the most variable target."""
     movement = np.abs(np.diff(trials.targets, axis=1)).sum(axis=1)
     trial, channel = np.unravel_index(int(movement.argmax()), movement.shape)
     return int(trial), int(channel)
@@ -117,7 +117,7 @@ def _coordinates(record: Record) -> Figure:
 
 
 def _paper(group: Group, quantity: str, source: str) -> dict[str, tuple[float, float | None]]:
-    """The published numbers of an experiment; where the paper has words only there is no mark."""
+    """The published numbers of an experiment, without values given only in words."""
     return {
         item.ablation: (item.mean, item.sem)
         for item in PAPER
@@ -136,7 +136,7 @@ def _paper_legend(figure: Figure, *, vacuous: bool, paper: str) -> None:
 
 
 def _any_vacuous(groups: Sequence[Group]) -> bool:
-    """Whether an ablation removes nothing in any seed of a group: its bar is hatched."""
+    """Whether an ablation of a group is vacuous in every seed: its bar is hatched."""
     return any(
         np.all([record.profile(ALPHA).vacuous for record in group], axis=0).any()
         for group in groups

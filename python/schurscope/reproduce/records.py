@@ -1,4 +1,4 @@
-"""What a run's store holds of the paper's networks, as tables and figures need it."""
+"""The finished jobs of a run, as tables and figures need them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Record:
 
     @property
     def name(self) -> str:
-        """For files and for people, e.g. ``"flip-flop-seed0"``."""
+        """Name in files and messages, e.g. ``"flip-flop-seed0"``."""
         return job_name(self.job)
 
     def profile(self, alpha: float) -> AblationProfile:
@@ -46,15 +46,15 @@ class Record:
 
 
 def job_name(job: Job) -> str:
-    """Experiment and seed, which tell the paper's jobs apart."""
+    """Experiment and seed, which identify a job."""
     return f"{job.setting.label}-seed{job.seed}"
 
 
 def read_records(jobs: Sequence[tuple[str, Job]], store: Store) -> list[Record]:
     """The records of finished jobs, each with its group, in this order.
 
-    Intervals are drawn with each job's "bootstrap" stream, cut after cut. NumPy gives up Python's
-    lock while it draws, so threads share the work.
+    Intervals use each job's "bootstrap" stream, cut after cut. NumPy releases the GIL while it
+    draws, so threads share the work.
     """
 
     def read(item: tuple[str, Job]) -> Record:

@@ -1,4 +1,4 @@
-"""The files of a run: tables as CSV, and one JSON that says where every number comes from."""
+"""The files of a run: tables as CSV, and a JSON report with the provenance of every number."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def save_tables(
     """Write every number under ``tables/``; returns the paths inside `folder`.
 
     ``<group>_seeds.csv`` has a row per seed, cut and ablation, ``<group>_summary.csv`` one per
-    quantity over seeds with the paper's value, ``copy_accuracy_per_lag.csv`` the curves.
+    quantity over seeds with the paper's value, and ``copy_accuracy_per_lag.csv`` the curves.
     """
     groups = {record.experiment: record.group for record in records}
     written = []
@@ -59,7 +59,7 @@ def save_report(
     run: Mapping[str, Any],
     files: Sequence[str],
 ) -> None:
-    """Write ``report.json``: a section per group, and those of an earlier run's other groups."""
+    """Write ``report.json``: a section per group; an earlier run's other groups are kept."""
     path = folder / "report.json"
     groups = _earlier_groups(path, mode)
     for group, jobs in plans.items():
@@ -94,7 +94,7 @@ def _earlier_groups(path: Path, mode: str) -> dict[str, Any]:
         same = earlier["format"] == FORMAT and earlier["mode"] == mode
         return dict(earlier["groups"]) if same else {}
     except (OSError, ValueError, KeyError, TypeError):
-        return {}  # there is none, or it is damaged; this run writes it anew
+        return {}  # absent or damaged: write it from scratch
 
 
 def environment() -> dict[str, Any]:
@@ -111,7 +111,7 @@ def environment() -> dict[str, Any]:
 
 
 def _job(record: Record) -> dict[str, Any]:
-    """Where the numbers of a job come from; its configuration is that of its experiment."""
+    """Provenance of a job; its configuration is listed with its experiment."""
     result, schur = record.result, record.result.profiles[0].schur
     kept = {name: x for name, x in result.provenance.items() if name != "configuration"}
     of_schur = {name: getattr(schur, name) for name in ("rho", "residual", "departure", "n_swaps")}

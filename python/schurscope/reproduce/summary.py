@@ -1,4 +1,4 @@
-"""From the records of all seeds to rows of numbers, each beside the paper's."""
+"""Summaries of the records over seeds, each beside the paper's value."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ QUANTITIES: tuple[Quantity | str, ...] = (
 
 @dataclass(frozen=True)
 class Summary:
-    """A quantity of an ablation over the seeds of an experiment, and what the paper says of it.
+    """A quantity of an ablation over the seeds of an experiment, and the paper's value.
 
     ``ratio`` is mean / paper mean. ``vacuous`` counts the seeds in which the ablation removes
-    nothing, ``diverged`` those with a rollout that is not finite. ``sensitivity`` is undefined in
-    the former: its ``n`` counts the seeds that have one. SEM and the t-interval need two seeds.
+    nothing, ``diverged`` those whose rollouts are not finite. ``sensitivity`` is undefined in
+    vacuous seeds, and its ``n`` excludes them. SEM and the t-interval need two seeds.
     """
 
     experiment: str
@@ -61,7 +61,7 @@ class Summary:
 
 
 def seed_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """One row for every seed, cut and ablation."""
+    """One row per seed, cut and ablation."""
     rows = []
     for record in records:
         job, sectors = record.job, [p.sectors for p in record.result.profiles]
@@ -96,7 +96,7 @@ def seed_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def lag_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Replay accuracy of every seed, cut, ablation and lag."""
+    """Replay accuracy per seed, cut, ablation and lag."""
     rows = []
     for record in records:
         for profile in record.result.profiles:
@@ -117,9 +117,9 @@ def lag_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def summaries(records: Sequence[Record], *, compare: bool) -> list[Summary]:
-    """Every quantity of every cut and ablation; one row per published value where there are some.
+    """Every quantity of every cut and ablation; one row per published value, or one without any.
 
-    With ``compare=False`` (a quick run) the paper's values stand there without a verdict.
+    With ``compare=False`` (a quick run) the paper's values are listed without a verdict.
     """
     rows = []
     for mine in by_experiment(records).values():

@@ -1,19 +1,19 @@
-r"""Thousands of networks: train and take apart every task × width × construction × seed.
+r"""Thousands of networks: train and ablate every task × width × construction × seed.
 
-A sweep is a dataclass and a TOML file of the same keys::
+A sweep is a dataclass, or a TOML file with the same keys::
 
     # widths.toml
     widths = [32, 64, 128]
     constructions = ["orthogonal", "cayley"]
-    seeds = 20                      # 0 … 19, or a list
+    seeds = 20                      # 0 … 19; or a list
     alphas = [0.85, 0.9, 0.95]
-    ablations = ["RR", "CR", "CC"]  # all subsets if not given
+    ablations = ["RR", "CR", "CC"]  # default: all subsets
     evaluation_trials = 2048
 
     [training]                      # options of schurscope.train
     epochs = 30
 
-    [cell]                          # h = tanh(…) if not given
+    [cell]                          # default: h = tanh(…)
     activation = "relu"
     leak = 0.2
 
@@ -22,21 +22,21 @@ A sweep is a dataclass and a TOML file of the same keys::
 
     [[tasks]]
     task = "copy"
-    horizon = 16                    # parameters of the task …
-    evaluation.horizon = 128        # … and what is different when it is judged
+    horizon = 16                    # parameters of the task,
+    evaluation.horizon = 128        # and those that differ in evaluation
     training = { optimizer = "adamw", weight_decay = 0.01, epochs = 250, batches_per_epoch = 100 }
-    gate = 0.95                     # below this accuracy a network is kept and marked
+    gate = 0.95                     # networks below this accuracy are kept, but flagged
 
 On the command line::
 
-    schurscope sweep plan widths.toml                      # what it would do
-    schurscope sweep run widths.toml --store results       # do what is missing, on all processors
-    schurscope sweep status widths.toml --store results    # at any time, from anywhere
-    schurscope sweep missing widths.toml --store results   # which jobs, and why
+    schurscope sweep plan widths.toml                      # show the jobs
+    schurscope sweep run widths.toml --store results       # run missing jobs, on all processors
+    schurscope sweep status widths.toml --store results    # progress, from any machine
+    schurscope sweep missing widths.toml --store results   # unfinished jobs, and why
     schurscope sweep collect widths.toml --store results --out table.parquet
     schurscope sweep plot widths.toml --store results --out figures
 
-on a Dask cluster that is there, whose workers see the same folder, or on Dask on this machine::
+on an existing Dask cluster whose workers share the folder, or on a local one::
 
     schurscope sweep run widths.toml --store /shared/results --dask tcp://scheduler:8786
     schurscope sweep run widths.toml --store results --dask local
@@ -46,48 +46,48 @@ and in Python::
     import schurscope as ss
 
     sweep = ss.Sweep(tasks=[ss.tasks.FlipFlop()], widths=[32, 64], seeds=20)
-    if __name__ == "__main__":  # which worker processes need
+    if __name__ == "__main__":  # required by worker processes
         ss.sweep.run(sweep, "results", n_workers=2)
         rows = ss.sweep.collect(sweep, "results").rows
         print(ss.sweep.summarize(rows, "change"))
 
-A job, one network, is known by the hash of all that decides its numbers: its configuration, the
-package's version and the instruction-set level. A job that is in the store is never done again, so
-`run` may be killed at any time and started again, by many processes at once, and a sweep that is
-given another width or another seed runs the new jobs only. All random numbers come from one
-SeedSequence, whose child a job is by its task, width, construction and seed.
+A job trains and ablates one network. It is identified by the hash of everything that determines its
+numbers: its configuration, the package version and the instruction-set level. Jobs in the store
+never run again, so `run` can be killed at any time and resumed, many processes can share a sweep,
+and a sweep extended by widths or seeds runs only the new jobs. All random numbers come from one
+SeedSequence; each job's child of it depends on its task, width, construction and seed.
 
-A task of your own is an object with ``name``, ``n_inputs``, ``n_outputs`` and ``trials(n_trials,
-rng, dtype)``, best a frozen dataclass in a module: jobs are known by its repr and import path, and
-it is pickled for the workers, which must be able to import the module, too. In Python it stands
-where the package's tasks do. A file names it by module and name, which may be the object, its class
-or a function; ``PYTHONPATH=. schurscope sweep run …`` finds modules in the current folder::
+A custom task is an object with ``name``, ``n_inputs``, ``n_outputs`` and ``trials(n_trials, rng,
+dtype)``, preferably a frozen dataclass: its repr and import path identify jobs, and it is pickled
+for the workers, which must be able to import its module. In Python, use it like the package's own
+tasks. A TOML file names it as "module:name", where the name is an object, a class or a function;
+``PYTHONPATH=. schurscope sweep run …`` finds modules in the current folder::
 
     [[tasks]]
     task = "my_module:MyTask"
     n_steps = 40                    # MyTask(n_steps=40)
 
-It is judged by the measure that its attribute ``measure`` names, or by FVU. A change of its code
-leaves the hash as it was: name the task anew then, or choose another folder.
+The task's attribute ``measure`` names the measure; the default is FVU. Changing the task's code
+does not change the hash: rename the task, or use another folder.
 
-A worker that dies takes its one job with it, which is tried again, three times at most. A job that
-fails is recorded with its traceback and left alone until ``run --retry-failed``. The first Ctrl-C
-lets running batches, of a second or one job, end.
+A job whose worker dies is retried, up to three attempts in all. A job that raises an error is
+recorded with its traceback and skipped until ``run --retry-failed``. The first Ctrl-C waits for
+running batches, each about a second of work or one job.
 
 On a Slurm cluster
 ------------------
-Without a server: an array of jobs, each with a share of the plan, all into one store on a file
-system that they share. Processes that do not know of each other never do the same job, so the same
-array can be submitted again for what is missing, or with more members. ``--stop-after`` begins no
-job that late; a SIGTERM lets running jobs end::
+Without a server, submit an array job: each element runs one shard of the plan, and all write to one
+store on a shared file system. Independent processes never run the same job twice, so the array can
+be resubmitted for missing jobs, or with more elements. After ``--stop-after`` no new job starts;
+SIGTERM waits for running jobs::
 
     #!/bin/bash
     #SBATCH --array=0-99 --ntasks=1 --cpus-per-task=4 --time=01:00:00
     schurscope sweep run widths.toml --store /shared/results \
         --shard "$SLURM_ARRAY_TASK_ID/100" --workers "$SLURM_CPUS_PER_TASK" --stop-after 50m
 
-With dask-jobqueue, which asks for nodes as they are needed. Workers must end before Slurm ends
-them, or their jobs are charged with the death; ``--lifetime`` sees to it, less the longest job::
+dask-jobqueue requests nodes on demand. Workers must exit before Slurm kills them, or their jobs are
+blamed for the death; set ``--lifetime`` to the wall time less the longest job::
 
     from dask.distributed import Client
     from dask_jobqueue import SLURMCluster
@@ -103,8 +103,8 @@ them, or their jobs are charged with the death; ``--lifetime`` sees to it, less 
         executor = ss.sweep.DaskExecutor(client)
         ss.sweep.run(sweep, "/shared/results", executor=executor, capacity=executor.capacity)
 
-All nodes of a sweep train on one instruction-set level, since another rounds differently: on mixed
-nodes set ``SCHURSCOPE_SIMD`` to a level that all of them have, for the first run as well.
+All nodes of a sweep must train on one instruction-set level, since levels round differently: on a
+mixed cluster set ``SCHURSCOPE_SIMD`` to a level that all nodes support, from the first run on.
 """
 
 from .checks import SweepError

@@ -1,4 +1,4 @@
-"""Checks of a sweep's settings, whose errors know where in a file the offender is."""
+"""Checks of a sweep's settings; errors locate the offending key in a TOML file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Check = Callable[[object, str], Any]
 
 
 class SweepError(ValueError):
-    """A sweep that cannot be; `where` are the keys that lead to the offender in a TOML file."""
+    """An invalid sweep; `where` is the path of keys to the offending value in a TOML file."""
 
     def __init__(self, where: tuple[str | int, ...], message: str) -> None:
         super().__init__(message)
@@ -25,7 +25,7 @@ class SweepError(ValueError):
 
 @contextmanager
 def at(*where: str | int) -> Iterator[None]:
-    """Turns errors of the block into SweepErrors that know where they are."""
+    """Turn TypeErrors and ValueErrors of the block into SweepErrors at `where`."""
     try:
         yield
     except SweepError as error:
@@ -46,7 +46,7 @@ def listed(values: object, name: str, check: Check) -> tuple[Any, ...]:
 
 
 def distinct(values: object, name: str, check: Check) -> tuple[Any, ...]:
-    """The checked values, at least one and none twice."""
+    """The checked values: at least one, all distinct."""
     checked = listed(values, name, check)
     for place, value in enumerate(checked):
         if value in checked[:place]:
@@ -55,7 +55,7 @@ def distinct(values: object, name: str, check: Check) -> tuple[Any, ...]:
 
 
 def training_options(options: object) -> Mapping[str, Any]:
-    """The checked options of `schurscope.train`, those that are given."""
+    """The given options of `schurscope.train`, checked."""
     if not isinstance(options, Mapping):
         raise TypeError(f"training must be a table of options, got {shown(options)}")
     known = [item.name for item in fields(TrainingOptions)]

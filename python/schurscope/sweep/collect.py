@@ -32,21 +32,21 @@ AXES = ("task", "recurrent", "N_h", "seed", "alpha", "ablation")
 
 @dataclass(frozen=True, eq=False)
 class Collection:
-    """What a store holds of a sweep.
+    """The contents of a store for one sweep.
 
     Attributes
     ----------
     jobs : DataFrame
-        One row for each job, in the order of the plan: `task`, `N_h`, `recurrent`, `seed`, `key`,
+        One row per job, in plan order: `task`, `N_h`, `recurrent`, `seed`, `key`,
         `state` (done, failed, running or missing), `baseline` (the measure of the full network),
         `passed` (whether it reaches the gate), `loss` (of the last batch), `seconds`, `host`,
-        `finished` (seconds since 1970) and `problem` (the error of a job that failed, or what is
-        wrong with a file).
+        `finished` (seconds since 1970) and `problem` (the error of a failed job, or the damage to
+        a file).
     rows : DataFrame
-        One row for each job that is done, cut and ablation: `task`, `N_h`, `recurrent`, `seed`,
+        One row per finished job, cut and ablation: `task`, `N_h`, `recurrent`, `seed`,
         `alpha`, `ablation`, `measure`, `value`, `change`, `removed_mass`, `sensitivity`,
         `vacuous`, `diverged`, `n_R`, `gap`, `baseline`, `passed`, `loss` and `key`; see
-        `AblationProfile`. The same jobs give the same rows, bit for bit, however they were run.
+        `AblationProfile`. Rows are bit-identical however the jobs were run.
     """
 
     jobs: pd.DataFrame
@@ -60,8 +60,8 @@ class Collection:
     def to_xarray(self) -> xr.Dataset:
         """The rows as a Dataset over task, recurrent, N_h, seed, alpha and ablation.
 
-        NaN, or False, where there is no result. `n_R`, `gap`, `baseline`, `passed` and `loss` lack
-        the axes that they do not depend on. Needs xarray.
+        Missing results are NaN or False. `n_R`, `gap`, `baseline`, `passed` and `loss` omit axes
+        that they do not depend on. Needs xarray.
         """
         try:
             import xarray  # noqa: F401
@@ -78,19 +78,19 @@ class Collection:
 
 
 def collect(sweep: Sweep, store: str | os.PathLike[str], *, verify: bool = False) -> Collection:
-    """Read what a store holds of a sweep; nothing is written. Needs pandas.
+    """Read a sweep's results from a store, without writing. Needs pandas.
 
     Parameters
     ----------
     sweep : Sweep
     store : path
     verify : bool
-        Whether every file is read and compared with the index, not only its size.
+        Read every file and compare it with the index, instead of checking only its size.
 
     Raises
     ------
     StoreError
-        There is no store, or one of another version of the package.
+        There is no store, or another version of the package created it.
     """
     found = Store(store)
     jobs = plan(sweep, found.level)
@@ -105,7 +105,7 @@ def collect(sweep: Sweep, store: str | os.PathLike[str], *, verify: bool = False
 
 
 def save_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
-    """Write a table as Parquet or CSV, by the path's suffix: whole, or not at all."""
+    """Write a table atomically, as Parquet or CSV by the path's suffix."""
     suffix = Path(path).suffix
     if suffix not in (".parquet", ".csv"):
         raise ValueError(f"a table's file must end in .parquet or .csv, got {shown(str(path))}")
@@ -124,8 +124,8 @@ def spectra(
 ) -> dict[tuple[str, str], dict[int, list[npt.NDArray[np.float64]]]]:
     """Moduli of the eigenvalues of trained networks: (task, construction) → N_h → list of (N_h,).
 
-    Of each kind and width the first `most` networks that reach their gate, or all if none does;
-    their records are read. Errors as in `load_result`.
+    Reads the records of the first `most` networks of each kind and width that reach their gate; if
+    none does, of the first `most`. Errors as in `load_result`.
     """
     found: dict[tuple[str, str], dict[int, list[npt.NDArray[np.float64]]]] = {}
     done = collection.jobs[collection.jobs["state"] == "done"]
@@ -203,7 +203,7 @@ def _rows(sweep: Sweep, jobs: pd.DataFrame, entries: dict[str, Entry]) -> pd.Dat
 
 
 def _category(values: Sequence[str], known: Sequence[str] | None = None) -> Any:
-    """The values as categories, a byte or two each instead of a string; in order of appearance."""
+    """The values as categories, one or two bytes each, in order of appearance."""
     import pandas as pd
 
     categories = list(dict.fromkeys(values) if known is None else known)

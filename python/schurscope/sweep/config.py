@@ -1,4 +1,4 @@
-"""What a sweep varies and what it holds fixed: a dataclass that is also a TOML file."""
+"""The configuration of a sweep: a dataclass that can be loaded from a TOML file."""
 
 from __future__ import annotations
 
@@ -33,31 +33,31 @@ __all__ = ["Sweep", "SweepTask"]
 
 @dataclass(frozen=True)
 class SweepTask:
-    """A task of a sweep: what its networks are trained on and judged by.
+    """A task of a sweep: how its networks are trained and evaluated.
 
     Attributes
     ----------
     task : Task
-        The trials to train on: one of the package's tasks, or any picklable object that has what
-        `schurscope.Task` asks for and a repr that tells its parameters, as a dataclass does. Jobs
-        are known by that repr and the class's import path: name another version differently.
+        The training trials: one of the package's tasks, or any picklable `schurscope.Task` whose
+        repr shows its parameters, as a dataclass's does. That repr and the class's import path
+        identify jobs, so rename the task when its code changes.
     evaluation : Task, optional
-        The trials to judge by; None means those of `task`.
+        The evaluation trials; None means those of `task`.
     training : mapping
-        Options of `schurscope.train` for this task, over those of the sweep.
+        Options of `schurscope.train` for this task; they override the sweep's.
     measure : str, optional
-        Name of a measure of `schurscope.measures`; None means the task's own, or FVU if it names
+        Name of a measure in `schurscope.measures`; None means the task's own, or FVU if it has
         none.
     gate : float, optional
-        What the full network must reach; None means the measure's `required`. Networks that do not
-        are kept and marked.
+        Threshold for the full network; None means the measure's `required`. Networks that miss it
+        are kept, but flagged.
     label : str, optional
-        The name in tables and figures; None means the task's. Distinct within a sweep.
+        Name in tables and figures, distinct within a sweep; None means the task's.
     constructions : sequence of str, optional
         Constructions of W_hh for this task; None means those of the sweep.
     entropy : int, optional
         Root of this task's random numbers instead of the sweep's: a job's SeedSequence is then
-        ``SeedSequence([entropy, seed])``, in which neither width nor construction enters.
+        ``SeedSequence([entropy, seed])``, whatever its width and construction.
 
     Raises
     ------
@@ -107,13 +107,13 @@ class SweepTask:
         object.__setattr__(self, "label", label)
 
     def passes(self, baseline: float) -> bool:
-        """Whether a full network of this FVU or accuracy counts as trained; NaN does not."""
+        """Whether a full network with this baseline reaches the gate; NaN does not."""
         return MEASURES[str(self.measure)].passes(baseline, self.gate)
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Networks to train and take apart: every task × width × construction × seed.
+    """Networks to train and ablate: every task × width × construction × seed.
 
     Attributes
     ----------
@@ -124,7 +124,7 @@ class Sweep:
     constructions : sequence of {"default", "orthogonal", "normal", "cayley"}
         Of W_hh, see `schurscope.init_network`.
     seeds : int or sequence of int
-        How many networks of each kind, or which; 3 stands for 0, 1, 2.
+        The seeds, or their number: 3 stands for 0, 1, 2.
     training : mapping
         Options of `schurscope.train`.
     alphas : sequence of float
@@ -132,18 +132,18 @@ class Sweep:
     ablations : sequence of str
         Subsets such as ``"RR+CC"``; the full network always comes first.
     evaluation_trials : int
-        Held-out trials by which each network is judged.
+        Number of held-out trials per network.
     dtype : {"float32", "float64"}
         Of the networks and their arithmetic.
     entropy : int
         Root of all random numbers.
     cell : Cell
-        Of all networks; h = tanh(…) if not given.
+        Cell of all networks; the default is h = tanh(…).
 
     Raises
     ------
     SweepError
-        An argument is of the wrong kind, empty, or names something twice.
+        An argument is of the wrong kind or empty, or holds a duplicate.
     """
 
     tasks: Sequence[SweepTask | Task]
@@ -203,14 +203,14 @@ class Sweep:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Sweep:
-        """Read a TOML file whose keys are the attributes; see the package for an example.
+        """Read a TOML file whose keys are the attributes; for an example see `schurscope.sweep`.
 
         Raises
         ------
         OSError
             The file cannot be read.
         ValueError
-            It is not TOML or not a sweep; the message names the line.
+            It is not valid TOML or not a valid sweep; the message gives the line.
         """
         text = Path(path).read_text(encoding="utf-8")
         toml = toml_reader()
@@ -225,7 +225,7 @@ class Sweep:
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> Sweep:
-        """The sweep of a table such as a TOML file holds; SweepError if it is none."""
+        """The sweep of a parsed TOML table; SweepError if it is invalid."""
         _check_keys(table, cls, "a sweep")
         options = dict(table)
         with at("tasks"):
@@ -242,7 +242,7 @@ class Sweep:
         return cls(**options)
 
     def training_of(self, task: SweepTask) -> TrainingOptions:
-        """Every option that the networks of a task are trained with."""
+        """All training options of a task's networks."""
         return TrainingOptions(**{**self.training, **task.training})
 
 

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: one network each, known by the hash of all that decides its numbers."""
+"""The jobs of a sweep: one network each, identified by a hash of its configuration."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from .tasks import described, identity
 __all__ = ["FORMAT", "Job", "Setting", "plan", "shard"]
 
 FORMAT = "schurscope-sweep-2"
-"""Of stores and hashes; another one when either changes its meaning."""
+"""Version of stores and hashes; change it when either changes its meaning."""
 
 
 def _configuration(item: Any) -> Any:
     """Every field of a dataclass, and of those inside it, as plain values.
 
-    A field counts unless its metadata says otherwise (``plain`` is what makes it plain, or None to
-    leave it out), so that one that is forgotten changes the hash instead of being missed by it.
+    Metadata ``plain`` converts a field, or omits it if None. Other fields are always included, so
+    that a new field changes the hash by default.
     """
     if is_dataclass(item):
         made = {x.name: x.metadata.get("plain", _configuration) for x in fields(item)}
@@ -44,9 +44,9 @@ def _configuration(item: Any) -> Any:
 
 @dataclass(frozen=True)
 class Setting:
-    """What all jobs of one task share; see `Sweep` and `SweepTask` for the fields.
+    """The settings common to all jobs of a task; for the fields see `Sweep` and `SweepTask`.
 
-    `level` is the instruction-set level, which decides how training rounds; `of_task` says whether
+    `level` is the instruction-set level, which determines how training rounds; `of_task` is true if
     the entropy is the task's own.
     """
 
@@ -66,7 +66,7 @@ class Setting:
 
     @classmethod
     def of(cls, sweep: Sweep, task: SweepTask, level: str) -> Setting:
-        """What the jobs of one task of a sweep share."""
+        """The setting of one task of a sweep."""
         assert task.evaluation is not None
         assert task.measure is not None
         return cls(
@@ -86,7 +86,7 @@ class Setting:
         )
 
     def configuration(self) -> dict[str, Any]:
-        """All that decides numbers, as plain values: the label does not."""
+        """Everything that determines the numbers, as plain values; not the label."""
         versions = {"format": FORMAT, "version": __version__, "tie_rule": TIE_RULE}
         return {**_configuration(self), **versions}
 
@@ -97,13 +97,13 @@ class Setting:
 
     @cached_property
     def steps(self) -> tuple[int, int]:
-        """Time steps of a trial of the task and of a trial of the evaluation."""
+        """Time steps of a training trial and of an evaluation trial."""
         return _n_steps(self.task), _n_steps(self.evaluation)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One network to train and take apart."""
+    """One network to train and ablate."""
 
     setting: Setting = field(metadata={"plain": lambda setting: setting.digest})
     n_hidden: int
@@ -111,29 +111,28 @@ class Job:
     seed: int
 
     def configuration(self) -> dict[str, Any]:
-        """All that decides the result, as plain values."""
+        """Everything that determines the result, as plain values."""
         return {**_configuration(self), "setting": self.setting.configuration()}
 
     @cached_property
     def key(self) -> str:
-        """32 hexadecimal digits of a SHA-256 over the configuration: the job's name in a store."""
+        """Name of the job in a store: 32 hexadecimal digits of the configuration's SHA-256."""
         return _digest(_configuration(self))
 
     @property
     def spawn_key(self) -> tuple[int, ...]:
-        """Which child of the sweep's SeedSequence is this job's.
+        """Spawn key of this job's child of the sweep's SeedSequence.
 
-        It depends on the task and its parameters, the width, the construction and the seed alone.
-        So a sweep can grow without changing any other job's numbers, and networks that differ only
-        in their cell, or in how they are trained and cut, start from the same matrix and see the
-        same trials.
+        It depends only on the task and its parameters, the width, the construction and the seed.
+        So extending a sweep changes no other job's numbers, and networks that differ only in cell,
+        training or cuts start from the same matrix and see the same trials.
         """
         sample = [described(self.setting.task), self.n_hidden, self.recurrent, self.seed]
         digest = _digest(sample)
         return tuple(int(digest[start : start + 8], 16) for start in range(0, 32, 8))
 
     def entropy(self) -> np.random.SeedSequence:
-        """All randomness of the job, a new object at every call."""
+        """The SeedSequence of the job, a new object at every call."""
         if self.setting.of_task:
             return np.random.SeedSequence([self.setting.entropy, self.seed])
         return np.random.SeedSequence(self.setting.entropy, spawn_key=self.spawn_key)
@@ -144,11 +143,11 @@ class Job:
 
     @property
     def cost(self) -> float:
-        """About how many multiplications the job takes, to order jobs and to tell time left."""
+        """Approximate number of multiplications, to order jobs and to estimate the time left."""
         setting = self.setting
         per_step = self.n_hidden * (self.n_hidden + setting.task.n_inputs + setting.task.n_outputs)
         train_steps, evaluation_steps = setting.steps
-        # Forward, and twice as much backward.
+        # The reverse pass costs twice the forward pass.
         options = setting.training
         training = 3 * options.n_updates * options.batch_size * train_steps * per_step
         runs = 1 + len(setting.alphas) * (len(setting.ablations) - 1)
@@ -167,7 +166,7 @@ def plan(sweep: Sweep, level: str = _core.LEVEL) -> list[Job]:
     ----------
     sweep : Sweep
     level : str
-        Instruction-set level to train on; that of this process if not given.
+        Instruction-set level to train on; by default that of this process.
     """
     jobs = []
     for task in sweep.tasks:
@@ -184,7 +183,7 @@ def plan(sweep: Sweep, level: str = _core.LEVEL) -> list[Job]:
 
 
 def shard(jobs: list[Job], index: int, count: int) -> list[Job]:
-    """Part `index` of `count` of a plan, 0 the first; the parts take about equally long.
+    """Shard `index` (from 0) of `count`; all shards take about equally long.
 
     ValueError unless 0 <= index < count.
     """
@@ -195,7 +194,7 @@ def shard(jobs: list[Job], index: int, count: int) -> list[Job]:
 
 
 def longest_first(jobs: list[Job]) -> list[Job]:
-    """Jobs by decreasing cost, so that all workers end at about the same time."""
+    """Jobs by decreasing cost, so that all workers finish at about the same time."""
     return sorted(jobs, key=lambda job: -job.cost)
 
 

@@ -1,4 +1,4 @@
-"""One line that tells how a sweep is getting on, on a terminal or in a log file."""
+"""The progress line of a sweep, for a terminal or a log file."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ ON_TERMINAL, IN_FILE = 0.2, 30.0  # seconds between lines
 
 
 class Progress:
-    """Shows jobs done, running, failed and the time left.
+    """Shows the numbers of jobs done, running and failed, and the time left.
 
-    On a terminal the line is drawn over itself; elsewhere a plain line comes now and then.
+    On a terminal the line is updated in place; elsewhere a new line is written every 30 s.
     """
 
     def __init__(self, stream: IO[str] | None = None) -> None:
@@ -26,7 +26,7 @@ class Progress:
     def show(
         self, done: int, total: int, running: int, failed: int, left: float | None, *, last: bool
     ) -> None:
-        """Tell the state if it is time to; `left` in seconds, None if unknown; `last` always."""
+        """Show progress, at limited rate unless `last`; `left` in seconds, None if unknown."""
         now = time.monotonic()
         if now < self._next and not last:
             return
@@ -37,7 +37,7 @@ class Progress:
         self._write(text, "\n" if last or not self._live else "")
 
     def say(self, text: str) -> None:
-        """A line of its own."""
+        """Write a message on its own line."""
         self._write(text, "\n")
 
     def _write(self, text: str, end: str) -> None:
@@ -47,7 +47,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: ``"42 s"``, ``"3 min 20 s"``, ``"5 h 12 min"``."""
+    """Seconds in readable form: ``"42 s"``, ``"3 min 20 s"``, ``"5 h 12 min"``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -26,7 +26,7 @@ from .work import run_batch
 
 __all__ = ["run"]
 
-POLL = 0.5  # seconds between looks at the clock, at signals and at the runner's heartbeat
+POLL = 0.5  # seconds between checks of the clock, of signals and of the runner's heartbeat
 
 
 def run(
@@ -42,38 +42,38 @@ def run(
     stop_after: float | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Do what is missing of a sweep, and leave it in a store.
+    """Run the jobs of a sweep that are missing from a store.
 
-    Other processes may run the same sweep into the same store at the same time, on any machine
-    that sees the folder; no job is done twice. A run that was killed goes on when started again.
+    Processes on any machine that shares the folder may run the same sweep into the same store
+    concurrently; no job runs twice. A killed run resumes when started again.
 
-    The first SIGINT (Ctrl-C) or SIGTERM lets the running batches, of about a second or one job,
-    end; the second ends them at once. Either way KeyboardInterrupt is raised at the end.
+    The first SIGINT (Ctrl-C) or SIGTERM waits for running batches, each about a second of work or
+    one job; the second stops at once. Either way, run then raises KeyboardInterrupt.
 
     Parameters
     ----------
     sweep : Sweep or sequence of Sweep
-        Several are run as one: they share workers and store, and the longest jobs come first.
+        Several run as one: they share workers and store, and the longest jobs start first.
     store : path
-        A folder: a store, or empty, or absent.
+        Folder of the store; created if absent or empty.
     n_workers : int
-        Processes of one thread each, or with `executor` the batches to hand it at a time. 0 means
-        as many as there are processors.
+        Number of single-threaded processes, or with `executor` of batches submitted to it at a
+        time. 0 means the number of processors.
     executor : concurrent.futures.Executor, optional
-        What runs the jobs instead of processes of this machine. Its workers must see the store
-        under the same path.
+        Runs the jobs instead of processes on this machine. Its workers must see the store under
+        the same path.
     capacity : callable, optional
-        Tells how many batches to hand to `executor` at a time, when that changes.
+        Returns the number of batches to submit to `executor` at a time, if that changes.
     part : (int, int), optional
-        Index and count: only that part of the plan, see `shard`.
+        Index and count of a shard: run only that shard of the plan, see `shard`.
     retry_failed : bool
-        Whether jobs that failed are tried again.
+        Retry failed jobs.
     verify : bool
-        Whether every file of the store is read, and what is damaged done again.
+        Read every file of the store, and rerun jobs whose files are damaged.
     stop_after : float, optional
-        Seconds after which no more jobs are begun.
+        Seconds after which no new job starts.
     progress : Progress, optional
-        Where to show how it is getting on; None shows nothing.
+        Display of the progress; None shows nothing.
 
     Returns
     -------
@@ -82,9 +82,9 @@ def run(
     Raises
     ------
     StoreError
-        The store cannot be used or written to, or a worker may not work for it.
+        The store cannot be used or written to, or a worker's instruction-set level differs.
     KeyboardInterrupt
-        The run was interrupted; the store is whole.
+        The run was interrupted; the store is intact.
     """
     limit = math.inf if stop_after is None else positive(stop_after, "stop_after")
     workers = nonnegative_int(n_workers, "n_workers") or _core.resolve_threads(0)
@@ -125,7 +125,7 @@ def run(
 def _work_off(
     todo: Todo, executor: Executor, capacity: Callable[[], int], is_over: Callable[[], bool]
 ) -> None:
-    """Keep the executor busy until nothing is left, or it is over and what runs has ended."""
+    """Keep the executor busy until no job is left; once it is over, wait for running batches."""
     pending: dict[Future[list[Entry | None]], list[Job]] = {}
     problem: Exception | None = None
     is_told = False
@@ -138,7 +138,7 @@ def _work_off(
             pending[executor.submit(run_batch, batch, todo.store.root)] = batch
         if is_over() and pending and not is_told:
             is_told = True
-            todo.say("stopping when what runs has ended; another signal ends it at once")
+            todo.say("stopping: waiting for running batches; a second signal stops at once")
         todo.report(pending, slots)
         if not pending and (problem or is_over() or not todo.is_left()):
             break
@@ -150,7 +150,7 @@ def _work_off(
                 todo.finish(batch, future.result())
             except BrokenExecutor as error:
                 todo.lose(batch, error)
-            except Exception as error:  # of the place, not of a job: a job's own are recorded
+            except Exception as error:  # of the store or machine; a job's own errors are recorded
                 problem = problem or error
     todo.report(pending, 0, last=True)
     if problem is not None:
@@ -160,7 +160,7 @@ def _work_off(
 class _Signals:
     """Counts SIGINT and SIGTERM while the block runs; the second raises KeyboardInterrupt.
 
-    Outside the main thread, where Python lets no one listen, it counts nothing.
+    Outside the main thread, where Python allows no handlers, it counts nothing.
     """
 
     def __init__(self) -> None:

@@ -1,9 +1,9 @@
-"""Statistics over networks: how large an effect is, and whether it could be chance.
+"""Statistics over networks: effect sizes, confidence intervals and tests.
 
 The unit is the trained network: a row of `Collection.rows` is one network with one ablation. Every
-function takes such a table and gives one with a row for each question. Networks whose full version
-does not reach its gate are left out unless asked for, rollouts that diverged have no number; both
-are counted in every row, none is dropped in silence.
+function takes such a table and returns one with a row per estimate or test. Networks below their
+gate are excluded by default, and diverged rollouts have no value; both are counted in every row, so
+nothing is dropped silently.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def summarize(
     passed_only: bool = True,
     rng: Rng = 0,
 ) -> pd.DataFrame:
-    """Mean over networks, its standard error and two intervals, for every kind of network.
+    """Mean over networks, its standard error and two intervals, for each kind of network.
 
     Parameters
     ----------
@@ -47,17 +47,17 @@ def summarize(
     level : float
         Coverage of the intervals, in (0, 1].
     n_resamples : int
-        Of the bootstrap over networks, a percentile interval of the mean.
+        Resamples of the percentile bootstrap of the mean over networks.
     passed_only : bool
-        Whether networks below their gate are left out.
+        Exclude networks below their gate.
     rng : numpy.random.Generator, SeedSequence, int or None
 
     Returns
     -------
     DataFrame
-        One row for each task, construction, width, alpha and ablation: `n` networks with a finite
-        number, `mean`, `sd`, `sem`, `t_low`, `t_high`, `boot_low`, `boot_high`, and how many are
-        `below_gate`, `vacuous` and `diverged`. One network has neither SEM nor intervals.
+        One row per task, construction, width, alpha and ablation: `n` networks with a finite
+        value, `mean`, `sd`, `sem`, `t_low`, `t_high`, `boot_low`, `boot_high`, and the counts
+        `below_gate`, `vacuous` and `diverged`. A single network has neither SEM nor intervals.
     """
     level = fraction(level, "level")
     n_resamples, random = positive_int(n_resamples, "n_resamples"), generator(rng)
@@ -81,15 +81,15 @@ def effects(
     level: float = 0.95,
     passed_only: bool = True,
 ) -> pd.DataFrame:
-    """Whether each ablation has an effect: t-tests of a mean change of 0, corrected by Holm.
+    """Test each ablation for an effect: t-tests of a mean change of 0, Holm-corrected.
 
-    The correction is over all rows of the table: tasks × ablations × whatever else the sweep
-    varies. Ablations that are vacuous in every network are no question and get none.
+    The correction covers all rows of the table: tasks × ablations × every other axis of the sweep.
+    Ablations that are vacuous in every network are not tested and have no row.
 
     Returns
     -------
     DataFrame
-        One row for each task, construction, width, alpha and ablation but the full network: `n`,
+        One row per task, construction, width, alpha and ablation except the full network: `n`,
         `mean`, `sd`, `sem`, `t_low`, `t_high`, `t`, `p`, `p_holm` and the counts of `summarize`.
     """
     ablated = rows[rows["ablation"] != "full"]
@@ -116,14 +116,14 @@ def paired_differences(
 ) -> pd.DataFrame:
     """Differences between two ablations of the same networks, for every pair of ablations.
 
-    Paired by network, so that what makes one network more fragile than another cancels. t-tests of
-    a mean difference of 0, corrected by Holm over all rows of the table.
+    Paired t-tests of a mean difference of 0, so that variation between networks cancels; corrected
+    by Holm over all rows of the table.
 
     Returns
     -------
     DataFrame
-        One row for each task, construction, width, alpha and pair: `first`, `second`, then of
-        first minus second `n`, `mean`, `sd`, `sem`, `t_low`, `t_high`, `t`, `p`, `p_holm`.
+        One row per task, construction, width, alpha and pair: `first`, `second`, then for first
+        minus second `n`, `mean`, `sd`, `sem`, `t_low`, `t_high`, `t`, `p`, `p_holm`.
     """
     kept = rows[rows["passed"]] if passed_only else rows
     kept = kept[kept["ablation"] != "full"]
@@ -151,14 +151,14 @@ def against_width(
     level: float = 0.95,
     passed_only: bool = True,
 ) -> pd.DataFrame:
-    """How a quantity changes with width: the least-squares line over log2 N_h, every network once.
+    """Trend with width: a least-squares line over log2 N_h, one point per network.
 
     Returns
     -------
     DataFrame
-        One row for each task, construction, alpha and ablation: `n` networks, `n_widths`, `slope`
+        One row per task, construction, alpha and ablation: `n` networks, `n_widths`, `slope`
         (per doubling of the width), `slope_low`, `slope_high` (t-interval), `p` of slope 0 and
-        `p_holm`. Fewer than two widths or three networks give no slope or no interval.
+        `p_holm`. The slope needs two widths, its interval three networks.
     """
     group_names = [name for name in GROUP if name != "N_h"]
     found = []
@@ -175,11 +175,12 @@ def against_width(
 
 
 def holm(p: npt.ArrayLike) -> _Float64:
-    """Holm's step-down correction: p-values that may be compared with one level all together.
+    """Holm's step-down correction: adjusted p-values, to be compared with one common level.
 
-    The i-th smallest of m is multiplied by m - i + 1; what results is made nondecreasing in the
-    order of the p-values, and at most 1. NaN stays NaN and is no test. Source: S. Holm, A simple
-    sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6 (1979).
+    The i-th smallest of m is multiplied by m - i + 1; the products are made nondecreasing in the
+    order of the p-values and capped at 1. NaN stays NaN and does not count as a test. Source: S.
+    Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of
+    Statistics 6 (1979).
     """
     given = np.asarray(p, dtype=np.float64)
     corrected = np.full(given.shape, np.nan)
@@ -201,7 +202,7 @@ def _groups(rows: pd.DataFrame, names: list[str]) -> Iterator[tuple[Any, pd.Data
 def _sample(
     group: pd.DataFrame, quantity: str, passed_only: bool
 ) -> tuple[_Float64, dict[str, int]]:
-    """The finite numbers of a group, and what else there is in it."""
+    """The finite values of a group, and the counts of its other rows."""
     counts = {
         "below_gate": int((~group["passed"]).sum()),
         "vacuous": int(group["vacuous"].sum()),
@@ -216,7 +217,7 @@ def _finite(numbers: _Float64) -> _Float64:
 
 
 def moments(sample: _Float64, level: float) -> dict[str, Any]:
-    """n, mean, sd, sem, t_low and t_high of a sample; NaN for what it is too small for."""
+    """n, mean, sd, sem, t_low and t_high of a sample; NaN where it is too small."""
     from scipy.stats import sem, t  # slow to import
 
     n = len(sample)
@@ -237,7 +238,7 @@ def moments(sample: _Float64, level: float) -> dict[str, Any]:
 
 
 def _t_test(sample: _Float64) -> dict[str, float]:
-    """Two-sided test that the mean is 0; NaN where there is no spread to compare it with."""
+    """Two-sided t-test of a mean of 0; NaN for a sample without spread."""
     from scipy.stats import ttest_1samp
 
     if len(sample) < 2 or sample.std() == 0.0:
@@ -260,7 +261,7 @@ def _bootstrap(
         batch=RESAMPLES_AT_ONCE,
         confidence_level=level,
         method="percentile",
-        random_state=random,  # the name that every SciPy knows
+        random_state=random,  # the only name in SciPy before 1.15
     ).confidence_interval
     return float(low), float(high)
 

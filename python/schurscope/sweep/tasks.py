@@ -1,4 +1,4 @@
-"""Tasks of a sweep, the package's and anyone's: what they must have, and how they are known."""
+"""Tasks of a sweep, built in or custom: their requirements and their identity."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+>")
 
 
 def checked_task(task: object, name: str) -> Task:
-    """The task, when a sweep can train on it and know it again; else TypeError or ValueError."""
+    """The task, if a sweep can train on it and identify it; else TypeError or ValueError."""
     wanted = "must have name, n_inputs, n_outputs and trials()"
     for attribute in ("name", "n_inputs", "n_outputs", "trials"):
         if isinstance(task, type) or not hasattr(task, attribute):
@@ -32,28 +32,28 @@ def checked_task(task: object, name: str) -> Task:
     described(task, name)
     try:
         pickle.dumps(task)
-    except Exception as error:  # objects that cannot be pickled fail in their own ways
+    except Exception as error:  # pickling may raise anything
         raise TypeError(
-            f"{name} must be an object that can be pickled, for it goes to worker processes: "
+            f"{name} must be picklable, because it goes to worker processes: "
             f"{error}; define its class at the top level of a module"
         ) from error
-    return task  # type: ignore[return-value]  # as far as can be told from outside
+    return task  # type: ignore[return-value]  # as far as can be checked
 
 
 def described(task: object, name: str = "task") -> str:
-    """The task's repr, whatever NumPy's print options are; ValueError if it tells nothing."""
+    """The task's repr, whatever NumPy's print options; ValueError if it holds an address."""
     with np.printoptions(threshold=sys.maxsize, floatmode="unique"):
         text = repr(task)
     if _ADDRESS.search(text):
         raise ValueError(
-            f"{name} must have a repr that tells its parameters, for jobs are known by it, got "
+            f"{name} must have a repr that shows its parameters, because it identifies jobs, got "
             f"{text}: make {type(task).__name__} a dataclass or define its __repr__"
         )
     return text
 
 
 def identity(task: object) -> dict[str, str]:
-    """What a task is known by: where its class is imported from, and its repr."""
+    """Identity of a task: the import path of its class, and its repr."""
     kind = type(task)
     return {"class": f"{kind.__module__}:{kind.__qualname__}", "repr": described(task)}
 
@@ -61,8 +61,8 @@ def identity(task: object) -> dict[str, str]:
 def task_of_table(table: Mapping[str, Any], own: Set[str]) -> tuple[Task, Task | None]:
     """Task and evaluation of ``{task = "copy", horizon = 16, evaluation = {horizon = 128}, …}``.
 
-    ``"module:name"`` is an object, a class or a function of that module; the two latter are called
-    with the parameters. `own` are the keys of the table that are no parameters.
+    ``"module:name"`` is an object, a class or a function of that module; the latter two are called
+    with the parameters. `own` holds the keys of the table that are not parameters.
     """
     if "task" not in table:
         raise ValueError('a task needs its name, such as task = "flip-flop"')
@@ -85,7 +85,7 @@ def task_of_table(table: Mapping[str, Any], own: Set[str]) -> tuple[Task, Task |
 
 
 def _found(name: object) -> Any:
-    """A task, or what makes one."""
+    """A task, or its class or factory."""
     if not isinstance(name, str) or ":" not in name:
         return TASKS[choice(name, 'task (or "module:name")', TASKS)]()
     module, _, path = name.partition(":")
@@ -102,7 +102,7 @@ def _found(name: object) -> Any:
 
 
 def _with_parameters(made: Any, parameters: Mapping[str, Any], own: Set[str]) -> Any:
-    """The task with these parameters, set in a dataclass one by one or given to what makes it."""
+    """The task with these parameters, set one by one in a dataclass or passed to its factory."""
     if isinstance(made, type) or not hasattr(made, "trials"):
         if not callable(made):
             raise TypeError(
@@ -111,7 +111,7 @@ def _with_parameters(made: Any, parameters: Mapping[str, Any], own: Set[str]) ->
         return made(**parameters)
     if parameters and not is_dataclass(made):
         names = ", ".join(parameters)
-        raise TypeError(f"{shown(made)} is no dataclass: it cannot be given {names}")
+        raise TypeError(f"{shown(made)} is not a dataclass: it cannot take {names}")
     for name, value in parameters.items():
         with at(name):
             known = sorted({item.name for item in fields(made)} | own)

@@ -1,4 +1,4 @@
-"""The jobs of one run: which are left, which are handed out, what became of them."""
+"""The job queue of one run, and its bookkeeping."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .store.store import Store
 
 __all__ = ["Outcome", "Todo", "WorkerDied"]
 
-BATCH_SECONDS = 1.0  # of work that is handed out at once, so that handing out costs next to nothing
+BATCH_SECONDS = 1.0  # of work per batch, so that the overhead of a batch is negligible
 BATCH_MOST = 256
-DEATHS = 3  # of workers, after which the job is to blame
+DEATHS = 3  # of workers, after which the job counts as failed
 
 
 class WorkerDied(BrokenExecutor):
-    """An executor's own word that a call's worker died `times` times."""
+    """An executor's report that a call's worker died `times` times."""
 
     def __init__(self, message: str, times: int) -> None:
         super().__init__(message)
@@ -32,24 +32,24 @@ class WorkerDied(BrokenExecutor):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did.
+    """The outcome of a run.
 
     Attributes
     ----------
     total : int
         Jobs of the plan, or of the shard.
     done : int
-        Those that are in the store now, with usable files.
+        Jobs in the store, with valid files.
     ran : int
-        Those that this run did.
+        Jobs that this run completed.
     failed : int
-        Those that cannot be done.
+        Jobs recorded as failed.
     elsewhere : int
-        Those that another runner, still at work, has claimed.
+        Jobs claimed by another live runner.
     seconds : float
-        That the run took.
+        Duration of the run.
     compute : float
-        Seconds that this run's jobs took, added up over workers.
+        Seconds taken by this run's jobs, summed over workers.
     """
 
     total: int
@@ -62,7 +62,7 @@ class Outcome:
 
 
 class Todo:
-    """The jobs of a run: those to hand out, those done, those lost with their worker."""
+    """The job queue of a run: jobs waiting, done, or lost with their worker."""
 
     def __init__(
         self, store: Store, runner: Runner, jobs: Sequence[Job], progress: Progress | None
@@ -73,17 +73,17 @@ class Todo:
         self._jobs = jobs
         self._progress = progress
         self._damaged: dict[str, str] = {}
-        self._found: list[str] = []  # done by others meanwhile
+        self._found: list[str] = []  # completed by other runners meanwhile
         self._waiting: deque[Job] = deque()
         self._alone: deque[Job] = deque()  # claimed; their batch lost its worker
         self._cost_left = 0.0
-        self._elsewhere: list[Job] = []  # claimed by others
+        self._elsewhere: list[Job] = []  # claimed by other runners
         self._done = self._ran = self._failed = 0
         self._compute = 0.0
         self._recent_seconds, self._recent_cost = 0.0, 0.0
 
     def prepare(self, *, retry_failed: bool, verify: bool) -> None:
-        """Look at what the store has, mend its index, and queue the rest."""
+        """Read the store, repair its index, and queue the remaining jobs."""
         contents = self.store.contents(verify=verify)
         self._damaged = contents.damaged
         self._mend(contents.unindexed)
@@ -101,16 +101,16 @@ class Todo:
                 self._cost_left += job.cost
 
     def is_left(self) -> bool:
-        """Whether there is anything to hand out."""
+        """Whether any job is queued."""
         return bool(self._waiting or self._alone)
 
     def take(self, slots: int) -> list[Job]:
-        """Claimed jobs for one call, about a second of work; empty when nothing is left."""
+        """Claim a batch of jobs, about a second of work; empty when none is left."""
         if self._alone:
             return [self._alone.popleft()]
         if not self._waiting:
             self._take_back()
-        # Towards the end the batches shrink, so that all workers end together.
+        # Batches shrink towards the end, so that all workers finish together.
         most = min(BATCH_MOST, 1 + len(self._waiting) // (4 * slots))
         batch: list[Job] = []
         seconds = 0.0
@@ -123,12 +123,12 @@ class Todo:
                 self._cost_left -= job.cost
             else:
                 batch.append(job)
-                # Before the first result nothing is known about speed: one job.
+                # The speed is unknown before the first result: one job.
                 seconds += job.cost * self._rate() if self._recent_cost else math.inf
         return batch
 
     def finish(self, batch: Sequence[Job], entries: Sequence[Entry | None]) -> None:
-        """Index what was done and give the claims up, in this order."""
+        """Index the completed jobs, then release the claims; in this order."""
         done = [entry for entry in entries if entry is not None]
         self._log.append(done)
         for job, entry in zip(batch, entries, strict=True):
@@ -145,7 +145,7 @@ class Todo:
         self._compute += sum(entry.seconds for entry in done)
 
     def lose(self, batch: Sequence[Job], error: BrokenExecutor) -> None:
-        """A worker died: try its jobs one by one, and a job that was alone not for ever."""
+        """Retry a dead worker's jobs one by one; a job that keeps killing its worker fails."""
         left = []
         for job in batch:
             if self.store.has(job.key):
@@ -155,14 +155,14 @@ class Todo:
         if len(batch) == 1 and left:
             times = error.times if isinstance(error, WorkerDied) else 1
             if self.store.count_death(batch[0].key, times) >= DEATHS:
-                message = f"its worker died {DEATHS} times or more, the last time: {error}"
+                message = f"its worker died {DEATHS} times or more, last with: {error}"
                 self.store.fail(batch[0], message, "")
                 self.finish(batch, [None])
                 return
         self._alone += left
 
     def report(self, pending: Mapping[Any, list[Job]], slots: int, *, last: bool = False) -> None:
-        """Show how far it is."""
+        """Show progress."""
         if self._progress is None:
             return
         left = self._cost_left * self._rate() / slots if self._recent_cost and slots else None
@@ -170,12 +170,12 @@ class Todo:
         self._progress.show(self._done, len(self._jobs), running, self._failed, left, last=last)
 
     def say(self, text: str) -> None:
-        """Show a line of its own."""
+        """Show a message on its own line."""
         if self._progress is not None:
             self._progress.say(text)
 
     def outcome(self, seconds: float) -> Outcome:
-        """What was done so far."""
+        """The outcome so far."""
         return Outcome(
             total=len(self._jobs),
             done=self._done,
@@ -187,23 +187,23 @@ class Todo:
         )
 
     def close(self) -> None:
-        """Index what was found done by workers of runners that did not live to do so."""
+        """Index jobs whose runners died after completing them."""
         self._mend(self._found)
 
     def _take_back(self) -> None:
-        """Queue the jobs of others that they have given up, done or not, or died over."""
+        """Queue jobs whose claims other runners have released, or left stale by dying."""
         theirs = self.store.running() if self._elsewhere else set()
         self._waiting.extend(job for job in self._elsewhere if job.key not in theirs)
         self._elsewhere = [job for job in self._elsewhere if job.key in theirs]
 
     def _is_settled(self, job: Job) -> bool:
-        """Whether another runner did a job, or failed at it, before this one claimed it."""
+        """Whether another runner completed or failed a job before this one claimed it."""
         if job.key in self._damaged:
             try:
                 self.store.entry(job.key)
             except (OSError, ValueError):
                 self.store.discard(job.key)
-                self.say(f"{job}: done again, {self._damaged[job.key]}")
+                self.say(f"{job}: running again, {self._damaged[job.key]}")
                 return False
         if self.store.has(job.key):
             self._done += 1
@@ -215,7 +215,7 @@ class Todo:
         return False
 
     def _mend(self, keys: Sequence[str]) -> None:
-        """Index these jobs if they are not; while they are claimed, no one else does."""
+        """Index these jobs unless they are indexed; claims keep other runners from doing so."""
         claimed = [key for key in keys if self.runner.claim(key)]
         if claimed:
             indexed = self.store.index()

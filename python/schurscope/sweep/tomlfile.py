@@ -1,4 +1,4 @@
-"""TOML files, and the lines on which their values are."""
+"""TOML files, and the line numbers of their values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["line_of", "toml_reader"]
 
 
 def toml_reader() -> ModuleType:
-    """Python's own reader of TOML, or the package that it came from."""
+    """The standard library's TOML reader, or its backport tomli."""
     try:
         return import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     except ImportError as error:
@@ -19,10 +19,10 @@ def toml_reader() -> ModuleType:
 
 
 def line_of(text: str, where: tuple[str | int, ...]) -> int:
-    """The line of a TOML text on which the value at `where` begins; 0 if there is none.
+    """The line where the value at `where` begins in a TOML text; 0 if it is absent.
 
-    It is the first line after the longest head of the text that is TOML and lacks the value; so
-    the one TOML reader decides, also about arrays over several lines.
+    It follows the longest prefix of lines that is valid TOML without the value; parsing prefixes
+    also handles arrays that span several lines.
     """
     if not where:
         return 0

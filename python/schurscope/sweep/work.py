@@ -1,4 +1,4 @@
-"""What a worker does: train a network, take it apart, leave its files, hand back an entry."""
+"""The work of one job: train a network, ablate it, write its files, return its index entry."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ _ROWS = ("value", "change", "removed_mass", "sensitivity", "vacuous", "diverged"
 
 @dataclass(frozen=True, eq=False)
 class JobResult:
-    """Everything that a store keeps of a finished job.
+    """The full result of a finished job.
 
     Attributes
     ----------
     network : Network
-        After training.
+        The trained network.
     profiles : tuple of AblationProfile
-        One for each cut, in the sweep's order, with per-trial sums: intervals over trials and
-        figures can be made of them.
+        One per cut, in the sweep's order, with the per-trial sums that intervals over trials
+        need.
     loss : (updates,) float64
-        Of every batch, before its step.
+        Loss of every batch, before its step.
     moduli : (N_h,) float64
-        Of the eigenvalues of W_hh, in the order of the Schur form.
+        Moduli of the eigenvalues of W_hh, in the order of the Schur form.
     provenance : dict
         Configuration, versions, commit, CPU, instruction-set level, host, seconds, entropy.
     """
@@ -68,12 +68,13 @@ class JobResult:
 
 
 def run_batch(jobs: Sequence[Job], root: Path) -> list[Entry | None]:
-    """Do the jobs one after another; the entry of each, None where it failed and a file says why.
+    """Run jobs in turn; returns the entry of each, None if it failed (its error is recorded).
 
     Raises
     ------
     StoreError
-        This process may not work for the store, or cannot write to it. Jobs before are done.
+        The instruction-set level differs from the store's, or the store is not writable. Earlier
+        jobs of the batch are kept.
     """
     store = Store(root)
     if store.level != _core.LEVEL:
@@ -90,9 +91,9 @@ def load_result(store: Store, key: str) -> JobResult:
     Raises
     ------
     OSError
-        A file of it cannot be read.
+        One of its files cannot be read.
     ValueError
-        A file of it is damaged.
+        One of its files is damaged.
     """
     arrays, provenance = store.read_record(key)
     network = Network.load(store.network_path(key))
@@ -102,7 +103,7 @@ def load_result(store: Store, key: str) -> JobResult:
     denominator = denominator_of(arrays)
     profiles = []
     for place, written in enumerate(provenance["settings"]):
-        settings = {**written, "gap": float(arrays["cuts"][place, 1])}  # which may be infinite
+        settings = {**written, "gap": float(arrays["cuts"][place, 1])}  # may be infinite
         columns = dict(zip(_ROWS, arrays["rows"][place].T, strict=True))
         flags = {name: columns.pop(name).astype(np.bool_) for name in ("vacuous", "diverged")}
         profiles.append(
@@ -198,7 +199,7 @@ def _save(
     arrays: dict[str, npt.NDArray[Any]],
     provenance: dict[str, Any],
 ) -> Entry:
-    """Write the network, then the record, which is what makes the job count as done."""
+    """Write the network, then the record; the record marks the job as done."""
     record_path, network_path = store.record_path(key), store.network_path(key)
     text = json.dumps(provenance, allow_nan=False).encode()
     try:
@@ -212,7 +213,7 @@ def _save(
 
 @lru_cache(maxsize=1)
 def place_of_work() -> dict[str, Any]:
-    """What provenance says of this process; the same for all of its jobs."""
+    """Provenance of this process, the same for all of its jobs."""
     return {
         "versions": {
             "schurscope": __version__,
@@ -229,7 +230,7 @@ def place_of_work() -> dict[str, Any]:
 
 
 def _commit() -> str:
-    """The commit that the package was installed from, or runs in; empty if that is not known."""
+    """The commit that the package was installed from or runs in; empty if unknown."""
     installed = distribution("schurscope").read_text("direct_url.json")
     if installed is not None:
         commit = json.loads(installed).get("vcs_info", {}).get("commit_id")

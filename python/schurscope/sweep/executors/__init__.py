@@ -1,1 +1,1 @@
-"""What a sweep's jobs run on: processes of this machine, or a Dask cluster."""
+"""Executors of a sweep's jobs: processes on this machine, or a Dask cluster."""

@@ -1,4 +1,4 @@
-"""A sweep on dask.distributed: on processes of this machine, or on whatever a scheduler has."""
+"""A sweep on dask.distributed: on a local cluster, or on an existing scheduler's workers."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ PATIENCE = "30s"  # to find a scheduler
 
 @contextmanager
 def dask_executor(address: str, n_workers: int = 0) -> Iterator[DaskExecutor]:
-    """An executor on the Dask scheduler at `address`, as ``tcp://host:8786``.
+    """An executor on the Dask scheduler at `address`, e.g. ``tcp://host:8786``.
 
-    ``"local"`` starts `n_workers` processes on this machine, of one thread each, and ends them
-    with the block; 0 means one for each processor. Needs dask.distributed.
+    ``"local"`` starts `n_workers` single-threaded processes on this machine and ends them with the
+    block; 0 means one per processor. Needs dask.distributed.
 
     Raises
     ------
@@ -51,20 +51,20 @@ def dask_executor(address: str, n_workers: int = 0) -> Iterator[DaskExecutor]:
 
 
 class DaskExecutor(Executor):
-    """`Client.get_executor` whose failures say whether the worker or the scheduler is gone."""
+    """`Client.get_executor` with errors that distinguish a dead worker from a lost scheduler."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        # Not pure: a batch that is tried again is a new call, not the old one's result.
+        # Not pure: a retried batch is a new call, not the cached result of the old one.
         self._inner = client.get_executor(pure=False)
 
     def capacity(self) -> int:
-        """How many calls keep all workers busy: their threads now, and at least one.
+        """The number of calls that keeps all workers busy: their current threads, at least one.
 
         ConnectionError if the scheduler is gone.
         """
         try:
-            # A client that has lost its scheduler looks for it for long, and its calls with it.
+            # A client without its scheduler retries for long, and its calls block meanwhile.
             if self._client.status == "running":
                 return max(1, sum(int(threads) for threads in self._client.nthreads().values()))
         except OSError:
@@ -72,7 +72,7 @@ class DaskExecutor(Executor):
         raise ConnectionError(LOST)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have some worker call ``fn(*args, **kwargs)``."""
+        """Call ``fn(*args, **kwargs)`` on any worker."""
         outer: Future[T] = Future()
         inner = self._inner.submit(fn, *args, **kwargs)
         inner.add_done_callback(partial(_pass_on, outer))
@@ -93,4 +93,4 @@ def _pass_on(outer: Future[Any], inner: Future[Any]) -> None:
         outer.set_exception(error)
 
 
-LOST = "the Dask scheduler is gone or gave the work up; what is finished is in the store: run again"
+LOST = "the Dask scheduler is gone or cancelled the work; finished jobs are stored: run again"

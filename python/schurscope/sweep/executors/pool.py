@@ -1,4 +1,4 @@
-"""Worker processes as a `concurrent.futures.Executor` that outlives the death of its workers."""
+"""Worker processes as a `concurrent.futures.Executor` that survives the death of workers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["ProcessPool", "worker_surroundings"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-STARTS = 3  # of a worker, before its death is not chance
+STARTS = 3  # attempts to start a worker
 
 _ONE_THREAD = (
     "SCHURSCOPE_NUM_THREADS",
@@ -31,30 +31,30 @@ _ONE_THREAD = (
 
 
 class ProcessPool(Executor):
-    """`n_workers` processes of one thread each, every one a pool of its own.
+    """`n_workers` single-threaded processes, each in its own pool.
 
-    The standard pool breaks as a whole when a worker dies, and does not tell whose work killed it.
-    Here a death fails the futures of that worker alone, with BrokenProcessPool, and the next
-    submission starts another. Ctrl-C and SIGTERM do not reach the workers: whoever submits decides.
+    When a worker dies, the standard pool breaks as a whole and does not report which call killed
+    it. Here only that worker's futures fail, with BrokenProcessPool, and the next submission starts
+    a new worker. Workers block Ctrl-C and SIGTERM: the submitting process decides.
     """
 
     def __init__(self, n_workers: int) -> None:
         self._lanes = [_Lane() for _ in range(n_workers)]
-        for lane in self._lanes:  # which start side by side
+        for lane in self._lanes:  # they start concurrently
             lane.wait_until_ready()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have the worker with the least to do call ``fn(*args, **kwargs)``."""
+        """Call ``fn(*args, **kwargs)`` on the least loaded worker."""
         lane = min(self._lanes, key=_Lane.load)
         return lane.submit(fn, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Let the workers end when they are done."""
+        """Let the workers exit when their calls are done."""
         for lane in self._lanes:
             lane.executor.shutdown(wait, cancel_futures=cancel_futures)
 
     def kill(self) -> None:
-        """End the workers at once, whatever they do."""
+        """Kill the workers at once."""
         for lane in self._lanes:
             if lane.process is not None:
                 lane.process.kill()
@@ -62,7 +62,7 @@ class ProcessPool(Executor):
 
 
 class _Lane:
-    """A pool of one worker, made anew when the worker has died."""
+    """A pool of one worker, recreated when the worker dies."""
 
     def __init__(self) -> None:
         self.process: BaseProcess | None = None
@@ -70,14 +70,14 @@ class _Lane:
         self._start()
 
     def _start(self) -> None:
-        # Not "fork": the core's threads and the BLAS's would not survive it.
+        # Not "fork": threads of the core and of BLAS do not survive it.
         context = multiprocessing.get_context("spawn")
         self.executor = ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent)
         with worker_surroundings():
             self._ready = self.executor.submit(os.getpid)
 
     def wait_until_ready(self) -> None:
-        """RuntimeError if no worker can even start, for which no job is to blame."""
+        """Wait until the worker has started; RuntimeError if it cannot."""
         for attempt in range(1, STARTS + 1):
             try:
                 pid = self._ready.result()
@@ -87,7 +87,7 @@ class _Lane:
             except BrokenExecutor as error:
                 if attempt == STARTS:
                     raise RuntimeError(
-                        f"a worker process died while it started, {STARTS} times; a script that "
+                        f"a worker process died {STARTS} times while starting; a script that "
                         'uses worker processes must do its work under if __name__ == "__main__":'
                     ) from error
             self._restart()
@@ -97,11 +97,11 @@ class _Lane:
         self._start()
 
     def load(self) -> int:
-        """How many calls are not done."""
+        """Number of unfinished calls."""
         return sum(not future.done() for future in self._futures)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have the worker call ``fn(*args, **kwargs)``, a new one if it has died."""
+        """Call ``fn(*args, **kwargs)`` on the worker, or on a new one if it has died."""
         self._futures = [future for future in self._futures if not future.done()]
         call = pickle.dumps((fn, args, kwargs))
         try:
@@ -115,19 +115,19 @@ class _Lane:
 
 
 def _called(call: bytes) -> Any:
-    """Do a pickled call. A worker that cannot unpickle says so; the standard pool's would die."""
+    """Run a pickled call. Unpickling here turns failures into errors, not worker deaths."""
     try:
         fn, args, kwargs = pickle.loads(call)
-    except Exception as error:  # whatever the modules that it imports raise
+    except Exception as error:  # the imported modules may raise anything
         raise ImportError(
             f"a worker process cannot load a task: {error}; the task's class must be at the top "
-            "level of a module that can be imported there, as by PYTHONPATH"
+            "level of a module that can be imported there, e.g. through PYTHONPATH"
         ) from error
     return fn(*args, **kwargs)
 
 
 def _end_with_parent() -> None:
-    """Let this worker end when its parent is killed; it would wait for work for ever."""
+    """Exit when the parent is killed, instead of waiting for work for ever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -140,11 +140,11 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def worker_surroundings() -> Iterator[None]:
-    """What a worker that is started in this block inherits: one thread, no Ctrl-C, no SIGTERM.
+    """Make workers started in this block single-threaded and block SIGINT and SIGTERM in them.
 
-    Threads that are started in it inherit the latter as well, and so do their workers.
+    Threads started in it inherit the signal mask, too, and pass it on to their workers.
     """
-    resource_tracker.ensure_running()  # which, started later, would let the signals through again
+    resource_tracker.ensure_running()  # starting it later would unblock the signals
     saved = {name: os.environ.get(name) for name in _ONE_THREAD}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:

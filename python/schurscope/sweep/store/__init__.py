@@ -1,1 +1,1 @@
-"""The store of a sweep: finished jobs in a folder that many runners share."""
+"""The store of a sweep: a folder of finished jobs, shared by many runners."""

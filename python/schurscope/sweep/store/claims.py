@@ -1,9 +1,9 @@
-"""Who runs which job: claims on a shared file system, without a server and without locks.
+"""Claims on jobs through a shared file system, without a server and without locks.
 
-A runner is a process that hands out jobs. Its file in ``runners/`` says who it is and is touched
-every few seconds. To claim a job is to make a hard link to that file: making a link is atomic on
-local disks, NFS and Lustre, and since a link shares its file's time, the heartbeat of the runner is
-that of all its claims.
+A runner is a process that schedules jobs. Its file in ``runners/`` identifies it; touching that
+file every few seconds is its heartbeat. A claim on a job is a hard link to the file: creating a
+link is atomic on local disks, NFS and Lustre, and a link shares the file's modification time, so
+one heartbeat serves all claims.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from pathlib import Path
 
 __all__ = ["Runner", "is_alive", "live_claims"]
 
-BEAT = 5.0  # seconds between touches
+BEAT = 5.0  # seconds between heartbeats
 STALE = (
-    120.0  # seconds without a touch after which a runner counts as dead; clocks may differ by less
+    120.0  # seconds without a heartbeat after which a claim is stale; clocks must differ by less
 )
 
 
 class Runner:
-    """The process at hand as one that runs jobs of the store in `root`; close it when done.
+    """The current process as a runner of the store in `root`; close it when done.
 
-    A job of a dead runner can be claimed again. The new claim is another link with the next higher
-    number, never a replacement: of two processes that find the same dead runner, one makes it.
+    A stale claim can be superseded. The new claim is another link, with the next higher number,
+    never a replacement: of two processes that find the same stale claim, only one creates it.
     """
 
     def __init__(self, root: Path) -> None:
@@ -41,13 +41,13 @@ class Runner:
         self._touched = time.monotonic()
 
     def beat(self) -> None:
-        """Show that this runner lives; to be called every second or so."""
+        """Update the heartbeat if due; call this about every second."""
         if time.monotonic() - self._touched > BEAT:
             os.utime(self._file)
             self._touched = time.monotonic()
 
     def claim(self, key: str) -> bool:
-        """Whether the job is now this runner's; False if a living one has it."""
+        """Claim a job: whether it is now this runner's; False if a live runner holds it."""
         links = []
         for number in range(1000):
             link = self._root / "claims" / f"{key}.{number}"
@@ -57,7 +57,7 @@ class Runner:
             except FileExistsError:
                 if is_alive(link):
                     return False
-            except PermissionError as error:  # what Linux says where there are none
+            except PermissionError as error:  # on Linux: no hard links here
                 raise OSError(
                     f"{self._root} must be on a file system with hard links: {error}"
                 ) from error
@@ -67,21 +67,21 @@ class Runner:
         raise OSError(f"{self._root} holds a thousand dead claims on the job {key}: remove them")
 
     def release(self, key: str) -> None:
-        """Give the job up, done or not."""
+        """Release the claim on a job, done or not."""
         for link in self._claims.pop(key):
             link.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Give everything up."""
+        """Release all claims."""
         for key in list(self._claims):
             self.release(key)
         self._file.unlink(missing_ok=True)
 
 
 def is_alive(file: Path) -> bool:
-    """Whether the runner of this file or claim lives, as far as its heartbeat or its machine tell.
+    """Whether the runner of this file or claim is alive, judged by its heartbeat or process.
 
-    A file that is gone counts as living: whoever removed it is at work.
+    A missing file counts as alive: some live process removed it.
     """
     try:
         touched = file.stat().st_mtime
@@ -89,7 +89,7 @@ def is_alive(file: Path) -> bool:
         machine, pid = who["machine"], int(who["pid"])
     except FileNotFoundError:
         return True
-    except (ValueError, KeyError, TypeError):  # caught between its making and its writing
+    except (ValueError, KeyError, TypeError):  # created, not yet written
         return time.time() - touched < STALE
     if machine and machine == _machine():
         try:
@@ -102,14 +102,14 @@ def is_alive(file: Path) -> bool:
 
 
 def live_claims(root: Path) -> set[str]:
-    """Keys of the jobs that living runners have claimed."""
+    """Keys of the jobs claimed by live runners."""
     with os.scandir(root / "claims") as items:
         links = [Path(item.path) for item in items]
     return {link.name.partition(".")[0] for link in links if is_alive(link)}
 
 
 def _machine() -> str:
-    """Names machine and table of processes; empty where a process number tells nothing."""
+    """Identity of the machine and its process table; empty where process ids mean nothing."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{socket.gethostname()} {boot} {os.readlink('/proc/self/ns/pid')}"

@@ -1,7 +1,7 @@
-"""The index of a store: logs with one line for each finished job, all that tables are made of.
+"""The index of a store: logs with one line per finished job, the source of all tables.
 
-A log has one writer, its runner. Its lines carry checksums, so what a kill or a full disk left of
-the last one is told from a whole one.
+A log has one writer, its runner. Every line carries a checksum, so that a line truncated by a kill
+or a full disk is detected.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _Float64 = npt.NDArray[np.float64]
 
 
 class Entry(NamedTuple):
-    """What the index knows of a finished job.
+    """The index entry of a finished job.
 
-    `rows` holds value, change, removed mass, sensitivity, vacuous and diverged for every cut and
-    ablation, (alphas, ablations, 6); `cuts` holds n_R and the gap of every cut, (alphas, 2).
+    `rows` holds value, change, removed mass, sensitivity, vacuous and diverged for each cut and
+    ablation, (alphas, ablations, 6); `cuts` holds n_R and the gap of each cut, (alphas, 2).
     """
 
     key: str
@@ -48,7 +48,7 @@ class Entry(NamedTuple):
     def of_record(
         cls, arrays: Mapping[str, _Float64], provenance: Mapping[str, Any], *files: Path
     ) -> Entry:
-        """The entry of a job's record, whose files are there."""
+        """The entry of a job, from its record and its files."""
         return cls(
             key=provenance["key"],
             sizes=tuple(file.stat().st_size for file in files),  # type: ignore[arg-type]
@@ -61,13 +61,13 @@ class Entry(NamedTuple):
         )
 
     def line(self) -> bytes:
-        """The line of a log: checksum, JSON, end."""
+        """The entry as a line of a log: checksum, JSON, newline."""
         content = [*self[:-2], _packed(self.rows), _packed(self.cuts)]
         text = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
         return b"%08x %s\n" % (zlib.crc32(text), text)
 
     def is_same(self, other: Entry | None) -> bool:
-        """Whether the other says the same, to the bit."""
+        """Whether the other entry is bit-identical."""
         return other is not None and self.line() == other.line()
 
     @classmethod
@@ -91,13 +91,13 @@ class Entry(NamedTuple):
 
 
 class Log:
-    """The one writer of a runner's log."""
+    """A runner's log; no other process writes to it."""
 
     def __init__(self, root: Path, runner: Runner) -> None:
         self._path = root / "index" / f"{runner.id}.log"
 
     def append(self, entries: Iterable[Entry]) -> None:
-        """Add lines; when that fails, as on a full disk, the log keeps what it had."""
+        """Append lines; if that fails, as on a full disk, truncate the log to its former end."""
         lines = b"".join(entry.line() for entry in entries)
         if not lines:
             return
@@ -112,16 +112,16 @@ class Log:
 
 
 def read_logs(folder: Path) -> dict[str, Entry]:
-    """Key → entry, the latest, of all logs; damaged lines are as if they were not."""
+    """Key → latest entry of all logs; damaged lines are ignored."""
     while True:
         try:
             return _read_logs(folder)
         except FileNotFoundError:
-            continue  # merged meanwhile: list them again
+            continue  # merged by another process meanwhile
 
 
 def merge_logs(root: Path) -> None:
-    """Join the logs of ended runners, if there are many, into one.
+    """Merge the logs of ended runners into one, if there are many.
 
     A reader at any moment finds every line at least once.
     """
@@ -134,7 +134,7 @@ def merge_logs(root: Path) -> None:
         try:
             lines |= dict.fromkeys(log.read_bytes().splitlines())
         except FileNotFoundError:
-            continue  # merged by another process meanwhile
+            continue  # merged by another process already
         merged.append(log)
     with atomic_path(root / "index" / f"merged-{secrets.token_hex(6)}.log") as temporary:
         temporary.write_bytes(b"".join(line + b"\n" for line in lines))
@@ -163,7 +163,7 @@ def _is_open(root: Path, log: Path) -> bool:
 
 
 def _packed(array: _Float64) -> list[Any]:
-    """Exactly these float64 numbers, NaN and infinity included, in little space."""
+    """A compact, exact encoding of float64 numbers, NaN and infinity included."""
     content = base64.b64encode(np.ascontiguousarray(array, "<f8").tobytes()).decode()
     return [*array.shape, content]
 

@@ -1,15 +1,15 @@
-"""A folder of finished jobs: safe with many writers, and readable in seconds.
+"""A folder of finished jobs, safe with many concurrent writers and fast to read.
 
-    store.json                what made it: format, package version, instruction-set level
+    store.json                format, package version, instruction-set level
     jobs/ab/KEY.npz           one finished job: losses, per-trial sums, provenance
     jobs/ab/KEY-network.npz   its trained network, a file of `Network.save`
-    index/RUNNER.log          one line for each finished job: what tables are made of
-    failures/KEY.json         a job that cannot be done, with its traceback
-    deaths/KEY.json           how often the job's worker has died
-    runners/, claims/         who is at work on what
+    index/RUNNER.log          one line per finished job: the source of all tables
+    failures/KEY.json         a failed job, with its traceback
+    deaths/KEY.json           number of times the job's worker has died
+    runners/, claims/         live runners and the jobs they have claimed
 
-Every file but the logs is written whole or not at all. A log has one writer and checksums in its
-lines; what a killed writer left out of it is found from the job's own file, which was there first.
+Every file except the logs is written atomically. A log has one writer and a checksum per line; an
+entry that a killed writer left out is rebuilt from the job's record, which is written first.
 """
 
 from __future__ import annotations
@@ -45,21 +45,21 @@ _SUFFIX, _NETWORK_SUFFIX = ".npz", "-network.npz"
 
 
 class StoreError(OSError):
-    """The store or the place of work is unfit; no job is to blame, and none is marked as failed."""
+    """The store or the worker's machine is unusable; no job is blamed or marked as failed."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a store holds.
+    """The contents of a store.
 
     Attributes
     ----------
     entries : dict
-        Key → entry of every job that is done and whose files are as they should be.
+        Key → entry of every finished job with valid files.
     unindexed : tuple of str
-        Those of them that no log names.
+        Keys of those that no log lists.
     damaged : dict
-        Key → what is wrong with the files of a job that was done.
+        Key → description of the damage to a finished job's files.
     """
 
     entries: dict[str, Entry]
@@ -68,19 +68,19 @@ class Contents:
 
 
 class Store:
-    """The store in a folder that exists, made by `create` or found by this.
+    """An existing store; `create` makes a new one.
 
     Attributes
     ----------
     root : Path
-        Absolute.
+        Absolute path of the folder.
     level : str
-        The instruction-set level on which all of its networks are trained.
+        Instruction-set level on which all its networks are trained.
 
     Raises
     ------
     StoreError
-        There is no store, or one that this version of the package cannot go on with.
+        There is no store, or another version of the package created it.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
@@ -96,14 +96,14 @@ class Store:
         if (form, version) != (FORMAT, __version__):
             raise StoreError(
                 f"{root} was made by schurscope {version} (format {form}), this is {__version__} "
-                f"(format {FORMAT}): to read it or go on with it, pip install "
+                f"(format {FORMAT}): to read or resume it, pip install "
                 f"schurscope=={version}; or run the sweep again into a new folder"
             )
         self.level = str(level)
 
     @classmethod
     def create(cls, root: str | os.PathLike[str], level: str) -> Store:
-        """The store in `root`, made anew if the folder is empty or absent."""
+        """The store in `root`, created if the folder is empty or absent."""
         folder = Path(root)
         if folder.exists() and not folder.is_dir():
             raise StoreError(f"the store must be a folder, got the file {folder}")
@@ -123,15 +123,15 @@ class Store:
     # Finished jobs.
 
     def record_path(self, key: str) -> Path:
-        """Where a job's record is."""
+        """Path of a job's record."""
         return self.root / "jobs" / key[:2] / (key + _SUFFIX)
 
     def network_path(self, key: str) -> Path:
-        """Where a job's trained network is."""
+        """Path of a job's trained network."""
         return self.root / "jobs" / key[:2] / (key + _NETWORK_SUFFIX)
 
     def has(self, key: str) -> bool:
-        """Whether there is a record of the job."""
+        """Whether the job has a record."""
         return self.record_path(key).exists()
 
     def read_record(self, key: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
@@ -147,15 +147,15 @@ class Store:
         return arrays, provenance
 
     def entry(self, key: str) -> Entry:
-        """The index's entry of a job, made from its files; errors as in `read_record`."""
+        """A job's index entry, rebuilt from its files; errors as in `read_record`."""
         arrays, provenance = self.read_record(key)
         Network.load(self.network_path(key))
         return Entry.of_record(arrays, provenance, self.record_path(key), self.network_path(key))
 
     def contents(self, *, verify: bool = False) -> Contents:
-        """What the store holds, as its index says and the sizes of the files confirm.
+        """The contents of the store: its index, checked against the sizes of the files.
 
-        With `verify`, every file is read, its checksums tested and its numbers compared.
+        With `verify`, read every file, check its checksums and compare its numbers.
         """
         indexed, files = self.index(), self._files()
         entries: dict[str, Entry] = {}
@@ -178,16 +178,16 @@ class Store:
         return Contents(entries, tuple(unindexed), damaged)
 
     def discard(self, key: str) -> None:
-        """Remove the files of a job that are damaged."""
+        """Remove the damaged files of a job."""
         self.record_path(key).unlink(missing_ok=True)
         self.network_path(key).unlink(missing_ok=True)
 
     def index(self) -> dict[str, Entry]:
-        """Key → entry of every job that the logs name; damaged lines are as if they were not."""
+        """Key → entry of every job in the logs; damaged lines are ignored."""
         return read_logs(self.root / "index")
 
     def _files(self) -> dict[str, tuple[int, int]]:
-        """Key → sizes of record and network, -1 for one that is not there."""
+        """Key → sizes of record and network, -1 if absent."""
         sizes: dict[str, list[int]] = {}
         for folder in filter(Path.is_dir, (self.root / "jobs").iterdir()):
             with os.scandir(folder) as items:
@@ -199,10 +199,10 @@ class Store:
                     sizes.setdefault(key, [-1, -1])[is_network] = item.stat().st_size
         return {key: (record, network) for key, (record, network) in sizes.items()}
 
-    # Jobs that failed.
+    # Failed jobs.
 
     def fail(self, job: Job, error: str, traceback: str) -> None:
-        """Record that the job cannot be done."""
+        """Record the job as failed."""
         content = {
             "key": job.key,
             "configuration": job.configuration(),
@@ -214,27 +214,27 @@ class Store:
         (self.root / "deaths" / f"{job.key}.json").unlink(missing_ok=True)
 
     def has_failed(self, key: str) -> bool:
-        """Whether the job cannot be done."""
+        """Whether the job is recorded as failed."""
         return (self.root / "failures" / f"{key}.json").exists()
 
     def failed(self) -> set[str]:
-        """Keys of the jobs that cannot be done."""
+        """Keys of the failed jobs."""
         names = os.listdir(self.root / "failures")
         return {name.removesuffix(".json") for name in names if not name.startswith(".")}
 
     def failure(self, key: str) -> dict[str, Any]:
-        """What is recorded of a failed job: error, traceback, configuration, finished."""
+        """The record of a failed job: error, traceback, configuration, finished."""
         path = self.root / "failures" / f"{key}.json"
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return content
 
     def forget_failures(self, keys: Iterable[str]) -> None:
-        """Let these jobs be tried again."""
+        """Forget these jobs' failures, so that they can be retried."""
         for key in keys:
             (self.root / "failures" / f"{key}.json").unlink(missing_ok=True)
 
     def count_death(self, key: str, times: int) -> int:
-        """Record that the job's worker has died so many times more; how often it has in all."""
+        """Add to the deaths of the job's workers; returns their total."""
         path = self.root / "deaths" / f"{key}.json"
         deaths = times
         if path.exists():
@@ -242,14 +242,14 @@ class Store:
         write_json(path, {"deaths": deaths, "last": time.time()})
         return deaths
 
-    # Jobs under way.
+    # Running jobs.
 
     def running(self) -> set[str]:
-        """Keys of the jobs that living runners have claimed."""
+        """Keys of the jobs claimed by live runners."""
         return live_claims(self.root)
 
     def tidy(self, done: Mapping[str, Any]) -> None:
-        """Remove what dead runners left: claims on finished jobs, old temporary files, old logs."""
+        """Clean up after dead runners: stale claims on finished jobs, temporary files, old logs."""
         for link in (self.root / "claims").iterdir():
             if link.name.partition(".")[0] in done and not is_alive(link):
                 link.unlink(missing_ok=True)
