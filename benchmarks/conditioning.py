@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-import scipy.linalg
 
 import schurscope as ss
 
@@ -26,11 +25,10 @@ def lines(quick: bool) -> list[str]:
 
     n_hidden = 128 if quick else 512
     W = np.random.default_rng(0).standard_normal((n_hidden, n_hidden)) / np.sqrt(n_hidden)
-    schur = _seconds(lambda: scipy.linalg.schur(W, output="real"), repeats)
+    schur = _seconds(lambda: ss.ordered_schur(W), repeats)
     ratio = _conditioning(W, repeats) / schur
     found.append(
-        f"conditioning of a cut: {ratio:.2f} of scipy.linalg.schur at N_h {n_hidden} "
-        "(wanted under 1)"
+        f"conditioning of a cut: {ratio:.2f} of ordered_schur at N_h {n_hidden} (wanted under 1)"
     )
     return found
 

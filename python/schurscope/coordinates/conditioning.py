@@ -25,6 +25,7 @@ MOST_MOVEMENT = 0.01  # of the projector on R: at most 1e-4 for sound cuts, 1e4 
 FEW_DRAWS_FROM = 256  # N_h; from here one draw takes as long as several rollouts
 RANK_MARGIN = 10.0  # over ‖E‖_F: a low-rank product has been rounded more than once
 NULL_MARGIN = 1e3  # over ‖E‖_F: movement of a zero eigenvalue, its condition number included
+INVERSE_ITERATIONS = 2
 SEED = 0
 
 
@@ -69,8 +70,8 @@ class Conditioning:
         Reciprocal condition number of the mean of R's eigenvalues: 1 / √(1 + ‖X‖_F²) with
         T_RR X - X T_CC = -T_CR, the diagonal blocks whole; LAPACK's s of dtrsen. 1 for a normal W.
     sep : float
-        Estimated separation of the spectra of R and C, LAPACK's sep of dtrsen. Infinite if C is
-        empty.
+        Separation of R and C: the smallest singular value of X → T_RR X - X T_CC, estimated from
+        above by inverse iteration. Infinite if C is empty.
     projector_movement : float
         First-order movement of the projector on R's invariant subspace under rounding.
     reason : str
@@ -144,7 +145,7 @@ def conditioning_of(
     is_null[np.argsort(-moduli, kind="stable")] = by_rank
     null_dimensions = (int(is_null[:n_R].sum()), int(is_null[n_R:].sum()))
     T = np.ldexp(T, -perturbation.exponent)
-    s, sep = _separation(Q, T, n_R)
+    s, sep = _separation(T, n_R)
     movement = _projector_movement(Q, T, n_R, s, perturbation.E)
     if null_dimensions[0]:
         reason = (
@@ -184,16 +185,37 @@ def _null(moduli: _Float64, radii: _Float64, perturbation: Perturbation) -> npt.
     return null
 
 
-def _separation(Q: _Float64, T: _Float64, n_R: int) -> tuple[float, float]:
-    n = len(T)
-    if n_R == n:
+class _Coupled:
+    """The Sylvester operator X → T_RR X - X T_CC between the two sectors, and its inverse."""
+
+    def __init__(self, T: _Float64, n_R: int) -> None:
+        self._R, self._C = T[:n_R, :n_R], T[n_R:, n_R:]
+
+    def solve(self, right: _Float64, *, transposed: bool = False) -> _Float64:
+        """X of T_RR X - X T_CC = right, or of the same with T_RR and T_CC transposed."""
+        how = b"T" if transposed else b"N"
+        X, scale, _info = scipy.linalg.lapack.dtrsyl(
+            self._R, self._C, right, trana=how, tranb=how, isgn=-1
+        )
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            solution: _Float64 = X / scale  # which is small where X would overflow
+        return solution
+
+
+def _separation(T: _Float64, n_R: int) -> tuple[float, float]:
+    """S and sep, the latter by inverse iteration on the Sylvester operator."""
+    if n_R == len(T):
         return 1.0, np.inf
-    chosen = np.zeros(n, np.int32)
-    chosen[:n_R] = 1
-    product = n_R * (n - n_R)
-    *_, s, sep, _info = scipy.linalg.lapack.dtrsen(
-        chosen, T, Q, job=b"B", wantq=0, lwork=2 * product, liwork=product
-    )
+    coupled = _Coupled(T, n_R)
+    s = 1 / np.hypot(1.0, np.linalg.norm(coupled.solve(-T[:n_R, n_R:])))
+    X = np.random.default_rng(SEED).standard_normal((n_R, len(T) - n_R))
+    sep = np.inf
+    for _ in range(INVERSE_ITERATIONS):
+        X = coupled.solve(X / np.linalg.norm(X))
+        sep = 1 / np.linalg.norm(X)
+        if not sep > 0:
+            break
+        X = coupled.solve(X / np.linalg.norm(X), transposed=True)
     return float(s), float(sep)
 
 
@@ -201,7 +223,7 @@ def _projector_movement(Q: _Float64, T: _Float64, n_R: int, s: float, E: _Float6
     """‖Z‖_F / s, with Z the turn of R's subspace: T_CC Z - Z T_RR = -Q_Cᵀ E Q_R."""
     if n_R == len(T):
         return 0.0
-    below = Q[:, n_R:].T @ E @ Q[:, :n_R]
-    Z, scale, _info = scipy.linalg.lapack.dtrsyl(T[n_R:, n_R:], T[:n_R, :n_R], -below, isgn=-1)
+    # The transposed equation: T_RRᵀ Zᵀ - Zᵀ T_CCᵀ = (Q_Cᵀ E Q_R)ᵀ.
+    Z = _Coupled(T, n_R).solve((Q[:, n_R:].T @ E @ Q[:, :n_R]).T, transposed=True)
     with np.errstate(divide="ignore", over="ignore"):
-        return float(np.linalg.norm(Z) / (scale * s)) if scale * s > 0 else np.inf
+        return float(np.linalg.norm(Z) / s) if s > 0 else np.inf

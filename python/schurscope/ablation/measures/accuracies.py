@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ..._internal.checks import FloatArray
 from .base import Measure, weighted
 from .denominators import Denominator, Weight
 
@@ -35,16 +36,16 @@ class SignAccuracy(Measure):
         scores: _Float64 = np.where(np.isnan(outputs), np.nan, right).sum(axis=2)
         return scores
 
-    def denominator(self, targets: _Float64, weights: _Float64) -> Denominator:
+    def denominator(self, targets: FloatArray, weights: _Float64) -> Denominator:
         """The weight of all targets other than 0."""
         return Weight((weights * _n_counted(targets)).sum(axis=1))
 
-    def step_weight(self, targets: _Float64, weights: _Float64) -> _Float64:
+    def step_weight(self, targets: FloatArray, weights: _Float64) -> _Float64:
         """The weight of the targets other than 0 at each step."""
         summed: _Float64 = (weights * _n_counted(targets)).sum(axis=0)
         return summed
 
-    def chance(self, targets: _Float64, weights: _Float64) -> float:
+    def chance(self, targets: FloatArray, weights: _Float64) -> float:
         """0.5, the value of a coin flip."""
         return 0.5
 
@@ -58,7 +59,7 @@ class ReplayAccuracy(SignAccuracy):
     name = "replay_accuracy"
     heading, label = "accuracy", "replay accuracy"
 
-    def check(self, targets: _Float64, weights: _Float64) -> None:
+    def check(self, targets: FloatArray, weights: _Float64) -> None:
         """All targets must be -1 or +1 at every step of positive weight."""
         wrong = (np.abs(targets) != 1) & (weights > 0)[..., None]
         if wrong.any():
@@ -68,11 +69,11 @@ class ReplayAccuracy(SignAccuracy):
                 f"got targets{list(where)} = {targets[where]:g}; sign_accuracy masks targets of 0"
             )
 
-    def denominator(self, targets: _Float64, weights: _Float64) -> Denominator:
+    def denominator(self, targets: FloatArray, weights: _Float64) -> Denominator:
         """The weight of all steps, once for each channel: every target counts."""
         return Weight(weights.sum(axis=1), np.asarray(float(targets.shape[2])))
 
-    def step_weight(self, targets: _Float64, weights: _Float64) -> _Float64:
+    def step_weight(self, targets: FloatArray, weights: _Float64) -> _Float64:
         """The weight of each step over all trials."""
         summed: _Float64 = weights.sum(axis=0)
         return summed
@@ -99,7 +100,7 @@ class Accuracy(Measure):
         right = outputs.argmax(axis=2) == targets.argmax(axis=2)
         return np.where(np.isnan(outputs).any(axis=2), np.nan, right)
 
-    def check(self, targets: _Float64, weights: _Float64) -> None:
+    def check(self, targets: FloatArray, weights: _Float64) -> None:
         """The targets must be one-hot at every step of positive weight."""
         is_one_hot = ((targets == 0) | (targets == 1)).all(axis=2) & (targets.sum(axis=2) == 1)
         wrong = ~is_one_hot | (targets.shape[2] < 2)
@@ -110,13 +111,13 @@ class Accuracy(Measure):
                 f"targets[{trial}, {step}] = {targets[trial, step].tolist()}"
             )
 
-    def chance(self, targets: _Float64, weights: _Float64) -> float:
+    def chance(self, targets: FloatArray, weights: _Float64) -> float:
         """The share of the most frequent class."""
         shares = weighted(targets, weights[..., None]).sum(axis=(0, 1)) / weights.sum()
         return float(shares.max())
 
 
-def _n_counted(targets: _Float64) -> npt.NDArray[np.int64]:
+def _n_counted(targets: FloatArray) -> npt.NDArray[np.int64]:
     """Number of channels with a target other than 0 at each step: (trials, steps)."""
     counts: npt.NDArray[np.int64] = np.count_nonzero(targets, axis=2)
     return counts

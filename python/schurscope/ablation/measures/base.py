@@ -91,19 +91,19 @@ class Measure(ABC):
         outputs, targets : (trials, steps, N_y) float64
         """
 
-    def check(self, targets: _Float64, weights: _Float64) -> None:  # noqa: B027 - a hook
+    def check(self, targets: FloatArray, weights: _Float64) -> None:  # noqa: B027 - a hook
         """Raise ValueError if the targets do not suit the measure."""
 
-    def denominator(self, targets: _Float64, weights: _Float64) -> Denominator:
+    def denominator(self, targets: FloatArray, weights: _Float64) -> Denominator:
         """Divisor of the weighted sum of the scores; the total weight unless overridden."""
         return Weight(weights.sum(axis=1))
 
-    def step_weight(self, targets: _Float64, weights: _Float64) -> _Float64:
+    def step_weight(self, targets: FloatArray, weights: _Float64) -> _Float64:
         """Weight of each step, summed over trials, that normalises values per step: (steps,)."""
         summed: _Float64 = weights.sum(axis=0)
         return summed
 
-    def chance(self, targets: _Float64, weights: _Float64) -> float:
+    def chance(self, targets: FloatArray, weights: _Float64) -> float:
         """The value of an answer that ignores the inputs; NaN if unknown."""
         return np.nan
 
@@ -211,6 +211,6 @@ def measure_named(measure: str | Measure | ScoreFunction) -> Measure:
     )
 
 
-def weighted(scores: _Float64, weights: _Float64) -> _Float64:
+def weighted(scores: FloatArray, weights: _Float64) -> _Float64:
     """w_t score_t; 0 at steps of weight 0, even where the score is not finite."""
     return np.where(weights > 0, scores * weights, 0.0)

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ..._internal.checks import FloatArray
 from .base import Measure, weighted
 from .denominators import Denominator, Variance
 
@@ -35,11 +36,11 @@ class FVU(Measure):
         scores: _Float64 = np.einsum("ntc,ntc->nt", difference, difference)
         return scores
 
-    def denominator(self, targets: _Float64, weights: _Float64) -> Denominator:
+    def denominator(self, targets: FloatArray, weights: _Float64) -> Denominator:
         """The variance of the targets."""
         return Variance.of(targets, weights)
 
-    def chance(self, targets: _Float64, weights: _Float64) -> float:
+    def chance(self, targets: FloatArray, weights: _Float64) -> float:
         """1, the value of the mean target."""
         return 1.0
 
@@ -79,7 +80,7 @@ class CrossEntropy(Measure):
         scores: _Float64 = np.einsum("ntc,ntc->nt", targets, log_sum - outputs)
         return scores
 
-    def check(self, targets: _Float64, weights: _Float64) -> None:
+    def check(self, targets: FloatArray, weights: _Float64) -> None:
         """The targets must be probabilities at every step of positive weight."""
         wrong = (targets < 0).any(axis=2) | (np.abs(targets.sum(axis=2) - 1) > 1e-3)
         wrong |= targets.shape[2] < 2
@@ -90,7 +91,7 @@ class CrossEntropy(Measure):
                 f"cross entropy, got targets[{trial}, {step}] = {targets[trial, step].tolist()}"
             )
 
-    def chance(self, targets: _Float64, weights: _Float64) -> float:
+    def chance(self, targets: FloatArray, weights: _Float64) -> float:
         """The entropy of the class frequencies, the value of answering with them."""
         shares = weighted(targets, weights[..., None]).sum(axis=(0, 1)) / weights.sum()
         present = shares[shares > 0]
