@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+import schurscope
 from schurscope.cli import main
 from schurscope.sweep import Progress, Store, Sweep, collect, plan
 from schurscope.sweep.progress import duration
@@ -76,6 +78,12 @@ def test_plan_counts_the_jobs(config):
     assert "flip-flop: 6 networks, 20 updates each" in text
     assert "orthogonal: N_h 8 (3), 12 (3)" in text
     assert text.endswith("12 jobs in all\n")
+
+
+def test_plan_shows_the_constructions_of_each_task():
+    text = call("plan", Path(schurscope.__file__).parent / "reproduce/paper/copy.toml").output
+    assert "copy-orthogonal: 6 networks, 25000 updates each\n  orthogonal: N_h 72 (6)\n" in text
+    assert "copy-cayley: 6 networks, 25000 updates each\n  cayley: N_h 72 (6)\n" in text
 
 
 def test_a_run_by_shards_is_the_whole_and_a_second_does_nothing(config, store):

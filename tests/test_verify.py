@@ -112,7 +112,7 @@ def test_an_import_is_checked_against_a_reference(network, trials, tmp_path):
     told = r"(?s)the network disagrees .*would agree with activation='relu'"
     with pytest.raises(ValueError, match=told):
         ss.load_network(path, activation="tanh", reference=reference)
-    with pytest.raises(TypeError, match="reference must be a tuple"):
+    with pytest.raises(TypeError, match="reference must be a pair"):
         ss.load_network(path, activation="tanh", reference=reference[0])
 
 

@@ -63,7 +63,7 @@ def plan_command(sweep: Sweep) -> None:
         mine = [job for job in jobs if job.setting.label == task]
         updates = mine[0].setting.training.n_updates
         click.echo(f"{task}: {len(mine)} networks, {updates} updates each")
-        for recurrent in sweep.constructions:
+        for recurrent in dict.fromkeys(job.recurrent for job in mine):
             widths = Counter(job.n_hidden for job in mine if job.recurrent == recurrent)
             listed = ", ".join(f"{width} ({count})" for width, count in widths.items())
             click.echo(f"  {recurrent}: N_h {listed}")

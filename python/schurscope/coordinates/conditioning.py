@@ -212,11 +212,11 @@ def _separation(T: _Float64, n_R: int) -> tuple[float, float]:
     sep = np.inf
     for _ in range(INVERSE_ITERATIONS):
         X = coupled.solve(X / np.linalg.norm(X))
-        sep = 1 / np.linalg.norm(X)
+        sep = float(1 / np.linalg.norm(X))
         if not sep > 0:
             break
         X = coupled.solve(X / np.linalg.norm(X), transposed=True)
-    return float(s), float(sep)
+    return float(s), sep
 
 
 def _projector_movement(Q: _Float64, T: _Float64, n_R: int, s: float, E: _Float64) -> float:

@@ -112,11 +112,11 @@ def verify(
 
 def require_agreement(network: Network, reference: tuple[npt.ArrayLike, npt.ArrayLike]) -> None:
     """ValueError, with what would help, unless the network reproduces (inputs, outputs)."""
-    if not isinstance(reference, tuple) or len(reference) != 2:
-        raise TypeError(
-            f"reference must be a tuple (inputs, outputs), got {type(reference).__name__}"
-        )
-    found = verify(network, *reference)
+    try:
+        inputs, outputs = reference
+    except (TypeError, ValueError) as error:
+        raise TypeError("reference must be a pair (inputs, outputs)") from error
+    found = verify(network, inputs, outputs)
     if not found.agrees:
         raise ValueError(f"the network {found}")
 
@@ -135,7 +135,7 @@ def _variants(network: Network) -> Iterator[tuple[str, Network]]:
     for name, choices in (("activation", ACTIVATIONS), ("form", FORMS), ("output", ACTIVATIONS)):
         for value in choices:
             if value != getattr(cell, name):
-                changed = replace(cell, **{name: value})
+                changed = replace(cell, **{name: value})  # type: ignore[arg-type] # a name of it
                 yield f"{name}={value!r}", replace(network, cell=changed)
     for leak in (*LEAKS, 1.0):
         if leak != cell.leak:
@@ -151,7 +151,7 @@ def _variants(network: Network) -> Iterator[tuple[str, Network]]:
     )
     for name in ("b_h", "b_y", "h_0"):
         if getattr(network, name) is not None:
-            yield f"no {name}", replace(network, **{name: None})
+            yield f"no {name}", replace(network, **{name: None})  # type: ignore[arg-type]
 
 
 def _fitted_leak(
