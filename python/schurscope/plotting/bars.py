@@ -162,8 +162,9 @@ def _bars(
     undetermined = sum(not profile.sectors.determined for profile in profiles)
     if undetermined:
         text = "cut not determined" + (f" in {undetermined} of {seeds}" if seeds > 1 else "")
-        corner = {"transform": ax.transAxes, "ha": "right", "va": "top"}
-        ax.text(1.0, 1.0, text, color=WARNING, fontsize=SMALL, zorder=6, **corner)
+        ax.annotate(
+            text, (1.0, 1.0), xycoords="axes fraction", ha="right", va="top", color=WARNING
+        ).set_fontsize(SMALL)
     return ax
 
 
