@@ -71,9 +71,9 @@ def main() -> None:
 
 
 def _comparisons(name: str) -> Callable[[bool], Iterator[Comparison]]:
-    from . import ordering, sweep, tanh, training
+    from . import ablations, ordering, tanh, training
 
-    sections = {"rollout": sweep, "training": training, "tanh": tanh, "schur": ordering}
+    sections = {"rollout": ablations, "training": training, "tanh": tanh, "schur": ordering}
     return sections[name].comparisons
 
 

@@ -1,4 +1,4 @@
-"""Growth of the peak memory during one sweep: ``python -m benchmarks.memory 496``.
+"""Growth of the peak memory while running ablations: ``python -m benchmarks.memory 496``.
 
 Runs in a separate process, because retained memory would hide the next growth.
 """
@@ -18,7 +18,7 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 def lines(quick: bool) -> list[str]:
     """What to print below the summary."""
     if not CLEAR.exists():
-        return ["memory of a sweep: skipped, this system does not tell its peak"]
+        return ["memory of ablations: skipped, this system does not report its peak"]
     numbers = (8, 64) if quick else (8, 496)
     few, many = (
         subprocess.run(
@@ -31,17 +31,17 @@ def lines(quick: bool) -> list[str]:
         for n in numbers
     )
     return [
-        f"memory of a sweep, float32, N_h 64, 512 trials: peak grows by {few[0]} MiB with "
+        f"memory of ablations, float32, N_h 64, 512 trials: peak grows by {few[0]} MiB with "
         f"{numbers[0]} ablations and by {many[0]} MiB with {numbers[1]}, of which "
         f"{many[1]} MiB are the result"
     ]
 
 
 def _peak_growth(n_ablations: int) -> str:
-    """Growth of the peak during the sweep, and the size of the profile's arrays, in MiB."""
-    from .problems import SweepProblem
+    """Growth of the peak during the run, and the size of the profile's arrays, in MiB."""
+    from .problems import AblationProblem
 
-    problem = SweepProblem.make(64, n_ablations, "float32", n_trials=512, n_steps=50)
+    problem = AblationProblem.make(64, n_ablations, "float32", n_trials=512, n_steps=50)
     CLEAR.write_text("5")  # the peak is counted from now on
     before = _peak()
     profile = problem.ablate(1)

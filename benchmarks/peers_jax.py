@@ -1,4 +1,4 @@
-"""Sweeps and training steps by JAX, compiled as a whole."""
+"""Ablations and training steps by JAX, compiled as a whole."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .problems import Array, SweepProblem, TrainingProblem
+from .problems import AblationProblem, Array, TrainingProblem
 from .timing import Entry
 
 jax.config.update("jax_enable_x64", True)
 
 
-def sweeps(problem: SweepProblem, W: Array) -> list[Entry]:
+def ablations(problem: AblationProblem, W: Array) -> list[Entry]:
     """All return the squared error (ablations, trials)."""
     matrices = jnp.asarray(W)
     W_xh, W_hy = jnp.asarray(problem.network.W_xh), jnp.asarray(problem.network.W_hy)

@@ -1,14 +1,14 @@
-"""Sweeps by NumPy: a product per step into a buffer, tanh and the error in place."""
+"""Ablations by NumPy: a product per step into a buffer, tanh and the error in place."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .problems import Array, SweepProblem
+from .problems import AblationProblem, Array
 from .timing import Entry
 
 
-def sweeps(problem: SweepProblem, W: Array) -> list[Entry]:
+def ablations(problem: AblationProblem, W: Array) -> list[Entry]:
     """All return the squared error (ablations, trials)."""
     n_trials = problem.trials.n_trials
     chunk = min(128, n_trials)
@@ -21,7 +21,7 @@ def sweeps(problem: SweepProblem, W: Array) -> list[Entry]:
     ]
 
 
-def _rows(problem: SweepProblem, W: Array) -> Array:
+def _rows(problem: AblationProblem, W: Array) -> Array:
     """States (trials, units) of all steps; one product each for inputs and readout."""
     network = problem.network
     targets = problem.rows(problem.trials.targets)
@@ -40,7 +40,7 @@ def _rows(problem: SweepProblem, W: Array) -> Array:
     return errors
 
 
-def _columns(problem: SweepProblem, W: Array, chunk: int) -> Array:
+def _columns(problem: AblationProblem, W: Array, chunk: int) -> Array:
     """States (units, trials) with the inputs below them, so that a step is one product."""
     network, n_hidden = problem.network, problem.network.n_hidden
     inputs, targets = map(problem.columns, (problem.trials.inputs, problem.trials.targets))
@@ -65,7 +65,7 @@ def _columns(problem: SweepProblem, W: Array, chunk: int) -> Array:
     return errors
 
 
-def _stacked(problem: SweepProblem, W: Array, chunk: int) -> Array:
+def _stacked(problem: AblationProblem, W: Array, chunk: int) -> Array:
     """States (ablations, units, trials)."""
     network = problem.network
     inputs, targets = map(problem.columns, (problem.trials.inputs, problem.trials.targets))

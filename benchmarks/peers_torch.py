@@ -1,4 +1,4 @@
-"""Sweeps and training steps by PyTorch, on one thread."""
+"""Ablations and training steps by PyTorch, on one thread."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from .problems import Array, SweepProblem, TrainingProblem
+from .problems import AblationProblem, Array, TrainingProblem
 from .timing import RNN, Entry
 
 torch.set_num_threads(1)
 
 
-def sweeps(problem: SweepProblem, W: Array) -> list[Entry]:
+def ablations(problem: AblationProblem, W: Array) -> list[Entry]:
     """All return the squared error (ablations, trials)."""
     network, n_trials = problem.network, problem.trials.n_trials
     n_hidden, n_inputs = network.n_hidden, network.n_inputs

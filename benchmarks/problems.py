@@ -1,4 +1,4 @@
-"""The workloads of all contenders: sweeps over ablations, and training steps."""
+"""The workloads of all contenders: ablations and training steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class SweepProblem:
+class AblationProblem:
     """Rollouts of one network under many ablations, and the squared error of every trial.
 
     All arrays that the peers read are laid out as each likes them, before any clock runs.

@@ -1,4 +1,4 @@
-"""The same sweep on one thread and on two."""
+"""The same ablations on one thread and on two."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 import schurscope as ss
 
 from .environment import processors
-from .problems import SweepProblem
+from .problems import AblationProblem
 from .timing import GFLOPS, OURS, Comparison, Contender
 
 
@@ -17,7 +17,7 @@ def lines(quick: bool, repeats: int) -> list[str]:
         return ["two threads against one: skipped, this machine has one processor"]
     found = []
     for dtype, n_ablations in (("float32", 8), ("float32", 496), ("float64", 8)):
-        problem = SweepProblem.make(64, n_ablations, dtype, 128 if quick else 512, n_steps=50)
+        problem = AblationProblem.make(64, n_ablations, dtype, 128 if quick else 512, n_steps=50)
         one = problem.ablate(1)
 
         def check(profile: ss.AblationProfile, one: ss.AblationProfile = one) -> None:

@@ -1,4 +1,4 @@
-"""Sweeps over ablations: one thread against the peers, and two threads against one."""
+"""Ablations: one thread against the peers, and two threads against one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import schurscope as ss
 
 from .environment import installed
-from .problems import Array, SweepProblem
+from .problems import AblationProblem, Array
 from .timing import GEMM, GFLOPS, OURS, Comparison, Contender, Entry
 
 WANTED_FLOAT32 = "1.8 × NumPy, 6 × nn.RNN, 1.25 × JAX, 0.85 of GEMM"
@@ -32,17 +32,17 @@ def comparisons(quick: bool) -> Iterator[Comparison]:
     for n_hidden, n_ablations, dtype, n_for_peers, wanted in CASES:
         if quick and n_hidden > 256:
             continue
-        problem = SweepProblem.make(n_hidden, n_ablations, dtype, n_trials, n_steps=50)
+        problem = AblationProblem.make(n_hidden, n_ablations, dtype, n_trials, n_steps=50)
         part = "" if n_for_peers == n_ablations else f" (peers: {n_for_peers})"
         yield Comparison(
-            f"sweep, {dtype}, N_h {n_hidden}, {n_ablations} ablations{part}",
+            f"ablations, {dtype}, N_h {n_hidden}, {n_ablations} ablations{part}",
             GFLOPS,
             [*_ours(problem), *_peers(problem, n_for_peers), _gemm(dtype, 512 if quick else 2048)],
             wanted,
         )
 
 
-def _ours(problem: SweepProblem) -> Iterator[Contender]:
+def _ours(problem: AblationProblem) -> Iterator[Contender]:
     expected = problem.reference(len(problem.ablations))
 
     def check(profile: ss.AblationProfile) -> None:
@@ -56,7 +56,7 @@ def _ours(problem: SweepProblem) -> Iterator[Contender]:
         yield Contender(OURS, "ablate, Schur form included", with_schur_form, check, problem.gflop)
 
 
-def _peers(problem: SweepProblem, n_ablations: int) -> Iterator[Contender]:
+def _peers(problem: AblationProblem, n_ablations: int) -> Iterator[Contender]:
     W = problem.W[:n_ablations]
     expected = problem.reference(n_ablations)
     amount = problem.gflop * n_ablations / len(problem.ablations)
@@ -66,18 +66,18 @@ def _peers(problem: SweepProblem, n_ablations: int) -> Iterator[Contender]:
         )
 
 
-def _entries(problem: SweepProblem, W: Array) -> list[Entry]:
+def _entries(problem: AblationProblem, W: Array) -> list[Entry]:
     from . import peers_numpy
 
-    entries = peers_numpy.sweeps(problem, W)
+    entries = peers_numpy.ablations(problem, W)
     if installed("torch"):
         from . import peers_torch
 
-        entries += peers_torch.sweeps(problem, W)
+        entries += peers_torch.ablations(problem, W)
     if installed("jax"):
         from . import peers_jax
 
-        entries += peers_jax.sweeps(problem, W)
+        entries += peers_jax.ablations(problem, W)
     return entries
 
 
@@ -98,5 +98,5 @@ def _gemm(dtype: str, size: int) -> Contender:
     )
 
 
-def _assert_close(errors: Array, expected: Array, problem: SweepProblem) -> None:
+def _assert_close(errors: Array, expected: Array, problem: AblationProblem) -> None:
     np.testing.assert_allclose(errors, expected, rtol=TOLERANCE[problem.dtype.name])
