@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from itertools import combinations
 
 import numpy as np
@@ -87,10 +88,17 @@ def test_summaries_are_those_of_scipy(rows):
 
 def test_bootstrap_intervals_are_those_of_scipy(rows):
     table = summarize(rows, "change", n_resamples=20000)
+    # SciPy renamed it in 1.15.
+    known = inspect.signature(scipy.stats.bootstrap).parameters
+    stream = "rng" if "rng" in known else "random_state"
     for _, row in table[table["ablation"] == "CR"].iterrows():
         sample = chosen(rows, row)["change"].to_numpy()
         reference = scipy.stats.bootstrap(
-            (sample,), np.mean, method="percentile", n_resamples=20000, rng=np.random.default_rng(1)
+            (sample,),
+            np.mean,
+            method="percentile",
+            n_resamples=20000,
+            **{stream: np.random.default_rng(1)},
         ).confidence_interval
         wide = reference.high - reference.low
         assert row["boot_low"] == pytest.approx(reference.low, abs=0.05 * wide)
