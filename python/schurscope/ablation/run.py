@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -110,7 +111,7 @@ def ablate(
         )
 
     rollouts = _with_targets(rollouts, definition)
-    task = _Targets.of(definition, rollouts.trials)
+    task = _targets_of(definition, rollouts.trials)
     per_trial = np.empty((len(assembly.rows), trials.n_trials))
     per_step = np.empty((len(assembly.rows), trials.n_steps))
     if definition.kernel is not None:
@@ -201,6 +202,19 @@ class _Targets:
             measure.step_weight(targets, weights),
             measure.chance(targets, weights),
         )
+
+
+# The same trials often judge many networks, cuts or orders. Forgotten with the trials.
+_known: WeakKeyDictionary[Trials, dict[Measure, _Targets]] = WeakKeyDictionary()
+
+
+def _targets_of(measure: Measure, trials: Trials) -> _Targets:
+    if measure.kernel is None:  # a user's measure may change
+        return _Targets.of(measure, trials)
+    known = _known.setdefault(trials, {})
+    if measure not in known:
+        known[measure] = _Targets.of(measure, trials)
+    return known[measure]
 
 
 def _with_targets(rollouts: _Rollouts, measure: Measure) -> _Rollouts:
