@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from .environment import ROOT, installed, processors
@@ -94,7 +95,7 @@ def _measure(kind: str, seeds: int) -> dict[str, float]:
             setting, streams = job.setting, job.streams()
             network = ss.init_network(setting.task, job.n_hidden, job.recurrent, streams["init"])
             trained = ss.train(
-                network, setting.task, **setting.training, rng=streams["training"]
+                network, setting.task, **asdict(setting.training), rng=streams["training"]
             ).network
             trials = setting.evaluation.trials(128, streams["evaluation"], "float32")
             profile = ss.ablate(
