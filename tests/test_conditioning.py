@@ -171,10 +171,13 @@ def test_other_orders_are_judged_by_their_own_key(order, rng):
     leak = 0.2 if order == "leaky_modulus" else None
     schur = ss.ordered_schur(rng.standard_normal((20, 20)), order, leak)
     keys = schur.keys
-    cut = (keys[4] + keys[5]) / 2 / keys.max() if keys[4] > keys[5] else None
-    if cut is not None and 0 < cut <= 1:
-        assert schur.sectors(cut).determined
-    on_an_eigenvalue = schur.sectors(float(keys[4] / keys.max()))
+    last = int(np.flatnonzero(np.diff(keys[:10]) < 0)[1])  # of R, where two keys differ
+    between = (keys[last] + keys[last + 1]) / 2 / keys.max()
+    assert 0 < between < 1
+    sound = schur.sectors(float(between))
+    assert sound.n_R == last + 1
+    assert sound.determined
+    on_an_eigenvalue = schur.sectors(float(keys[last] / keys.max()))
     assert not on_an_eigenvalue.determined
 
 
