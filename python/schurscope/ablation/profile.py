@@ -128,13 +128,20 @@ class AblationProfile(ReadOnly):
         return self.sectors.warning
 
     @property
-    def caution(self) -> str:
-        """A warning if the effects are hard to interpret, else an empty string.
+    def cautions(self) -> tuple[str, ...]:
+        """What makes the effects hard to interpret, one sentence each.
 
-        A full network no better than chance has not learnt the task. Usually the network or the
-        trials were loaded wrongly.
+        A full network that has not learnt the task: no better than chance (usually the network or
+        the trials were loaded wrongly), or nearer to chance than to `Measure.required`. Trials on
+        which doing nothing scores well, because most of the weighted steps only ask for fixation.
         """
-        return self.definition.caution(float(self.value[0]), self.chance)
+        of_network = self.definition.caution(float(self.value[0]), self.chance)
+        return tuple(filter(None, (of_network, self.settings.get("trials_caution", ""))))
+
+    @property
+    def caution(self) -> str:
+        """All `cautions` in one text; empty if there are none."""
+        return ". ".join(self.cautions)
 
     def __len__(self) -> int:
         """Number of ablations, the full network included."""
@@ -265,9 +272,9 @@ class AblationProfile(ReadOnly):
         widths = [max(len(row[column]) for row in rows) for column in range(len(heading))]
         lines = [_line(row, widths) for row in rows]
         lines.insert(1, "─" * max(map(len, lines)))
-        caution = [f"caution: {self.caution}"] if self.caution else []
+        cautions = [f"caution: {caution}" for caution in self.cautions]
         warning = [f"warning: {self.warning}"] if self.warning else []
-        return "\n".join([*warning, *self._header(), *lines, *caution])
+        return "\n".join([*warning, *self._header(), *lines, *cautions])
 
     def _header(self) -> list[str]:
         settings, sectors = self.settings, self.sectors

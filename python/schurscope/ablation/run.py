@@ -133,7 +133,7 @@ def ablate(
         per_step,
         denominator=task.denominator,
         chance=task.chance,
-        settings=settings,
+        settings={**settings, "trials_caution": task.caution},
     )
 
 
@@ -189,6 +189,7 @@ class _Targets:
     total: float
     step_weight: _Float64
     chance: float
+    caution: str
 
     @classmethod
     def of(cls, measure: Measure, trials: Trials) -> _Targets:
@@ -201,6 +202,7 @@ class _Targets:
             float(denominator.total()),
             measure.step_weight(targets, weights),
             measure.chance(targets, weights),
+            measure.trials_caution(targets, weights) if measure.needs_targets else "",
         )
 
 

@@ -170,22 +170,21 @@ class OrderedSchur:
     def conditioning(self, sectors: Sectors) -> Conditioning:
         """How well a cut of this form is determined, see `Conditioning`.
 
-        The eigenvalues of the perturbed matrices are computed once for all cuts.
+        The movement of the eigenvalues is computed once for all cuts.
         """
         key = (sectors.alpha, sectors.n_R)
         if key not in self._cuts:
             if not self._noise:  # threads that race here compute the same
-                self._noise.append(perturbed_by_rounding(self.W))
-            noise = self._noise[0]
+                self._noise.append(perturbed_by_rounding(self.W, self.Q, self.T, self.residual))
             self._cuts[key] = conditioning_of(
                 self.Q,
                 self.T,
                 sectors.n_R,
-                sectors.alpha,
+                sectors.alpha - _TOLERANCE,
                 self.keys,
                 self.moduli,
-                noise,
-                _keys(noise.eigenvalues, self.order, self.leak),
+                self._noise[0],
+                lambda eigenvalues: _keys(eigenvalues, self.order, self.leak),
             )
         return self._cuts[key]
 
