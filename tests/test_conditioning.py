@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import schurscope as ss
 import verdicts
+from schurscope import _core
 from schurscope.reproduce import paper_sweep
 from schurscope.sweep import Store, load_result, plan
 from schurscope.sweep.work import run_batch
@@ -295,7 +296,7 @@ def exact_n_R(W, size, alpha, rng):
 @pytest.mark.parametrize(("group", "seeds"), [("copy", 1), ("neuroscience", 2)])
 def test_networks_of_the_paper_raise_no_alarm(group, seeds, tmp_path):
     sweep = paper_sweep(group, seeds=seeds)
-    store = Store(tmp_path)
+    store = Store.create(tmp_path, _core.LEVEL)
     jobs = plan(sweep)
     assert len(jobs) == {"copy": 2, "neuroscience": 6}[group]
     assert all(run_batch(jobs, tmp_path))

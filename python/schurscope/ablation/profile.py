@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .._internal.brief import brief
 from .._internal.checks import Rng, choice, fraction, generator, positive_int
 from .._internal.frozen import ReadOnly
+from .._internal.html import table
 from ..coordinates.schur import OrderedSchur
 from ..coordinates.sectors import Sectors
 from .measures import Denominator, Measure
@@ -43,6 +45,9 @@ class Intervals(NamedTuple):
     value: _Float64
     change: _Float64
     sensitivity: _Float64
+
+    def __repr__(self) -> str:
+        return brief("Intervals", self._asdict())
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -266,8 +271,7 @@ class AblationProfile(ReadOnly):
         return f"AblationProfile(measure={self.measure!r}, rows={len(self)}, {cut})"
 
     def __str__(self) -> str:
-        measure = self.definition.heading
-        heading = ("ablation", measure, f"Δ{measure}", "removed mass", "S_ΔT", "")
+        heading = self._heading()
         rows = [heading, *(_cells(row) for row in self)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(heading))]
         lines = [_line(row, widths) for row in rows]
@@ -275,6 +279,16 @@ class AblationProfile(ReadOnly):
         cautions = [f"caution: {caution}" for caution in self.cautions]
         warning = [f"warning: {self.warning}"] if self.warning else []
         return "\n".join([*warning, *self._header(), *lines, *cautions])
+
+    def _repr_html_(self) -> str:
+        warning = [f"warning: {self.warning}"] if self.warning else []
+        cautions = [f"caution: {caution}" for caution in self.cautions]
+        rows = map(_cells, self)
+        return table("Ablations", self._heading(), rows, [*warning, *self._header(), *cautions])
+
+    def _heading(self) -> tuple[str, ...]:
+        measure = self.definition.heading
+        return ("ablation", measure, f"Δ{measure}", "removed mass", "S_ΔT", "")
 
     def _header(self) -> list[str]:
         settings, sectors = self.settings, self.sectors

@@ -19,6 +19,7 @@ from ..trials.trials import Trials
 from .options import (
     import_options,
     imported,
+    named_order,
     named_task,
     task_parameters,
     with_parameters,
@@ -46,13 +47,17 @@ from .options import (
 @import_options
 @click.option(
     "--order",
-    type=click.Choice(ORDERS),
+    callback=named_order,
     default="modulus",
     show_default=True,
+    metavar=f"[{'|'.join(ORDERS)}]",
     help="Sort key of the Schur blocks.",
 )
 @click.option(
-    "--alpha", default=0.9, show_default=True, help="Cut of the spectrum, as a fraction of rho."
+    "--alpha",
+    default=0.9,
+    show_default=True,
+    help="Cut of the spectrum, as a fraction of the order's largest key: rho, by modulus.",
 )
 @click.option(
     "--measure",

@@ -79,6 +79,8 @@ class Conditioning:
 
     Attributes
     ----------
+    unit_roundoff : float
+        u: 2⁻²⁴ if every weight is a float32 number, else 2⁻⁵³.
     noise_radius : float
         Largest movement of an eigenvalue's key under rounding, in units of the key.
     rank : int
@@ -102,6 +104,7 @@ class Conditioning:
         Why the cut is not determined; empty if it is.
     """
 
+    unit_roundoff: float
     noise_radius: float
     rank: int
     null_dimensions: tuple[int, int]
@@ -246,6 +249,7 @@ def conditioning_of(
     else:
         reason = ""
     return Conditioning(
+        unit_roundoff=perturbation.unit_roundoff,
         noise_radius=float(radii.max()),
         rank=perturbation.rank,
         null_dimensions=null_dimensions,

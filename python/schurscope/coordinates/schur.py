@@ -2,7 +2,7 @@
 
 T = B + N: B holds the diagonal blocks (1x1 for a real eigenvalue, 2x2 for a conjugate pair), N
 everything strictly above them. The leading blocks form the sector R of slow modes, the rest C; this
-splits N into the couplings T_RR, T_C→R and T_CC. Source: Dräger, arXiv:2606.18457.
+splits N into the couplings T_RR, T_CR and T_CC. Source: Dräger, arXiv:2606.18457.
 
 LAPACK computes the Schur form, through SciPy; direct swaps of adjacent blocks order it (Bai &
 Demmel, Linear Algebra and its Applications 186, 1993).
@@ -20,6 +20,7 @@ import scipy  # loads scipy.linalg, which is slow, on first use
 
 from .. import _core
 from .._internal.checks import choice, fraction, real_array, real_number, shown
+from .._internal.html import facts
 from .conditioning import Conditioning, Perturbation, conditioning_of, perturbed_by_rounding
 from .sectors import Sectors
 
@@ -247,6 +248,18 @@ class OrderedSchur:
             f"OrderedSchur(N_h={self.n_hidden}, blocks={len(self.starts)}, rho={self.rho:.6g}, "
             f"residual={self.residual:.1e}, swaps={self.n_swaps}, refused={len(self.refused)})"
         )
+
+    def _repr_html_(self) -> str:
+        named = {
+            "N_h": self.n_hidden,
+            "blocks": "{} real, {} pairs".format(*np.bincount(self.block_sizes, minlength=3)[1:]),
+            "spectral radius": f"{self.rho:.6g}",
+            "departure from normality": f"{self.departure:.4g}",
+            "order": self.tie_rule,
+            "swaps": f"{self.n_swaps}, {len(self.refused)} refused",
+            "residual": f"{self.residual:.1e}",
+        }
+        return facts("Ordered Schur form", named)
 
 
 def ordered_schur(
