@@ -326,6 +326,8 @@ def test_no_fixation_where_the_answer_at_most_steps_differs_between_trials(rng):
     whole = np.zeros((40, 9), int)  # a decision at every step
     whole[:25] = 1
     assert fixation_of(np.eye(2)[whole], np.ones((40, 9))) is None
+    many = rng.choice(2, (40, 30), p=[0.4, 0.6])  # decisions of many trials in one sequence
+    assert fixation_of(np.eye(2)[many], np.ones((40, 30))) is None
     quiet = np.zeros((40, 9, 1))  # 0 until the last steps, which have all the variance
     quiet[:, -3:] = rng.choice([-1, 1], (40, 1, 1))
     found = fixation_of(quiet, np.ones((40, 9)))

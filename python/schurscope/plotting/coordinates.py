@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 from matplotlib.image import AxesImage
 from matplotlib.patches import Circle, Patch
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from ..coordinates.schur import OrderedSchur
@@ -102,6 +103,10 @@ def schur_matrix(schur: OrderedSchur, sectors: Sectors, ax: Axes | None = None) 
     ax.set_xlabel("column", fontsize=NORMAL, color=INK)
     ax.set_ylabel("row", fontsize=NORMAL, color=INK)
     ax.tick_params(labelsize=SMALL, colors=INK)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(
+            MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+        )
     return ax
 
 

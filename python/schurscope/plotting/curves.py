@@ -112,7 +112,7 @@ def trajectories(
     time = np.arange(trials.n_steps) * (1.0 if dt is None else positive(dt, "dt"))
     ax = axes_or_new(ax, (5.0, 1.2 + 0.6 * (1 + len(ablations))))
     target, outputs = _curves(network, trials, ablations, alpha, trial, channel, schur)
-    reference = np.concatenate([target, outputs["full"]])
+    reference = target if np.isfinite(target).any() else outputs["full"]
     reference = reference[np.isfinite(reference)]
     low, high = (reference.min(), reference.max()) if len(reference) else (0.0, 1.0)
     # Rows are as high as the curves need, but a diverging one does not flatten the others.
@@ -137,8 +137,6 @@ def trajectories(
     names = [label(name) for name in outputs]
     middle = (low + high) / 2
     ax.set_yticks([middle - row * height for row in range(len(names))], names)
-    for text, name in zip(ax.get_yticklabels(), outputs, strict=True):
-        text.set_color(COLORS.get(name, OTHER))
     ax.set_ylim(low - (len(names) - 1) * height - 0.08 * height, high + 0.08 * height)
     ax.set_xlim(time[0], time[-1] if len(time) > 1 else time[0] + 1)
     _scale_bar(ax, low, high)

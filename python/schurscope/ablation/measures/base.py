@@ -134,10 +134,7 @@ class Measure(ABC):
         )
 
     def trials_caution(self, targets: FloatArray, weights: _Float64) -> str:
-        """A warning if doing nothing scores well because most steps ask for nothing, else empty.
-
-        See `Fixation`; the measure must give `is_dominated` by it.
-        """
+        """A warning if the measure `is_dominated` by steps of fixation, else empty."""
         found = fixation_of(targets, weights) if self.better is not None else None
         if found is None or not self.is_dominated(found):
             return ""
@@ -145,8 +142,8 @@ class Measure(ABC):
         shape += ", …" if len(found.target) > 6 else ""
         return (
             f"{100 * found.share:.0f} % of the weighted steps have the same target, [{shape}], as "
-            f"in fixation, so that answering it nearly suffices for a good {self.heading}: count "
-            "the other steps only, with trials.with_weights(…)"
+            f"in fixation, and dominate the {self.heading}: count the other steps only, with "
+            "trials.with_weights(…)"
         )
 
     def is_dominated(self, fixation: Fixation) -> bool:

@@ -18,7 +18,7 @@ MOST_TRIALS = 0.9  # a decision alone can be the same at most steps, but not in 
 
 
 class Fixation(NamedTuple):
-    """One target at more than half of the weighted steps, in nearly every trial.
+    """One target at more than half of the weighted steps, in nearly every trial, of three or more.
 
     Attributes
     ----------
@@ -53,4 +53,6 @@ def fixation_of(targets: FloatArray, weights: _Float64) -> Fixation | None:
     other = w[~here] @ y[~here] / w[~here].sum()
     between = share * np.square(target - mean).sum() + (1 - share) * np.square(other - mean).sum()
     explained = float(w.sum() * between / total)
+    if explained > 1 - 1e-9:  # two targets only: the more frequent may be a decision itself
+        return None
     return Fixation(target.astype(np.float64), share, explained)
