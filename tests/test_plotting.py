@@ -124,6 +124,12 @@ def test_vacuous_bars_are_hatched_and_vacuous_curves_left_out(vacuous_profile):
     assert ax.get_legend().get_title().get_text() == "7 ablations vacuous"
 
 
+def test_ablations_that_are_vacuous_in_some_seeds_are_counted(vacuous_profile, copy_profiles):
+    ax = plotting.change_bars([vacuous_profile, *copy_profiles])
+    assert ax.get_xticklabels()[0].get_text() == "−RR\n1 of 4\nvacuous"
+    assert not any(bar.get_hatch() for bar in ax.patches)
+
+
 @pytest.mark.parametrize("kind", ["change", "value", "sensitivity"])
 def test_bars_of_a_cut_that_is_not_determined_are_empty(networks, kind):
     W_hh = np.float32(rotated(np.eye(14, k=1), np.random.default_rng(0)))  # all rounding

@@ -118,8 +118,9 @@ def _bars(
     ax = axes_or_new(ax, (1.4 + 0.62 * len(names), 3.0))
     rows = [list(profiles[0].names).index(name) for name in names]
     values = np.array([getattr(profile, quantity)[rows] for profile in profiles])
-    vacuous = np.all([profile.vacuous[rows] for profile in profiles], axis=0).tolist()
     seeds = len(profiles)
+    n_vacuous = np.sum([profile.vacuous[rows] for profile in profiles], axis=0).tolist()
+    vacuous = [count == seeds for count in n_vacuous]
     undetermined = sum(not profile.sectors.determined for profile in profiles)
     spread = np.linspace(-0.16, 0.16, seeds) if seeds > 1 else np.zeros(1)
     # Of one network, what is known is how well its trials determine the value.
@@ -161,7 +162,11 @@ def _bars(
             )
     ax.axhline(0.0, color=INK, lw=0.8, zorder=3)
     ax.set_xticks(range(len(names)))
-    ax.set_xticklabels([label(name).replace(" ", "\n") for name in names])
+    ticks = [label(name).replace(" ", "\n") for name in names]
+    for place, count in enumerate(n_vacuous):
+        if 0 < count < seeds:
+            ticks[place] += f"\n{count} of {seeds}\nvacuous"
+    ax.set_xticklabels(ticks)
     ax.set_xlim(-0.6, len(names) - 0.3)
     tidy(ax)
     ax.tick_params(axis="x", length=0)
