@@ -38,21 +38,23 @@ class Fixation(NamedTuple):
 def fixation_of(targets: FloatArray, weights: _Float64) -> Fixation | None:
     """The fixation of targets (trials, steps, N_y) under weights (trials, steps), if any."""
     counted = weights > 0
-    y, w = targets[counted], weights[counted]
-    # A vector at more than half of the steps is the median of each channel.
-    target = np.median(y, axis=0)
-    is_fixed = np.zeros(counted.shape, np.bool_)
-    is_fixed[counted] = (y == target).all(axis=1)
-    here = is_fixed[counted]
-    share = float(w[here].sum() / w.sum())
+    total = weights.sum()
+    is_fixed, target = counted, np.empty(targets.shape[2])
+    for channel, values in enumerate(np.moveaxis(targets, 2, 0)):
+        # A vector at more than half of the steps is the median of each channel.
+        target[channel] = np.median(values[counted])
+        is_fixed = is_fixed & (values == target[channel])
+        share = float(weights[is_fixed].sum() / total)
+        if not share > MOST_STEPS:
+            return None
     in_trials = np.count_nonzero(is_fixed.any(axis=1)) / np.count_nonzero(counted.any(axis=1))
-    if not MOST_STEPS < share < 1 or in_trials < MOST_TRIALS:
+    if share == 1 or in_trials < MOST_TRIALS:
         return None
-    mean = w @ y / w.sum()
-    total = float(w @ np.square(y - mean).sum(axis=1))
-    other = w[~here] @ y[~here] / w[~here].sum()
+    y, w, others = targets[counted], weights[counted], ~is_fixed[counted]
+    mean = w @ y / total
+    other = w[others] @ y[others] / w[others].sum()
     between = share * np.square(target - mean).sum() + (1 - share) * np.square(other - mean).sum()
-    explained = float(w.sum() * between / total)
+    explained = float(total * between / (w @ np.square(y - mean).sum(axis=1)))
     if explained > 1 - 1e-9:  # two targets only: the more frequent may be a decision itself
         return None
-    return Fixation(target.astype(np.float64), share, explained)
+    return Fixation(target, share, explained)
