@@ -13,7 +13,7 @@ import scipy.linalg
 import scipy.special
 
 COUPLINGS = ("RR", "CR", "CC")
-SUBSETS = ("full", "RR", "CR", "CC", "RR+CR", "RR+CC", "CR+CC", "RR+CR+CC")
+SUBSETS = ("full", "RR", "CR", "CC", "RR+CR", "RR+CC", "CR+CC", "RR+CR+CC", "BB")
 TIE = 1e-12
 
 
@@ -101,12 +101,25 @@ def couplings(T, alpha):
     }
 
 
+def normal_blocks(T):
+    """T with each 2x2 block replaced by the normal block of the same eigenvalues."""
+    normal = T.copy()
+    for start in block_starts(T):
+        if block_size(T, start) == 2:
+            block = slice(start, start + 2)
+            real, imaginary = (lambda z: (z.real, abs(z.imag)))(np.linalg.eigvals(T[block, block])[0])
+            turn = imaginary * np.sign(T[start, start + 1])
+            normal[block, block] = [[real, turn], [-turn, real]]
+    return normal
+
+
 def ablated(W, names, alpha=0.9):
-    """W~ = Q T~ Q^T with the named couplings zeroed, and the removed mass |dT| / |T|."""
+    """W~ = Q T~ Q^T with the named couplings removed, and the removed mass |dT| / |T|."""
     Q, T = ordered_schur(W)
-    kept = T.copy()
+    kept = normal_blocks(T) if "BB" in names else T.copy()
     for name in names:
-        kept[couplings(T, alpha)[name]] = 0
+        if name != "BB":
+            kept[couplings(T, alpha)[name]] = 0
     norm = np.linalg.norm(T)
     return Q @ kept @ Q.T, (np.linalg.norm(T - kept) / norm if norm else 0.0)
 
@@ -159,7 +172,7 @@ def replay_accuracy(outputs, targets, weights):
 
 
 def profile(network, inputs, targets, weights, measure, alpha=0.9, eps=2.0**-52):
-    """Value, change, removed mass and sensitivity of all eight subsets: a dict of 4-tuples.
+    """Value, change, removed mass and sensitivity of the subsets: a dict of 4-tuples.
 
     `network` is a dict of arrays: W_hh, W_xh, W_hy and perhaps b_h, b_y. Subsets that remove no
     more than N_h `eps` are vacuous: nothing is run, no change, no sensitivity.
