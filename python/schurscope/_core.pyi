@@ -61,6 +61,23 @@ def run_ablations(
     sums: tuple[_Float64, _Float64],
     n_threads: int,
 ) -> None: ...
+def coupling_features(
+    network: _Network,
+    Q: _Float64,
+    entries: tuple[_Float64, _Int64],
+    trials: _Trials,
+    cotangents: _Real,
+    features: _Real,
+    n_threads: int,
+) -> None: ...
+def adjoints(
+    network: _Network,
+    trials: _Trials,
+    cotangents: _Real,
+    rates: _Real,
+    deltas: _Real,
+    n_threads: int,
+) -> None: ...
 def train(
     parameters: tuple[_Real, _Real, _Real],
     steps_done: int,

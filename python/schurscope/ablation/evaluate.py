@@ -22,6 +22,7 @@ from .plan import Ablation, ablated_matrix
 __all__ = ["Evaluator", "fitting_trials", "schur_of"]
 
 _Float64 = npt.NDArray[np.float64]
+_Int64 = npt.NDArray[np.int64]
 _FULL = Batch.of([Ablation("full", (), ())])
 
 
@@ -96,9 +97,7 @@ class Evaluator:
         per_step : (ablations, steps)
             No steps for a score: (ablations, 0).
         """
-        part = slice(first, self.n_trials if end is None else end)
-        trials = self.trials if part == slice(0, self.n_trials) else self.trials[part]
-        noise = None if self._noise is None else self._noise[part]
+        trials, noise = self._part(first, end)
         per_trial = np.empty((len(batch), trials.n_trials))
         if isinstance(self.measure, Score):
             self._score(self.measure, batch, trials, noise, per_trial, names)
@@ -117,6 +116,67 @@ class Evaluator:
             self._n_threads,
         )
         return per_trial, per_step
+
+    def full_outputs(self, first: int = 0, end: int | None = None) -> FloatArray:
+        """Outputs of the full network on trials first to end - 1: (trials, steps, N_y)."""
+        return next(self._outputs(_FULL, *self._part(first, end)))
+
+    def features(
+        self, entries: tuple[_Float64, _Int64], count: int, cotangents: FloatArray, first: int = 0
+    ) -> FloatArray:
+        """Derivatives with respect to the removal of labelled entries of T.
+
+        With the adjoints δ_t of the cotangents v at the recurrent products, for trial b and label
+        p: ``s_p(b) = Σ_t Σ_(i,j)∈p D_ij (Qᵀ δ_t)_i (Qᵀ r_(t-1))_j``. Removing p changes ``Σ v ŷ`` of
+        the trial by -s_p(b) to first order.
+
+        Parameters
+        ----------
+        entries : D (N_h, N_h), labels (N_h, N_h)
+            What a removal takes from T; labels 0 to count - 1, negative for none.
+        count : int
+        cotangents : (trials, steps, N_y)
+            v, for trials from `first`; 0 at steps without weight.
+        first : int
+
+        Returns
+        -------
+        (trials, count), in the network's dtype.
+        """
+        found = np.empty((len(cotangents), count), self.network.dtype)
+        _core.coupling_features(
+            self.network.core_arguments(),
+            self.schur.Q,
+            entries,
+            self._core_trials(*self._part(first, first + len(cotangents))),
+            cotangents,
+            found,
+            self._n_threads,
+        )
+        return found
+
+    def adjoints(self, cotangents: FloatArray, first: int = 0) -> tuple[FloatArray, FloatArray]:
+        """Rates r_(t-1) and adjoints δ_t of the recurrent products: (trials, steps, N_h) each.
+
+        Parameters are those of `features`.
+        """
+        shape = (*cotangents.shape[:2], self.network.n_hidden)
+        rates, deltas = np.empty(shape, cotangents.dtype), np.empty(shape, cotangents.dtype)
+        _core.adjoints(
+            self.network.core_arguments(),
+            self._core_trials(*self._part(first, first + len(cotangents))),
+            cotangents,
+            rates,
+            deltas,
+            self._n_threads,
+        )
+        return rates, deltas
+
+    def _part(self, first: int, end: int | None) -> tuple[Trials, FloatArray | None]:
+        """Trials first to end - 1, and their noise."""
+        part = slice(first, self.n_trials if end is None else end)
+        trials = self.trials if part == slice(0, self.n_trials) else self.trials[part]
+        return trials, None if self._noise is None else self._noise[part]
 
     def _core_trials(
         self, trials: Trials, noise: FloatArray | None
