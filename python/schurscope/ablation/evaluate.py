@@ -127,8 +127,8 @@ class Evaluator:
         """Derivatives with respect to the removal of labelled entries of T.
 
         With the adjoints δ_t of the cotangents v at the recurrent products, for trial b and label
-        p: ``s_p(b) = Σ_t Σ_(i,j)∈p D_ij (Qᵀ δ_t)_i (Qᵀ r_(t-1))_j``. Removing p changes ``Σ v ŷ`` of
-        the trial by -s_p(b) to first order.
+        p: ``s_p(b) = Σ_t Σ_(i,j)∈p D_ij (Qᵀ δ_t)_i (Qᵀ r_(t-1))_j``. Removing p changes ``Σ v ŷ``
+        of the trial by -s_p(b) to first order.
 
         Parameters
         ----------

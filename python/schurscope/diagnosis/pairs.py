@@ -70,7 +70,8 @@ class Pairs:
     def total(self, entries: _Float64) -> _Float64:
         """Sums of (N_h, N_h) entries over each pair: (pairs,)."""
         inside = self.labels >= 0
-        return np.bincount(self.labels[inside], entries[inside], minlength=len(self))
+        sums = np.bincount(self.labels[inside], entries[inside], minlength=len(self))
+        return sums.astype(np.float64)
 
     def couplings(self, sectors: Sectors) -> npt.NDArray[np.str_]:
         """``"RR"``, ``"CR"``, ``"CC"`` or ``"BB"`` for each pair."""

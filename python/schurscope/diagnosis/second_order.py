@@ -47,7 +47,8 @@ class SecondOrder:
     @property
     def quadratic(self) -> _Float64:
         """Σ_rows F_p², the quadratic change of each pair alone: (pairs,)."""
-        return np.einsum("rp,rp->p", self.samples, self.samples, dtype=np.float64)
+        squares: _Float64 = np.einsum("rp,rp->p", self.samples, self.samples, dtype=np.float64)
+        return squares
 
     @property
     def change(self) -> _Float64:

@@ -96,7 +96,7 @@ class Measure(ABC):
         """
 
     def gradient(self, outputs: _Float64, targets: _Float64) -> _Float64:
-        """d score / d ŷ of every step: (trials, steps, N_y).
+        """Slope d score / d ŷ of every step: (trials, steps, N_y).
 
         NotImplementedError if the score has no derivative.
         """
