@@ -107,7 +107,9 @@ def normal_blocks(T):
     for start in block_starts(T):
         if block_size(T, start) == 2:
             block = slice(start, start + 2)
-            real, imaginary = (lambda z: (z.real, abs(z.imag)))(np.linalg.eigvals(T[block, block])[0])
+            real, imaginary = (lambda z: (z.real, abs(z.imag)))(
+                np.linalg.eigvals(T[block, block])[0]
+            )
             turn = imaginary * np.sign(T[start, start + 1])
             normal[block, block] = [[real, turn], [-turn, real]]
     return normal
@@ -380,3 +382,53 @@ def cross_entropy(outputs, probabilities, weights):
     """Weighted mean of the cross entropy of softmax(outputs), in nats."""
     each = -(probabilities * scipy.special.log_softmax(outputs, axis=2)).sum(axis=2)
     return np.average(each, weights=weights)
+
+
+# Diagnosis
+
+
+def pair_labels(T):
+    """Block indices (I, J), I < J and I = J for 2x2 blocks, and what their removal takes from T."""
+    starts = block_starts(T)
+    spans = [range(start, start + block_size(T, start)) for start in starts]
+    removed = T - normal_blocks(T)
+    pairs, parts = [], []
+    for I, rows in enumerate(spans):  # noqa: E741
+        for J in range(I, len(spans)):
+            if I == J and len(rows) == 1:
+                continue
+            D = np.zeros_like(T)
+            for i in rows:
+                for j in spans[J]:
+                    D[i, j] = removed[i, j] if I == J else T[i, j]
+            pairs.append((I, J))
+            parts.append(D)
+    return pairs, parts
+
+
+def features(adjoints, rates, Q, parts):
+    """s_p(b), trial by trial and step by step: (trials, pairs)."""
+    found = np.zeros((len(rates), len(parts)))
+    for trial in range(len(rates)):
+        for delta, r in zip(adjoints[trial], rates[trial], strict=True):
+            for p, D in enumerate(parts):
+                found[trial, p] += (Q.T @ delta) @ D @ (Q.T @ r)
+    return found
+
+
+def greedy(linear, samples, price):
+    """The order in which each next pair adds least per price, from the model itself."""
+    quadratic = samples.T @ samples
+    order = []
+    while len(order) < len(price):
+        base = linear[order].sum() + quadratic[np.ix_(order, order)].sum()
+        best, score = None, math.inf
+        for p in range(len(price)):
+            if p in order:
+                continue
+            more = [*order, p]
+            change = linear[more].sum() + quadratic[np.ix_(more, more)].sum() - base
+            if change / price[p] < score:
+                best, score = p, change / price[p]
+        order.append(best)
+    return order

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -17,13 +18,12 @@ from ..trials.trials import Trials
 from .batch import Batch
 from .measures import Denominator, Measure, Score
 from .measures.base import weighted
-from .plan import Ablation, ablated_matrix
+from .plan import ablated_matrix
 
 __all__ = ["Evaluator", "fitting_trials", "schur_of"]
 
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
-_FULL = Batch.of([Ablation("full", (), ())])
 
 
 class Evaluator:
@@ -67,6 +67,15 @@ class Evaluator:
         task = _targets_of(measure, self.trials)
         self.denominator, self.total = task.denominator, task.total
         self.step_weight, self.chance = task.step_weight, task.chance
+
+    def of_network(self, network: Network) -> Evaluator:
+        """The evaluator of a network with other weights and the same cell, noise and Schur form.
+
+        Its `features` and `adjoints` are around that network, in the coordinates of this one.
+        """
+        other = copy(self)
+        other.network = network
+        return other
 
     @property
     def n_trials(self) -> int:
@@ -119,7 +128,7 @@ class Evaluator:
 
     def full_outputs(self, first: int = 0, end: int | None = None) -> FloatArray:
         """Outputs of the full network on trials first to end - 1: (trials, steps, N_y)."""
-        return next(self._outputs(_FULL, *self._part(first, end)))
+        return next(self._outputs([self.network.W_hh], *self._part(first, end)))
 
     def features(
         self, entries: tuple[_Float64, _Int64], count: int, cotangents: FloatArray, first: int = 0
@@ -186,18 +195,21 @@ class Evaluator:
         start = self.network.start(trials.h_0, trials.n_trials)
         return trials.inputs, trials.targets, trials.step_weights, start, noise
 
+    def _matrices(self, batch: Batch) -> Iterator[FloatArray]:
+        """W̃ (N_h, N_h) of each ablation, in the network's dtype."""
+        for place in range(len(batch)):
+            W_ablated = ablated_matrix(self.schur, batch.rows(place, place + 1))
+            with np.errstate(over="ignore"):  # a large gain may overflow float32
+                yield W_ablated.astype(self.network.dtype)
+
     def _outputs(
-        self, batch: Batch, trials: Trials, noise: FloatArray | None
+        self, matrices: Iterable[FloatArray], trials: Trials, noise: FloatArray | None
     ) -> Iterator[FloatArray]:
-        """Outputs (trials, steps, N_y) of each ablation, one at a time, in one buffer."""
+        """Outputs (trials, steps, N_y) for each recurrent matrix, one at a time, in one buffer."""
         network = self.network
         outputs = np.empty((trials.n_trials, trials.n_steps, network.n_outputs), network.dtype)
         start = network.start(trials.h_0, trials.n_trials)
-        for place in range(len(batch)):
-            with np.errstate(over="ignore"):  # a large gain may overflow float32
-                W_hh = ablated_matrix(self.schur, batch.rows(place, place + 1)).astype(
-                    network.dtype
-                )
+        for W_hh in matrices:
             _core.rollout(
                 (W_hh, *network.core_arguments()[1:]),
                 (trials.inputs, None, None, start, noise),
@@ -218,7 +230,7 @@ class Evaluator:
         """The sums of a measure without a kernel in the core."""
         targets = trials.targets.astype(np.float64)
         weights = trials.step_weights.astype(np.float64)
-        for place, outputs in enumerate(self._outputs(batch, trials, noise)):
+        for place, outputs in enumerate(self._outputs(self._matrices(batch), trials, noise)):
             with np.errstate(all="ignore"):  # a rollout may diverge
                 scores = self.measure.scores(outputs.astype(np.float64), targets)
             name = f"the scores of {self.measure.name}"
@@ -238,7 +250,7 @@ class Evaluator:
     ) -> None:
         """The scores of the user's function."""
         assert measure.function is not None
-        for place, outputs in enumerate(self._outputs(batch, trials, noise)):
+        for place, outputs in enumerate(self._outputs(self._matrices(batch), trials, noise)):
             given = measure.function(outputs.copy(), trials)
             ablation = repr(names[place]) if names else f"ablation {place}"
             name = f"the scores that {measure.name} returns for {ablation}"
@@ -253,7 +265,7 @@ class Evaluator:
                     "inputs; measure='fidelity' compares with the full network's outputs"
                 )
             return self.trials
-        full = next(self._outputs(_FULL, self.trials, self._noise))
+        full = self.full_outputs()
         if not np.isfinite(full).all():
             raise ValueError(
                 f"network must have finite outputs for measure={self.measure.name!r}, got a full "

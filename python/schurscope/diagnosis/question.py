@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import TypeAlias
-
-import numpy as np
 
 from .. import _core
 from .._internal.checks import Rng, generator
@@ -72,11 +71,12 @@ class Question:
             )
         return self.measure
 
+    def smoothed(self) -> Question:
+        """The question about the surrogate where the measure has one."""
+        other = copy(self)
+        other.measure = self.smooth
+        return other
+
     def shuffled(self) -> Trials:
         """All the trials in random order, so that any first ones are a fair sample."""
         return self.trials[self.draws.permutation(self.trials.n_trials)]
-
-    @property
-    def level(self) -> np.random.Generator:
-        """The stream of the intervals."""
-        return self.intervals
