@@ -162,7 +162,7 @@ def test_ablate_measures_accuracy_on_the_copy_task(tmp_path):
     options = ["--task", "copy", *parameters, "--out", tmp_path / "out"]
     text = call("ablate", tmp_path / "net.npz", *options).output
     assert "replay_accuracy over 2048 trials of 6 steps" in text
-    assert text.count("vacuous") == 7
+    assert text.count("vacuous") == 8
     assert (tmp_path / "out" / "accuracy_per_lag.png").exists()
 
 

@@ -231,7 +231,7 @@ def test_movements_of_large_matrices_are_those_of_perturbed_ones(dtype, rng):
     schur = ss.ordered_schur(W.astype(dtype))
     sectors = schur.sectors(0.9)
     noise = schur._noise[0] if sectors.determined else None
-    descending, radii = noise.movement(schur.moduli, np.abs)
+    descending, radii = noise.movement(schur.eigenvalues, np.abs)
     step = 2.0**-24  # the movement is linear in it
     moved = []
     for _ in range(3):

@@ -26,6 +26,9 @@ from .ablation.run import ablate
 from .ablation.ties import TieSpread, tie_spread
 from .coordinates.schur import OrderedSchur, ordered_schur
 from .coordinates.sectors import Sectors
+from .diagnosis.account import Account, account
+from .diagnosis.atlas import Atlas, atlas
+from .diagnosis.removable import Removable, removable
 from .importers import ImportedNetwork, import_network, load_network
 from .networks import pytorch
 from .networks.cayley import Cayley
@@ -46,12 +49,15 @@ __all__ = [
     "Ablation",
     "AblationProfile",
     "AblationRow",
+    "Account",
+    "Atlas",
     "Cayley",
     "Cell",
     "ImportedNetwork",
     "Intervals",
     "Network",
     "OrderedSchur",
+    "Removable",
     "Sectors",
     "Sweep",
     "SweepTask",
@@ -63,6 +69,8 @@ __all__ = [
     "__version__",
     "ablate",
     "ablate_with",
+    "account",
+    "atlas",
     "fvu",
     "get_cmake_dir",
     "get_include",
@@ -73,6 +81,7 @@ __all__ = [
     "ordered_schur",
     "plotting",
     "pytorch",
+    "removable",
     "replay_accuracy",
     "sweep",
     "task_named",

@@ -63,9 +63,9 @@ class Perturbation:
     eigenvalues: _Complex128
     spread: _Float64 | None
 
-    def movement(self, values: _Float64, key: _Key) -> tuple[_Float64, _Float64]:
+    def movement(self, eigenvalues: _Complex128, key: _Key) -> tuple[_Float64, _Float64]:
         """The keys of W's eigenvalues in decreasing order, and the movement at each rank."""
-        descending = np.sort(values)[::-1]
+        descending = np.sort(key(eigenvalues))[::-1]
         keys = key(self.eigenvalues)
         if self.spread is not None:
             return descending, self.spread[np.argsort(-keys[0], kind="stable")]
@@ -201,8 +201,7 @@ def conditioning_of(
     T: _Float64,
     n_R: int,
     threshold: float,
-    keys: _Float64,
-    moduli: _Float64,
+    eigenvalues: _Complex128,
     perturbation: Perturbation,
     key: _Key,
 ) -> Conditioning:
@@ -215,20 +214,20 @@ def conditioning_of(
     n_R : int
     threshold : float
         The cut lies at this times the largest key.
-    keys, moduli : (N_h,)
-        Keys and moduli of the eigenvalues, in the order of T.
+    eigenvalues : (N_h,) complex128
+        In the order of T.
     perturbation : Perturbation
     key : callable
         Sort key of eigenvalues.
     """
-    descending, radii = perturbation.movement(keys, key)
+    descending, radii = perturbation.movement(eigenvalues, key)
     # The cut moves with the largest key, and is rounded, as the keys are.
     reach = SAFETY * (radii + threshold * radii[0]) + 4 * np.finfo(np.float64).eps * descending[0]
     above = descending - threshold * descending[0]
     n_R_range = (int((above > reach).sum()), int((above >= -reach).sum()))
     is_null = np.empty(len(T), np.bool_)
-    by_rank = _null(*perturbation.movement(moduli, np.abs), perturbation)
-    is_null[np.argsort(-moduli, kind="stable")] = by_rank
+    by_rank = _null(*perturbation.movement(eigenvalues, np.abs), perturbation)
+    is_null[np.argsort(-np.abs(eigenvalues), kind="stable")] = by_rank
     null_dimensions = (int(is_null[:n_R].sum()), int(is_null[n_R:].sum()))
     T = np.ldexp(T, -perturbation.exponent)
     s, sep = _separation(T, n_R)
