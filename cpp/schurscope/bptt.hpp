@@ -1,9 +1,9 @@
 // Exact gradients by backpropagation through time, using the steps of cells/.
 //
-// With the state s_t = [r_{t-1}; 1; x_t], the cell's products z_t, e_t = dL/d(W_hy r_t + b_y) and d_t = dL/dz_t, which
-// the cell computes from d_{t+1} and e_t,
+// With the state s_t = [r_{t-1}; 1; x_t], the cell's products z_t, the u_t that the readout reads, such as r_t,
+// e_t = dL/d(W_hy u_t + b_y) and d_t = dL/dz_t, which the cell computes from d_{t+1} and e_t,
 //
-//     dL/d[W_hh | b_h | W_xh] = Σ_t d_t s_tᵀ,    dL/d[W_hy | b_y] = Σ_t e_t [r_t; 1]ᵀ.
+//     dL/d[W_hh | b_h | W_xh] = Σ_t d_t s_tᵀ,    dL/d[W_hy | b_y] = Σ_t e_t [u_t; 1]ᵀ.
 #pragma once
 
 #include <utility>
@@ -25,7 +25,7 @@ struct GradientView {
   T* b_y;
 };
 
-/// e = dL/d(W_hy r + b_y) for L = scale · Σ w (y - target)²; y = ψ(…) becomes e in place. Returns Σ w (y - target)².
+/// e = dL/d(W_hy u + b_y) for L = scale · Σ w (y - target)²; y = ψ(…) becomes e in place. Returns Σ w (y - target)².
 template <class T>
 double output_error(Activation output, Index n_outputs, Index width, const T* target, const T* weight, T scale, T* y) {
   Vec<T> loss{};
@@ -59,6 +59,7 @@ class Backpropagation {
     resize(next_delta_, (cell.product_rows() + n_outputs) * width);
     resize(transposed_, recurrent_gradient_.columns() * width);
     resize(next_transposed_, recurrent_gradient_.columns() * width);
+    resize(read_transposed_, readout_gradient_.columns() * width);
     resize(carried_, cell.carried_rows() * width);
     resize(tape_, n_steps * cell.tape_rows() * width);
     resize(adjoint_, cell.adjoint_rows() * width);
@@ -114,7 +115,7 @@ class Backpropagation {
       if (network.has_bias()) std::fill_n(next + network.n_hidden * width, width, T(1));
       if (!panel_.counts(t)) continue;
       T* const error = errors_.data() + t * n_outputs * width;
-      multiply<V>(readout_, next, error);
+      multiply<V>(readout_, cell_.read(next, carried_.data()), error);
       loss += output_error(network.output, n_outputs, width, panel_.targets(t), panel_.weights(t), scale, error);
     }
     return loss;
@@ -135,7 +136,7 @@ class Backpropagation {
       T* const error = delta_.data() + delta_size;
       if (panel_.counts(t)) {
         std::copy_n(errors_.data() + t * n_outputs * width, n_outputs * width, error);
-        readout_gradient_.add(error, next, next_transposed_.data(), columns, width);
+        add_readout_gradient<V>(error, next, cell_.read(next, tape(t, width)));
       } else {
         std::fill_n(error, n_outputs * width, T(0));
       }
@@ -145,6 +146,19 @@ class Backpropagation {
       transpose_panel<V>(now, columns, columns, transposed_.data());
       recurrent_gradient_.add(delta_.data(), now, transposed_.data(), columns, width);
       std::swap(transposed_, next_transposed_);
+    }
+  }
+
+  /// For u_t in the state, whose transpose is at hand, or on the tape.
+  template <int V>
+  void add_readout_gradient(const T* error, const T* next, const T* read) {
+    constexpr Index width = V * lanes<T>;
+    if (read == next) {
+      readout_gradient_.add(error, read, next_transposed_.data(), recurrent_gradient_.columns(), width);
+    } else {
+      const Index columns = readout_gradient_.columns();
+      transpose_panel<V>(read, columns, columns, read_transposed_.data());
+      readout_gradient_.add(error, read, read_transposed_.data(), columns, width);
     }
   }
 
@@ -172,6 +186,7 @@ class Backpropagation {
   AlignedBuffer<T> carried_, tape_, adjoint_, scratch_;  // the cell's: see cells/
   AlignedBuffer<T> delta_, next_delta_;                  // [d_{t+1}; e_t]
   AlignedBuffer<T> transposed_, next_transposed_;        // s_tᵀ, (width, columns)
+  AlignedBuffer<T> read_transposed_;                     // [u_t; 1]ᵀ, unless it is in s_tᵀ
   GradientSums<T> recurrent_gradient_, readout_gradient_;
 };
 

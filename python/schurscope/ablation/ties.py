@@ -25,7 +25,7 @@ from ..trials.trials import Trials
 from .measures import Measure
 from .plan import Ablation
 from .profile import AblationProfile
-from .run import ablate
+from .run import ablate, leak_of_order
 
 __all__ = ["TieSpread", "tie_spread"]
 
@@ -143,7 +143,7 @@ def tie_spread(
     if not isinstance(network, Network):
         raise TypeError(f"network must be a schurscope.Network, got {type(network).__name__}")
     order = order_named(order)
-    leak = network.cell.leak if order == "leaky_modulus" else None
+    leak = leak_of_order(order, network.cell)
     schur = ordered_schur(network.W_hh.astype(np.float64), order, leak)
     sectors = schur.sectors(alpha)
     # The rectangles of the reference serve every order: no block leaves its sector.
