@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from .. import _core
 from .._internal.checks import choice, nonnegative, real_array, real_number
+from .._internal.frozen import ReadOnly
 
 __all__ = ["ACTIVATIONS", "FORMS", "READOUTS", "Activation", "Cell", "CellNames", "Form", "Readout"]
 
@@ -26,7 +27,7 @@ READOUTS: tuple[Readout, ...] = ("rates", "hidden")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Cell:
+class Cell(ReadOnly):
     """The step of a network.
 
     With the state h_t, the leak a, the activation φ, the output nonlinearity ψ and noise of
@@ -83,6 +84,7 @@ class Cell:
             )
         object.__setattr__(self, "leak", _leak(self.leak))
         object.__setattr__(self, "noise", nonnegative(self.noise, "noise"))
+        super().__post_init__()
 
     @property
     def names(self) -> CellNames:
@@ -121,6 +123,4 @@ def _leak(value: Any) -> float | Leaks:
     if outside.size:
         unit = outside[0]
         raise ValueError(f"leak must lie in (0, 1], got leak[{unit}] = {leaks[unit]:g}")
-    own = leaks.astype(np.float64)
-    own.flags.writeable = False
-    return own
+    return leaks.astype(np.float64)  # a copy
