@@ -325,7 +325,8 @@ class _Losses:
         added: _Float64 = (differences[1:] - differences[0]) / self._evaluator.total
         n_trials = added.shape[1]
         error = added.std(axis=1, ddof=1) * np.sqrt(n_trials) if n_trials > 1 else added.sum(1)
-        return np.stack([added.sum(axis=1), error], axis=1)
+        columns: _Float64 = np.stack([added.sum(axis=1), error], axis=1)
+        return columns
 
 
 def _points(n_pairs: int) -> _Int64:
