@@ -312,9 +312,11 @@ class _Losses:
 
     def interval(self, members: _Int64, level: float, random: np.random.Generator) -> _Float64:
         """Bootstrap interval of the loss of a set: (2,)."""
-        return paired_interval(
-            self.sums([members]), self._evaluator.denominator, self._evaluator.total, level, random
-        )[0]
+        evaluator = self._evaluator
+        (ends,) = paired_interval(
+            self.sums([members]), evaluator.denominator, evaluator.total, level, random
+        )
+        return np.asarray(ends)
 
     def added(self, removed: _Int64, candidates: _Int64) -> _Float64:
         """Loss added by removing each candidate too, and its standard error: (candidates, 2)."""
