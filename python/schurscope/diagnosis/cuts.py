@@ -13,13 +13,13 @@ from .._internal.checks import Rng, fraction, nonnegative
 from .._internal.frozen import ReadOnly
 from ..ablation.batch import Batch
 from ..ablation.plan import Ablation, removed_masses
-from ..ablation.resamples import Resamples, percentile_ends
+from ..ablation.resamples import percentile_ends
 from ..coordinates.schur import Order, OrderedSchur
 from ..coordinates.sectors import Sectors
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .question import MeasureLike, Question
-from .runs import N_RESAMPLES, batch_differences
+from .runs import batch_differences, resamples_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,8 +121,7 @@ class CutCurve(ReadOnly):
         lines = [
             f"{settings['measure']} over {settings['n_trials']} trials: C→R removed at each of "
             f"{len(self)} cuts, the largest effects",
-            f"{'k':>5}{'change':>11}{level:>22}{'mass':>9}"
-            f"{'key':>9}{'gap':>10}",
+            f"{'k':>5}{'change':>11}{level:>22}{'mass':>9}{'key':>9}{'gap':>10}",
         ]
         for place in np.sort(np.argsort(-np.abs(self.change), kind="stable")[:10]):
             low, high = self.interval[place]
@@ -191,7 +190,9 @@ def cut_curve_of(question: Question, tolerance: float, level: float) -> CutCurve
         )
     batch = Batch.of([Ablation(f"CR at {k}", ((0, k, k, n_hidden),), (0.0,)) for k in cut.tolist()])
     evaluator = question.evaluator()
-    resamples = Resamples(evaluator.denominator, evaluator.n_trials, N_RESAMPLES, question.intervals)
+    resamples = Resamples(
+        evaluator.denominator, evaluator.n_trials, N_RESAMPLES, question.intervals
+    )
     change, interval = np.empty(len(cut)), np.empty((len(cut), 2))
     for rows, differences in batch_differences(evaluator, batch):
         with np.errstate(invalid="ignore", over="ignore"):

@@ -13,13 +13,13 @@ from .._internal.checks import Rng, fraction, real_number, shown
 from .._internal.frozen import ReadOnly
 from ..ablation.batch import Batch
 from ..ablation.plan import Ablation, removed_masses
-from ..ablation.resamples import Resamples, percentile_ends
+from ..ablation.resamples import percentile_ends
 from ..coordinates.schur import Order, OrderedSchur
 from ..coordinates.sectors import COUPLINGS
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .question import MeasureLike, Question
-from .runs import N_RESAMPLES, batch_differences
+from .runs import batch_differences, resamples_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,7 +168,9 @@ def dose(
         small = differences[:, -2:].sum(axis=1, keepdims=True)
         differences = np.concatenate([differences[:, :-2], small], axis=1)
         change = differences.sum(axis=-1) / evaluator.total
-    resamples = Resamples(evaluator.denominator, evaluator.n_trials, N_RESAMPLES, question.intervals)
+    resamples = Resamples(
+        evaluator.denominator, evaluator.n_trials, N_RESAMPLES, question.intervals
+    )
     resampled = resamples.values(differences.reshape(-1, evaluator.n_trials))
     interval = percentile_ends(resampled, level).reshape(*change.shape, 2)
     squared = np.where(vacuous[:, -2], np.nan, np.square(mass[:, -2:]).sum(axis=1))

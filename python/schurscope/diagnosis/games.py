@@ -1,7 +1,7 @@
 """Cooperative games: Shapley values and interactions as linear maps of the values of coalitions.
 
-A game assigns a value v(S) to each set S of its n players. All results here are linear in v, so that
-the same coefficients give the result, its trials' contributions and its resamples.
+A game assigns a value v(S) to each set S of its n players. All results here are linear in v: the
+same coefficients give the result, what each trial contributes to it, and its resamples.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _Bool = npt.NDArray[np.bool_]
 def all_coalitions(n: int) -> _Bool:
     """Every set of n players: (2^n, n); player i is in the sets whose number has bit i."""
     numbers = np.arange(2**n)[:, None]
-    return (numbers >> np.arange(n)) & 1 == 1
+    members: _Bool = (numbers >> np.arange(n)) & 1 == 1
+    return members
 
 
 def shapley_coefficients(n: int) -> _Float64:

@@ -113,8 +113,7 @@ class Shapley(ReadOnly):
         lines = [
             f"{self.settings['measure']} over {self.settings['n_trials']} trials: "
             f"v(all) = {self.total:+.4g}",
-            f"{'group':<{width}}{'Shapley':>11}{level:>22}"
-            f"{'alone':>11}{'last':>11}",
+            f"{'group':<{width}}{'Shapley':>11}{level:>22}{'alone':>11}{'last':>11}",
         ]
         for place, name in enumerate(self.names):
             low, high = self.interval[place]
@@ -211,8 +210,8 @@ def profile_game(
     missing = [repr(subset) for subset in subsets if subset not in profile.names]
     if missing:
         raise ValueError(
-            f"the profile must hold every subset of {', '.join(names)}, lacks {', '.join(missing)}; "
-            f"ablate runs those of RR, CR and CC by default"
+            f"the profile must hold every subset of {', '.join(names)}, it lacks "
+            f"{', '.join(missing)}; ablate runs those of RR, CR and CC by default"
         )
     rows = [profile.names.index(subset) for subset in subsets]
     resamples, sums = profile.resamples(n_resamples, rng)

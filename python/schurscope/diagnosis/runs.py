@@ -9,14 +9,20 @@ import numpy.typing as npt
 
 from ..ablation.batch import Batch
 from ..ablation.evaluate import Evaluator
+from ..ablation.resamples import Resamples
 from .exact import full_sums
 
-__all__ = ["N_RESAMPLES", "batch_differences", "made_differences"]
+__all__ = ["batch_differences", "made_differences", "resamples_of"]
 
 _Float64 = npt.NDArray[np.float64]
-N_RESAMPLES = 2000
+_RESAMPLES = 2000
 _ROWS_AT_ONCE = 256
 _BYTES_AT_ONCE = 2**27
+
+
+def resamples_of(evaluator: Evaluator, rng: np.random.Generator) -> Resamples:
+    """Multisets of the evaluator's trials."""
+    return Resamples(evaluator.denominator, evaluator.n_trials, _RESAMPLES, rng)
 
 
 def made_differences(

@@ -14,7 +14,6 @@ from .._internal.checks import Rng, fraction, positive_int, shown
 from .._internal.frozen import ReadOnly
 from ..ablation.batch import Batch
 from ..ablation.plan import Ablation, ablation_rows
-from ..ablation.resamples import Resamples
 from ..coordinates.schur import Order, OrderedSchur
 from ..coordinates.sectors import Sectors
 from ..networks.network import Network
@@ -28,7 +27,7 @@ from .games import (
 )
 from .interactions import Interactions, Shapley, credits, interactions, project, without_rounding
 from .question import MeasureLike, Question
-from .runs import N_RESAMPLES, made_differences
+from .runs import made_differences, resamples_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,7 +164,9 @@ def subset_game(
         projected += project(A[:, rows], differences)
         largest = np.maximum(largest, np.abs(differences).max(axis=0))
     projected = without_rounding(projected, largest)
-    resamples = Resamples(evaluator.denominator, evaluator.n_trials, N_RESAMPLES, question.intervals)
+    resamples = Resamples(
+        evaluator.denominator, evaluator.n_trials, N_RESAMPLES, question.intervals
+    )
     settings = {
         "measure": question.measure.name,
         "alpha": sectors.alpha,
@@ -196,9 +197,7 @@ def _players(groups: Mapping[str, Group], sectors: Sectors) -> tuple[tuple[str, 
         )
     if len(groups) < 2:
         raise ValueError(f"groups must have at least two entries, got {len(groups)}")
-    names = tuple(groups)
-    if not all(isinstance(name, str) and name for name in names):
-        raise TypeError(f"groups must have names that are text, got {shown(names)}")
+    names = tuple(map(str, groups))
     batches = [_batch(name, group, sectors) for name, group in groups.items()]
     masks = [batch.mask(sectors.schur) for batch in batches]
     if np.sum(masks, axis=0).max() > 1:
