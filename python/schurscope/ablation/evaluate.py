@@ -78,6 +78,12 @@ class Evaluator:
         other.network = network
         return other
 
+    def of_schur(self, schur: OrderedSchur) -> Evaluator:
+        """The evaluator of the same network, trials and noise in another of its Schur forms."""
+        other = copy(self)
+        other.schur = schur
+        return other
+
     @property
     def n_trials(self) -> int:
         """Number of trials."""
