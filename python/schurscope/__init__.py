@@ -29,6 +29,7 @@ from .coordinates.sectors import Sectors
 from .diagnosis.account import Account, account
 from .diagnosis.atlas import Atlas, atlas
 from .diagnosis.cuts import CutCurve, cut_curve
+from .diagnosis.diagnose import Diagnosis, diagnose
 from .diagnosis.dose import Dose, dose
 from .diagnosis.interactions import Interactions, Shapley
 from .diagnosis.nulls import Null, null
@@ -59,6 +60,7 @@ __all__ = [
     "Cayley",
     "Cell",
     "CutCurve",
+    "Diagnosis",
     "Dose",
     "ImportedNetwork",
     "Interactions",
@@ -83,6 +85,7 @@ __all__ = [
     "account",
     "atlas",
     "cut_curve",
+    "diagnose",
     "dose",
     "fvu",
     "get_cmake_dir",

@@ -113,12 +113,15 @@ class Diagnosis(ReadOnly):
         interval = self.change_interval(coupling)
         return -interval[::-1] if self.profile.definition.better == "higher" else interval
 
-    def p_value(self, coupling: str) -> float:
-        """Of the null of random pairs from all of N, two-sided, after Holm; NaN without one."""
-        if self.pairs_null is None:
-            return float("nan")
-        at = (self.pairs_null.names == coupling) & (self.pairs_null.pool == "N")
-        return float(self.pairs_null.p_holm[at][0]) if at.any() else float("nan")
+    def chance(self, coupling: str) -> tuple[float, float]:
+        """P and quantile of a coupling among random pairs of N of the same mass; NaN without them.
+
+        p is two-sided, after Holm over the couplings; the quantile is that of the change.
+        """
+        null_ = self.pairs_null
+        if null_ is None or not (at := (null_.names == coupling) & (null_.pool == "N")).any():
+            return float("nan"), float("nan")
+        return float(null_.p_holm[at][0]), float(null_.quantile[at][0])
 
     def why(self, coupling: str) -> str:
         """Why a harmless coupling is harmless: small, silent, unread or compensated."""
@@ -148,7 +151,8 @@ class Diagnosis(ReadOnly):
                 "change_high": high,
                 "removed_mass": row.removed_mass,
                 "sensitivity": row.sensitivity,
-                "p_pairs": self.p_value(name),
+                "p_pairs": self.chance(name)[0],
+                "quantile_pairs": self.chance(name)[1],
                 "curvature": self.dose.curvature[self.dose.names.index(name)],
             }
             if name in self.shapley.names:
@@ -400,7 +404,7 @@ def _table(diagnosis: Diagnosis) -> str:
             (row.change, ">+10.3g"),
             (last, ">+10.3g"),
             (credit, ">+10.3g"),
-            (diagnosis.p_value(name), ">10.2g"),
+            (diagnosis.chance(name)[0], ">10.2g"),
             (curvature, ">11.3g"),
             (mean, ">+11.3g"),
         )

@@ -13,6 +13,7 @@ from .._internal.checks import Rng, choice, positive, positive_int, shown
 from .._internal.frozen import ReadOnly
 from ..ablation.batch import Batch
 from ..ablation.evaluate import Evaluator, fitting_trials
+from ..ablation.resamples import Resamples, percentile_ends
 from ..coordinates.schur import Order, OrderedSchur
 from ..networks.network import Network
 from ..trials.trials import Trials
@@ -20,7 +21,6 @@ from .exact import full_sums
 from .greedy import greedy_order
 from .pairs import Pairs
 from .question import MeasureLike, Question
-from .resampling import paired_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +31,7 @@ _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
 _CURVE_POINTS = 24
 _RENEWALS, _PROBES = 10, 2
+_RESAMPLES = 2000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -313,10 +314,9 @@ class _Losses:
     def interval(self, members: _Int64, level: float, random: np.random.Generator) -> _Float64:
         """Bootstrap interval of the loss of a set: (2,)."""
         evaluator = self._evaluator
-        (ends,) = paired_interval(
-            self.sums([members]), evaluator.denominator, evaluator.total, level, random
-        )
-        return np.asarray(ends)
+        resamples = Resamples(evaluator.denominator, evaluator.n_trials, _RESAMPLES, random)
+        ends: _Float64 = percentile_ends(resamples.values(self.sums([members])), level)[0]
+        return ends
 
     def added(self, removed: _Int64, candidates: _Int64) -> _Float64:
         """Loss added by removing each candidate too, and its standard error: (candidates, 2)."""

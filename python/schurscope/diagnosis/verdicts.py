@@ -93,12 +93,14 @@ def _interval(diagnosis: Diagnosis, coupling: str) -> str:
 
 
 def _beside_chance(diagnosis: Diagnosis, coupling: str) -> str:
-    p_value = diagnosis.p_value(coupling)
+    p_value, quantile = diagnosis.chance(coupling)
     if not np.isfinite(p_value):
         return ""
-    if p_value <= 0.05:
-        return f", more than random pairs of the same mass (p = {p_value:.2g})"
-    return f", but no more than random pairs of the same mass (p = {p_value:.2g})"
+    worse = quantile > 0.5 if diagnosis.profile.definition.better == "lower" else quantile < 0.5
+    if p_value > 0.05:
+        return f", but no more than random pairs of the same mass (p = {p_value:.2g})"
+    than = "more" if worse else "but less"
+    return f", {than} than random pairs of the same mass (p = {p_value:.2g})"
 
 
 def _saturates(diagnosis: Diagnosis, coupling: str) -> bool:
