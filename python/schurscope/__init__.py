@@ -28,7 +28,13 @@ from .coordinates.schur import OrderedSchur, ordered_schur
 from .coordinates.sectors import Sectors
 from .diagnosis.account import Account, account
 from .diagnosis.atlas import Atlas, atlas
+from .diagnosis.cuts import CutCurve, cut_curve
+from .diagnosis.diagnose import Diagnosis, diagnose
+from .diagnosis.dose import Dose, dose
+from .diagnosis.interactions import Interactions, Shapley
+from .diagnosis.nulls import Null, null
 from .diagnosis.removable import Removable, removable
+from .diagnosis.subset_game import SubsetGame, subset_game
 from .importers import ImportedNetwork, import_network, load_network
 from .networks import pytorch
 from .networks.cayley import Cayley
@@ -53,12 +59,19 @@ __all__ = [
     "Atlas",
     "Cayley",
     "Cell",
+    "CutCurve",
+    "Diagnosis",
+    "Dose",
     "ImportedNetwork",
+    "Interactions",
     "Intervals",
     "Network",
+    "Null",
     "OrderedSchur",
     "Removable",
     "Sectors",
+    "Shapley",
+    "SubsetGame",
     "Sweep",
     "SweepTask",
     "Task",
@@ -71,6 +84,9 @@ __all__ = [
     "ablate_with",
     "account",
     "atlas",
+    "cut_curve",
+    "diagnose",
+    "dose",
     "fvu",
     "get_cmake_dir",
     "get_include",
@@ -78,11 +94,13 @@ __all__ = [
     "init_network",
     "load_network",
     "measures",
+    "null",
     "ordered_schur",
     "plotting",
     "pytorch",
     "removable",
     "replay_accuracy",
+    "subset_game",
     "sweep",
     "task_named",
     "tasks",

@@ -73,6 +73,45 @@ class Batch:
             gains[blocks_changed],
         )
 
+    @classmethod
+    def joined(cls, batches: Sequence[Batch]) -> Batch:
+        """The ablations of all batches, in order."""
+        return cls(
+            _offsets(np.concatenate([np.diff(batch.offsets) for batch in batches])),
+            np.concatenate([batch.rectangles for batch in batches]),
+            np.concatenate([batch.gains for batch in batches]),
+            _offsets(np.concatenate([np.diff(batch.block_offsets) for batch in batches])),
+            np.concatenate([batch.blocks for batch in batches]),
+            np.concatenate([batch.block_gains for batch in batches]),
+        )
+
+    def unions(self, members: npt.NDArray[np.bool_]) -> Batch:
+        """One ablation for each row of `members`, (rows, ablations): all its members at once."""
+        taken = np.repeat(members, np.diff(self.offsets), axis=1)
+        blocks_taken = np.repeat(members, np.diff(self.block_offsets), axis=1)
+        place, block = np.nonzero(taken)[1], np.nonzero(blocks_taken)[1]
+        return Batch(
+            _offsets(taken.sum(axis=1)),
+            self.rectangles[place],
+            self.gains[place],
+            _offsets(blocks_taken.sum(axis=1)),
+            self.blocks[block],
+            self.block_gains[block],
+        )
+
+    def mask(self, schur: OrderedSchur) -> npt.NDArray[np.bool_]:
+        """Mask of the entries of T that some ablation of the batch scales: (N_h, N_h)."""
+        block = np.repeat(np.arange(len(schur.starts)), schur.block_sizes)
+        scaled = np.zeros(schur.T.shape, dtype=np.bool_)
+        for first_row, end_row, first_column, end_column in self.rectangles[self.gains != 1]:
+            scaled[first_row:end_row, first_column:end_column] = True
+        scaled &= block[:, None] < block
+        pairs = schur.starts[schur.block_sizes == 2]
+        for first, end in self.blocks[self.block_gains != 1]:
+            inside = pairs[(first <= pairs) & (pairs + 2 <= end)]
+            scaled[inside, inside + 1] = scaled[inside + 1, inside] = True
+        return scaled
+
     def __len__(self) -> int:
         """Number of ablations."""
         return len(self.offsets) - 1

@@ -13,7 +13,7 @@ import click
 from ..coordinates.schur import Order, order_named
 from ..importers import FORMATS, ImportedNetwork, import_network
 from ..importers.parts import PARTS
-from ..networks.cell import ACTIVATIONS, FORMS
+from ..networks.cell import ACTIVATIONS, FORMS, READOUTS
 from ..sweep.executors.dask import dask_executor
 from ..trials.tasks import Task, task_named
 
@@ -58,6 +58,11 @@ def import_options(command: F) -> F:
         click.option("--noise", type=float, help="Standard deviation of each unit's noise."),
         click.option(
             "--output", type=click.Choice(ACTIVATIONS), help="Nonlinearity of the outputs."
+        ),
+        click.option(
+            "--readout",
+            type=click.Choice(READOUTS),
+            help="What the current form's readout reads.",
         ),
         click.option("--form", type=click.Choice(FORMS), help="Form of the equation."),
         click.option("--leak", type=float, help="Leak a = dt / tau, in (0, 1]."),

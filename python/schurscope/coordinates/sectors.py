@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .conditioning import Conditioning
     from .schur import OrderedSchur
 
-__all__ = ["COUPLINGS", "Sectors", "couplings"]
+__all__ = ["COUPLINGS", "Sectors", "coupling_names", "couplings"]
 
 _Int64 = npt.NDArray[np.int64]
 
@@ -127,7 +127,7 @@ class Sectors:
         ValueError
             A name is not ``"RR"``, ``"CR"`` or ``"CC"``.
         """
-        asked = _coupling_names(names, couplings)
+        asked = coupling_names(names, couplings)
         rows = [self._rectangle(name) for name in couplings if name in asked]
         return np.array(rows, dtype=np.int64).reshape(-1, 4)
 
@@ -152,7 +152,7 @@ class Sectors:
 
         TypeError or ValueError as for `rectangles`.
         """
-        asked = _coupling_names(names, COUPLINGS)
+        asked = coupling_names(names, COUPLINGS)
         blocks = np.array([(0, self.n_hidden)] * ("BB" in asked), dtype=np.int64).reshape(-1, 2)
         return self.rectangles(asked - {"BB"}), blocks
 
@@ -161,7 +161,8 @@ class Sectors:
         return {"RR": (*R, *R), "CR": (*R, *C), "CC": (*C, *C)}[name]
 
 
-def _coupling_names(names: Iterable[str], known: tuple[str, ...]) -> set[str]:
+def coupling_names(names: Iterable[str], known: tuple[str, ...]) -> set[str]:
+    """The named couplings; TypeError or ValueError unless they are a collection of known ones."""
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise TypeError(
             f'couplings must be a collection of names, such as {{"RR", "CC"}}, got {shown(names)}'

@@ -173,7 +173,7 @@ def _cell(parts: Parts, given: dict[str, Any], notes: list[str], concerns: list[
                 f"states the {name} {stated[name]!r}, which is not one of {', '.join(ACTIVATIONS)}"
             )
     for name, value in given.items():
-        if name in stated and stated[name] != value:
+        if name in stated and not np.array_equal(stated[name], value):
             parts.fail(f"states {name}={stated[name]!r}, got {name}={value!r}")
     for name, where in parts.unstated.items():
         if name not in given:
@@ -182,7 +182,7 @@ def _cell(parts: Parts, given: dict[str, Any], notes: list[str], concerns: list[
     assumed = {
         field.name: parts.assumed.get(field.name, field.default)
         for field in fields(Cell)
-        if field.name not in known and field.name != "noise"
+        if field.name not in known and field.name not in ("noise", "readout")
     }
     quiet = dict(assumed)
     if "activation" in quiet:

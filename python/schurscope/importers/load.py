@@ -16,7 +16,7 @@ from .._internal.brief import Brief
 from .._internal.checks import choice
 from .._internal.files import MAX_BYTES
 from .._internal.html import facts
-from ..networks.cell import Activation, Form
+from ..networks.cell import Activation, Form, Readout
 from ..networks.files import is_network_file
 from ..networks.network import Network
 from ..networks.verify import require_agreement
@@ -87,9 +87,10 @@ def load_network(
     keys: Mapping[str, Any] | None = None,
     activation: Activation | None = None,
     form: Form | None = None,
-    leak: float | None = None,
+    leak: npt.ArrayLike | None = None,
     output: Activation | None = None,
     noise: float | None = None,
+    readout: Readout | None = None,
     residual: bool | None = None,
     dtype: npt.DTypeLike | None = None,
     max_bytes: int = MAX_BYTES,
@@ -117,7 +118,7 @@ def load_network(
         ``"W_hy"``, ``"b_h"``, ``"b_y"``, ``"h_0"``) → an entry, several entries to sum, an array,
         or None to leave out a bias. Entries called ``kernel`` are transposed, and so are entries
         named with a trailing ``.T``. Arrays are cast to the source's dtype.
-    activation, form, leak, output, noise : optional
+    activation, form, leak, output, noise, readout : optional
         Fields of the `Cell` that the source does not state. Most files do not state the activation;
         if you do not either, the format's default applies, with a warning.
     residual : bool, optional
@@ -161,7 +162,14 @@ def load_network(
         network = ss.load_network("model.pt", activation="relu")
         network = ss.load_network("model.pt", keys={"W_hh": "cell.U", "W_hy": "decoder.weight"})
     """
-    cell = {"activation": activation, "form": form, "leak": leak, "output": output, "noise": noise}
+    cell = {
+        "activation": activation,
+        "form": form,
+        "leak": leak,
+        "output": output,
+        "noise": noise,
+        "readout": readout,
+    }
     imported, concerns = _import(source, format, keys, cell, residual, dtype, max_bytes)
     for concern in concerns:
         warnings.warn(concern, stacklevel=2)
@@ -177,9 +185,10 @@ def import_network(
     keys: Mapping[str, Any] | None = None,
     activation: Activation | None = None,
     form: Form | None = None,
-    leak: float | None = None,
+    leak: npt.ArrayLike | None = None,
     output: Activation | None = None,
     noise: float | None = None,
+    readout: Readout | None = None,
     residual: bool | None = None,
     dtype: npt.DTypeLike | None = None,
     max_bytes: int = MAX_BYTES,
@@ -188,7 +197,14 @@ def import_network(
 
     Parameters and errors are those of `load_network`; its warnings become notes.
     """
-    cell = {"activation": activation, "form": form, "leak": leak, "output": output, "noise": noise}
+    cell = {
+        "activation": activation,
+        "form": form,
+        "leak": leak,
+        "output": output,
+        "noise": noise,
+        "readout": readout,
+    }
     return _import(source, format, keys, cell, residual, dtype, max_bytes)[0]
 
 

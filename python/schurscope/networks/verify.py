@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._internal.checks import FloatArray, positive, real_array
-from .cell import ACTIVATIONS, FORMS
+from .cell import ACTIVATIONS, READOUTS, Cell
 from .network import Network
 
 __all__ = ["Verification", "require_agreement", "verify"]
@@ -49,7 +49,7 @@ class Verification:
         lines += [f"  would agree with {change}" for change in self.suggestions]
         if not self.suggestions:
             lines.append(
-                "  no single change of activation, leak, form, transposes or biases agrees"
+                "  no single change of activation, leak, form, readout, transposes or biases agrees"
             )
         return "\n".join(lines)
 
@@ -63,8 +63,8 @@ def verify(
 ) -> Verification:
     """Compare a network's outputs with those of the code that it was trained in.
 
-    If they disagree, single changes are tried: another activation, output nonlinearity, form or
-    leak, a transposed matrix, the identity added to W_hh, a bias left out, swapped axes.
+    If they disagree, single changes are tried: another activation, output nonlinearity, form,
+    readout or leak, a transposed matrix, the identity added to W_hh, a bias left out, swapped axes.
 
     Parameters
     ----------
@@ -132,14 +132,9 @@ def _variants(network: Network) -> Iterator[tuple[str, Network]]:
     """Single changes, in words and made."""
     network = replace(network, cayley=None)
     cell = network.cell
-    for name, choices in (("activation", ACTIVATIONS), ("form", FORMS), ("output", ACTIVATIONS)):
-        for value in choices:
-            if value != getattr(cell, name):
-                changed = replace(cell, **{name: value})  # type: ignore[arg-type] # a name of it
-                yield f"{name}={value!r}", replace(network, cell=changed)
-    for leak in (*LEAKS, 1.0):
-        if leak != cell.leak:
-            yield f"leak={leak:g}", replace(network, cell=replace(cell, leak=leak))
+    for told, changed in _cells(cell):
+        if changed != cell:
+            yield told, replace(network, cell=changed)
     for name in ("W_hh", "W_xh", "W_hy"):
         matrix = getattr(network, name)
         if matrix.shape[0] == matrix.shape[1] > 1:
@@ -152,6 +147,20 @@ def _variants(network: Network) -> Iterator[tuple[str, Network]]:
     for name in ("b_h", "b_y", "h_0"):
         if getattr(network, name) is not None:
             yield f"no {name}", replace(network, **{name: None})  # type: ignore[arg-type]
+
+
+def _cells(cell: Cell) -> Iterator[tuple[str, Cell]]:
+    for name in ("activation", "output"):
+        for value in ACTIVATIONS:
+            yield f"{name}={value!r}", replace(cell, **{name: value})  # type: ignore[arg-type]
+    yield "form='rate'", replace(cell, form="rate", readout="rates")
+    for readout in READOUTS:
+        form = "" if cell.form == "current" else "form='current'"
+        read = "" if readout == cell.readout else f"readout={readout!r}"
+        told = ", ".join(filter(None, [form, read]))
+        yield told, replace(cell, form="current", readout=readout)
+    for leak in (*LEAKS, 1.0):
+        yield f"leak={leak:g}", replace(cell, leak=leak)
 
 
 def _fitted_leak(
