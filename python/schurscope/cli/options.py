@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from ..importers import FORMATS, ImportedNetwork, import_network
+from ..importers.expressions import SIZES
 from ..importers.parts import PARTS
 from ..networks.cell import ACTIVATIONS, FORMS
 from ..sweep.executors.dask import dask_executor
@@ -60,7 +61,8 @@ def import_options(command: F) -> F:
             "keys",
             multiple=True,
             metavar="PART=ENTRY",
-            help="Entry of a part, e.g. --key W_hh=cell.U, or cell.U.T; may be repeated.",
+            help="Entry of a part, or arithmetic with entries, e.g. --key W_hh=cell.U or "
+            "--key 'W_hh=m @ n.T / n_h'; may be repeated.",
         ),
         click.option(
             "--format", type=click.Choice(FORMATS), help="Format of NETWORK.  [default: detected]"
@@ -75,11 +77,12 @@ def imported(path: Path, keys: tuple[str, ...], **options: Any) -> ImportedNetwo
     named: dict[str, Any] = {}
     for given in keys:
         part, sign, entry = given.partition("=")
-        if not sign or part not in PARTS:
+        if not sign or part not in (*PARTS, *SIZES):
             raise click.UsageError(
-                f"--key takes PART=ENTRY with PART among {', '.join(PARTS)}, got {given!r}"
+                f"--key takes PART=ENTRY with PART among {', '.join((*PARTS, *SIZES))}, got "
+                f"{given!r}"
             )
-        named[part] = entry
+        named[part] = int(entry) if part in SIZES and entry.isdecimal() else entry
     return import_network(path, keys=named, **options)
 
 

@@ -188,7 +188,8 @@ def find_readout(parts: Parts) -> None:
     named = parts.keys.get("W_hy")
     if "W_hy" in parts.arrays:
         if isinstance(named, str):
-            _put_sibling_bias(parts, parts.resolve(named)[0])
+            for name in parts.sources["W_hy"]:
+                _put_sibling_bias(parts, name)
         return
     candidates = {
         name: array
@@ -225,7 +226,8 @@ def _put_sibling_bias(parts: Parts, name: str) -> None:
 
 def left_over(parts: Parts) -> tuple[dict[str, str], list[str]]:
     """Unused entries → the reason, and the names of those that may be missing in the network."""
-    ignored = dict(parts.checkpoint.skipped)
+    skipped = parts.checkpoint.skipped
+    ignored = {name: why for name, why in skipped.items() if name not in parts.used}
     missed = []
     for name, array in parts.checkpoint.arrays.items():
         if name in parts.used:

@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from .._internal.checks import choice, finite, real_array, shown
+import numpy as np
+
+from .._internal.checks import choice, finite, positive_int, real_array, shown
 from .._internal.files import Array
+from .expressions import SIZES, UnknownSize, evaluate
 from .formats.checkpoint import Checkpoint, listed, to_numpy
 
 __all__ = ["PARTS", "Parts", "by_keys", "components", "gates", "is_kernel"]
@@ -50,9 +53,12 @@ class Parts:
     ----------
     checkpoint : Checkpoint
     keys : dict
-        Part → the caller's choice: an entry, several entries to sum, an array, or None.
+        Part → the caller's choice: an entry or an expression in entries, several to sum, an array,
+        or None; also the sizes that the expressions name.
     arrays, mapped : dict
         Part → its array, and a description of its source.
+    sources : dict
+        Part → the entries that it was made of.
     used : set of str
         Entries that are in the network, or that it does not need.
     elsewhere : set of str
@@ -71,6 +77,7 @@ class Parts:
     keys: Mapping[str, Any]
     arrays: dict[str, Array] = field(default_factory=dict)
     mapped: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, list[str]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     elsewhere: set[str] = field(default_factory=set)
     given: set[str] = field(default_factory=set)
@@ -85,8 +92,10 @@ class Parts:
                 f"{shown(self.keys)}"
             )
         for part, given in self.keys.items():
-            choice(part, "keys", PARTS)
-            if given is None and part in _MATRICES:
+            choice(part, "keys", (*PARTS, *SIZES))
+            if part in SIZES:
+                positive_int(given, f"keys[{part!r}]")
+            elif given is None and part in _MATRICES:
                 raise TypeError(
                     f"keys[{part!r}] must not be None: only biases and h_0 can be left out"
                 )
@@ -127,14 +136,44 @@ class Parts:
             self.arrays[part], self.mapped[part] = array, how
 
     def put_named(self) -> None:
-        """Set the parts that the caller names."""
-        for part, given in self.keys.items():
-            if isinstance(given, str):
-                self._sum(part, [given])
-            elif isinstance(given, Sequence) and given and all(isinstance(g, str) for g in given):
-                self._sum(part, list(given))
-            elif given is not None:
-                self._put_given(part, given)
+        """Set the parts that the caller names; some of them give sizes that others need."""
+        named = {part: given for part, given in self.keys.items() if part not in SIZES}
+        unknown: UnknownSize | None = None
+        while named:
+            waiting = {}
+            for part, given in named.items():
+                try:
+                    self._put_named(part, given)
+                except UnknownSize as error:
+                    waiting[part], unknown = given, error
+            if len(waiting) == len(named):
+                self.fail(f"does not tell all sizes: {unknown}")
+            named = waiting
+
+    def _put_named(self, part: str, given: object) -> None:
+        if isinstance(given, str):
+            self._sum(part, [given])
+        elif isinstance(given, Sequence) and given and all(isinstance(g, str) for g in given):
+            self._sum(part, list(given))
+        elif given is not None:
+            self._put_given(part, given)
+
+    def sizes(self) -> dict[str, int]:
+        """n_x, n_h and n_y, as far as the caller or the parts found tell them."""
+        axes = {
+            "W_xh": ("n_h", "n_x"),
+            "W_hy": ("n_y", "n_h"),
+            "b_y": ("n_y",),
+            "h_0": ("n_h",),
+            "b_h": ("n_h",),
+            "W_hh": ("n_h", "n_h"),
+        }
+        known: dict[str, int] = {}
+        for part, names in axes.items():
+            if part in self.arrays:
+                shape = self.arrays[part].shape
+                known |= dict(zip(names, shape, strict=False))
+        return known | {name: self.keys[name] for name in SIZES if name in self.keys}
 
     def _put_given(self, part: str, given: object) -> None:
         try:
@@ -151,17 +190,50 @@ class Parts:
     def _sum(self, part: str, names: list[str]) -> None:
         total: Array | None = None
         told = []
+        self.sources[part] = []
         for name in names:
-            entry, is_transposed = self.resolve(name)
-            array = self.entry(entry)
-            array = _flat(part, array.T if is_transposed else array)
-            told.append(f"{entry}ᵀ" if is_transposed else entry)
+            array, how = self._named(part, name)
+            told.append(how)
             if total is not None and total.shape != array.shape:
                 self.fail(f"must have {' and '.join(names)} of one shape to sum them into {part}")
             total = array if total is None else total + array
         assert total is not None
         self.arrays[part] = total
         self.mapped[part] = " + ".join(told)
+
+    def _named(self, part: str, name: str) -> tuple[Array, str]:
+        """The array of an entry, or of an expression, and its description."""
+        entry, is_transposed = self.resolve(name)
+        if self.has(entry):
+            self.sources[part].append(entry)
+            array = self.entry(entry)
+            told = f"{entry}ᵀ" if is_transposed else entry
+            return _flat(part, array.T if is_transposed else array), told
+
+        def read(entry: str) -> Array | float:
+            self.sources[part].append(entry)
+            if entry in self.checkpoint.numbers:
+                self.used.add(entry)
+                return self.checkpoint.numbers[entry]
+            return self._as_factor(self.entry(entry), entry)
+
+        known = (*self.checkpoint.arrays, *self.checkpoint.numbers)
+        try:
+            array = evaluate(name, known, read, self.sizes())
+        except UnknownSize:
+            raise
+        except ValueError as error:
+            if str(error).startswith(self.checkpoint.origin):
+                raise
+            self.fail(f"cannot give {part}: {error}; it holds {listed(self.checkpoint.arrays)}")
+        return _flat(part, self._real(array, f"{part} = {name!r}")), name
+
+    def _as_factor(self, array: Array, name: str) -> Array:
+        """Integers, such as those of a mask, as float32 if the source has no wider floats."""
+        stored = self.checkpoint.arrays
+        floats = {a.dtype.itemsize for a in stored.values() if a.dtype.kind == "f"}
+        is_exact = stored[name].dtype.kind in "iub" and np.abs(array).max(initial=0) <= 2**24
+        return array.astype(np.float32) if is_exact and floats == {4} else array
 
     def _real(self, array: Array, name: str) -> Array:
         try:
