@@ -15,11 +15,10 @@ from .parts import GATES_HINT, Parts, by_keys, components, gates, is_kernel
 
 __all__ = [
     "LAYOUTS",
-    "OPTIMIZER",
+    "PSYCHRNN_MASKS",
     "Layout",
     "find_layout",
     "find_readout",
-    "left_over",
     "put_layout",
 ]
 
@@ -50,12 +49,8 @@ LAYOUTS = (
     Layout("arrays", "W_hh", "W_xh", ("b_h",), "W_hy", "b_y", "h_0"),
 )
 
-_PSYCHRNN_MASKS = re.compile(r"Dale_|(input|rec|output)_connectivity$")
+PSYCHRNN_MASKS = re.compile(r"Dale_|(input|rec|output)_connectivity$")
 """Already applied to the weights that PsychRNN saves."""
-
-OPTIMIZER = re.compile(
-    r"optimi[sz]er|(^|[./])(exp_avg|momentum_buffer|param_groups)", re.IGNORECASE
-)
 
 _OF_LAYER = re.compile(
     r"(?P<prefix>.*)(weight|bias)_(ih|hh)(?P<layer>_l(?P<depth>\d+)(_reverse)?)$"
@@ -73,7 +68,7 @@ def find_layout(parts: Parts, format: str | None) -> tuple[Layout, str] | None:
 
     ValueError if there are several recurrent matrices, layers or directions, or gates.
     """
-    arrays = parts.checkpoint.arrays
+    arrays = parts.parameters()
     named = parts.keys.get("W_hh")
     candidates = {
         name: layout for name in arrays if (layout := _layout_of(parts, name, format)) is not None
@@ -135,7 +130,7 @@ def _set_others_aside(parts: Parts, chosen: str, names: list[str]) -> None:
 
 
 def _refuse_more_than_one_cell(parts: Parts, names: list[str]) -> None:
-    arrays = parts.checkpoint.arrays
+    arrays = parts.parameters()
     extra = [n for n in arrays if re.search(r"(^|[./])weight_hh_l\d+(_reverse)?$", n)]
     if any(name.endswith("_reverse") for name in extra):
         parts.fail(
@@ -179,12 +174,12 @@ def put_layout(parts: Parts, layout: Layout, prefix: str) -> None:
         parts.stated["form"] = "current"
         parts.assumed["activation"] = "relu"
         parts.unstated["leak"] = "alpha = dt / tau"
-        parts.used.update(n for n in parts.checkpoint.arrays if _PSYCHRNN_MASKS.match(n))
+        parts.used.update(n for n in parts.checkpoint.arrays if PSYCHRNN_MASKS.match(n))
 
 
 def find_readout(parts: Parts) -> None:
     """Take the only matrix outside the cell as the readout; ValueError if none or several."""
-    arrays = parts.checkpoint.arrays
+    arrays = parts.parameters()
     named = parts.keys.get("W_hy")
     if "W_hy" in parts.arrays:
         if isinstance(named, str):
@@ -197,7 +192,6 @@ def find_readout(parts: Parts) -> None:
         if array.ndim == 2
         and name not in parts.used
         and components(name)[-1] in ("weight", "kernel")
-        and not OPTIMIZER.search(name)
     }
     if len(candidates) != 1:
         kind = "several matrices that could be its readout" if candidates else "no readout"
@@ -222,23 +216,3 @@ def _put_sibling_bias(parts: Parts, name: str) -> None:
     end = components(name)[-1]
     if end in ("weight", "kernel"):
         parts.put("b_y", name[: len(name) - len(end)] + "bias")
-
-
-def left_over(parts: Parts) -> tuple[dict[str, str], list[str]]:
-    """Unused entries → the reason, and the names of those that may be missing in the network."""
-    skipped = parts.checkpoint.skipped
-    ignored = {name: why for name, why in skipped.items() if name not in parts.used}
-    missed = []
-    for name, array in parts.checkpoint.arrays.items():
-        if name in parts.used:
-            if _PSYCHRNN_MASKS.match(name):
-                ignored[name] = "already applied to the weights"
-        elif OPTIMIZER.search(name):
-            ignored[name] = "of the optimiser"
-        elif name in parts.elsewhere:
-            ignored[name] = "of another layer or direction"
-        else:
-            ignored[name] = f"{array.dtype} {array.shape}, not part of the network"
-            if array.ndim and array.dtype.kind == "f":
-                missed.append(name)
-    return ignored, missed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -11,10 +12,11 @@ import numpy as np
 
 from .._internal.checks import choice, finite, positive_int, real_array, shown
 from .._internal.files import Array
-from .expressions import SIZES, UnknownSize, evaluate
+from .expressions import FUNCTIONS, SIZES, UnknownSize, evaluate
 from .formats.checkpoint import Checkpoint, listed, to_numpy
+from .optimizers import optimizer_entries
 
-__all__ = ["PARTS", "Parts", "by_keys", "components", "gates", "is_kernel"]
+__all__ = ["PARTS", "Parts", "by_keys", "components", "gates", "is_kernel", "quoted"]
 
 GATES_HINT = (
     "A Network has one recurrent matrix. For gated cells, schurscope.ablate_with ablates a matrix "
@@ -41,8 +43,16 @@ def by_keys(**named: str) -> str:
     keys = ", ".join(
         f"{part!r}: {entry if entry == '…' else repr(entry)}" for part, entry in named.items()
     )
-    options = " ".join(f"--key {part}={entry}" for part, entry in named.items())
+    pairs = (f"{part}={entry}" for part, entry in named.items())
+    options = " ".join(f"--key {pair if pair.count('…') else shlex.quote(pair)}" for pair in pairs)
     return f"keys={{{keys}}} (on the command line {options})"
+
+
+def quoted(name: str) -> str:
+    """A name as it stands in an expression."""
+    if re.fullmatch(r"[^\W\d]\w*([./:]\w+)*", name) and name not in (*SIZES, *FUNCTIONS):
+        return name
+    return f'"{name}"' if "'" in name else f"'{name}'"
 
 
 @dataclass
@@ -61,6 +71,8 @@ class Parts:
         Part → the entries that it was made of.
     used : set of str
         Entries that are in the network, or that it does not need.
+    of_optimizer : set of str
+        Entries of an optimiser.
     elsewhere : set of str
         Entries of layers or directions other than the imported one.
     given : set of str
@@ -79,6 +91,7 @@ class Parts:
     mapped: dict[str, str] = field(default_factory=dict)
     sources: dict[str, list[str]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
+    of_optimizer: set[str] = field(init=False)
     elsewhere: set[str] = field(default_factory=set)
     given: set[str] = field(default_factory=set)
     stated: dict[str, Any] = field(default_factory=dict)
@@ -86,6 +99,7 @@ class Parts:
     unstated: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.of_optimizer = optimizer_entries(self.checkpoint.arrays)
         if not isinstance(self.keys, Mapping):
             raise TypeError(
                 "keys must be a dictionary such as {'W_hh': 'cell.U'}, from parts to entries, got "
@@ -112,6 +126,11 @@ class Parts:
     def has(self, name: str) -> bool:
         """Whether the checkpoint has an array of that name."""
         return name in self.checkpoint.arrays
+
+    def parameters(self) -> dict[str, Array]:
+        """The entries that are not an optimiser's."""
+        arrays = self.checkpoint.arrays
+        return {name: array for name, array in arrays.items() if name not in self.of_optimizer}
 
     def resolve(self, name: str) -> tuple[str, bool]:
         """The entry that the caller's name refers to, and whether to transpose it.
