@@ -241,7 +241,7 @@ def test_networks_under_names_of_ones_own(tmp_path, rng):
     np.savez(path, R=R, I=into, O=out, b=np.ones((1, 10)), alpha=0.2)
     unnamed = call("info", path)
     assert unnamed.exit_code == 1
-    assert "--key W_hh=… --key W_xh=… --key W_hy=…" in unnamed.output
+    assert "--key W_hh=R --key W_xh=… --key W_hy=…" in unnamed.output
     keys = ["--key", "W_hh=R.T", "--key", "W_xh=I.T", "--key", "W_hy=O.T"]
     text = call("info", path, *keys).output
     assert "  W_hh = Rᵀ" in text

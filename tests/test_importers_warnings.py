@@ -301,11 +301,8 @@ def test_moments_of_known_optimisers(rng):
 
 
 def test_low_rank_factors_are_no_moments(rng):
-    arrays = {
-        "m": rng.standard_normal((6, 2)),
-        "n": rng.standard_normal((6, 2)),
-        "v": np.ones((6, 6)),
-    }
+    m, n = rng.standard_normal((2, 6, 2))
+    arrays = {"m": m, "n": n, "v": np.ones((6, 6))}
     keys = {"W_hh": "m @ n.T", "W_xh": "v", "W_hy": "v"}
     network = ss.load_network(arrays, keys=keys, activation="tanh")
     np.testing.assert_array_equal(network.W_hh, m @ n.T)
