@@ -14,13 +14,13 @@ from ..networks.network import Network
 from .formats.checkpoint import listed
 from .layouts import LAYOUTS, find_layout, find_readout, put_layout
 from .parts import Parts, by_keys, components, is_kernel, quoted
+from .projects import PROJECTS, put_project
 from .proposals import proposal
-from .research import COMPUTED, put_computed_format
 from .unused import leaks, left_over, unused_parameters
 
 __all__ = ["FORMATS", "assemble", "collect"]
 
-FORMATS = ("schurscope", *dict.fromkeys([layout.format for layout in LAYOUTS]), *COMPUTED)
+FORMATS = ("schurscope", *dict.fromkeys([layout.format for layout in LAYOUTS]), *PROJECTS)
 """The formats that `load_network` accepts as `format`."""
 
 
@@ -29,7 +29,7 @@ def collect(parts: Parts, format: str | None) -> str:
 
     ValueError, listing the candidates, if a part is missing or ambiguous.
     """
-    found = put_computed_format(parts, format)
+    found = put_project(parts, format)
     if found is None and (place := find_layout(parts, format)) is not None:
         found = place[0].format
         put_layout(parts, *place)
@@ -164,6 +164,9 @@ def _cell(parts: Parts, given: dict[str, Any], notes: list[str], concerns: list[
             f"assumed {told}, though the source has {values}, which is ignored because a "
             "name proves nothing; give leak=, which is dt / tau"
         )
+    for name, why in parts.doubted.items():
+        if name in quiet:
+            concerns.append(f"assumed {name}={quiet.pop(name)!r}: {why}; give {name}= to settle it")
     if quiet:
         told = ", ".join(f"{name}={value!r}" for name, value in quiet.items())
         notes.append(f"assumed {told}: the source does not say")

@@ -170,6 +170,9 @@ def put_layout(parts: Parts, layout: Layout, prefix: str) -> None:
         parts.put("W_hy", full(layout.W_hy))
         parts.put("b_y", full(layout.b_y))
         parts.put("h_0", full(layout.h_0))
+    if layout.W_hh == "Wrec":
+        parts.doubted["form"] = "pycog, which uses these names, has the form 'current'"
+        parts.doubted["leak"] = "pycog, which uses these names, has a leak dt / tau"
     if layout.format == "psychrnn":
         parts.stated["form"] = "current"
         parts.assumed["activation"] = "relu"

@@ -8,6 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from ..networks.network import Network
 from ..networks.verify import require_agreement
 from .assemble import FORMATS, assemble, collect
 from .formats.readers import from_object, read_checkpoint
+from .formats.tensorflow import index_of
 from .parts import Parts
 
 __all__ = ["FORMATS", "ImportedNetwork", "import_network", "load_network"]
@@ -196,6 +198,7 @@ def _import(
     if residual is not None:
         options["residual"] = residual
     if isinstance(source, (str, os.PathLike)):
+        source = index_of(Path(source))
         if format in (None, "schurscope") and is_network_file(source, max_bytes):
             return _own(
                 source, {**options, **({"keys": keys} if keys else {})}, dtype, max_bytes

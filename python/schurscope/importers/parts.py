@@ -81,6 +81,8 @@ class Parts:
         Fields of the cell that the source or its format fixes.
     assumed : dict
         Fields of the cell → the format's defaults, which files do not state.
+    doubted : dict
+        Fields whose default is doubtful → why.
     unstated : dict
         Fields that only the caller can know → their names in the source's framework.
     """
@@ -96,6 +98,7 @@ class Parts:
     given: set[str] = field(default_factory=set)
     stated: dict[str, Any] = field(default_factory=dict)
     assumed: dict[str, Any] = field(default_factory=dict)
+    doubted: dict[str, str] = field(default_factory=dict)
     unstated: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -131,6 +134,44 @@ class Parts:
         """The entries that are not an optimiser's."""
         arrays = self.checkpoint.arrays
         return {name: array for name, array in arrays.items() if name not in self.of_optimizer}
+
+    def prefix_of(self, *names: str) -> str | None:
+        """What precedes all these names in some entries; None unless there are such."""
+        for entry in self.parameters():
+            if components(entry)[-len(components(names[0])) :] == components(names[0]):
+                prefix = entry[: len(entry) - len(names[0])]
+                if all(self.has(prefix + name) for name in names):
+                    return prefix
+        return None
+
+    def number(self, name: str) -> float | None:
+        """A single number of the checkpoint, if it has one of that name."""
+        value = self.checkpoint.numbers.get(name)
+        array = self.checkpoint.arrays.get(name)
+        if value is None and array is not None and array.size == 1 and array.dtype.kind in "fiu":
+            value = float(array.item())
+        if value is not None:
+            self.used.add(name)
+        return value
+
+    def text(self, name: str) -> str | None:
+        """A text of the checkpoint, if it has one of that name."""
+        if name in self.checkpoint.texts:
+            self.used.add(name)
+        return self.checkpoint.texts.get(name)
+
+    def state_leak(self, leak: float | Array, how: str) -> None:
+        """The leak that the source states, one number or (N_h,), and how, for a note."""
+        values = np.unique(np.asarray(leak, dtype=np.float64))
+        if values.size > 1:
+            self.fail(
+                f"has a leak of its own for every unit, {how}, from {values[0]:.3g} to "
+                f"{values[-1]:.3g}; a schurscope.Cell has one leak for all"
+            )
+        if not (values.size and 0 < values[0] <= 1):
+            self.fail(f"has a leak of {values.tolist()}, {how}, which must lie in (0, 1]")
+        self.stated["leak"] = float(values[0])
+        self.checkpoint.notes.append(f"leak={values[0]:.9g}, which is {how}")
 
     def resolve(self, name: str) -> tuple[str, bool]:
         """The entry that the caller's name refers to, and whether to transpose it.
