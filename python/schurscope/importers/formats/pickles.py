@@ -50,12 +50,11 @@ def read_pickle(path: Path, max_bytes: int = MAX_BYTES) -> Checkpoint:
         "values are no dictionary of arrays; save arrays instead"
     )
     try:
-        value = _executed(path.read_bytes())
+        tree = _plain(_executed(path.read_bytes()), set())
     except ValueError as error:
         raise ValueError(f"{refused} ({error})") from error
     except (TypeError, IndexError, KeyError, AttributeError, OverflowError, MemoryError) as error:
         raise ValueError(f"{path} is a damaged pickle: {error!r}") from error
-    tree = _plain(value, set())
     if not isinstance(tree, dict):
         raise ValueError(refused)
     return from_tree(tree, str(path))
@@ -143,6 +142,8 @@ def _made(of: object, arguments: object) -> object:
     where = _global(of)
     if where == ("collections", "OrderedDict"):
         return {}
+    if where == ("__builtin__", "bytes") and arguments == ():
+        return b""
     if where == ("_codecs", "encode") and isinstance(arguments, tuple) and arguments:
         return str(arguments[0]).encode("latin-1")
     return _Object(where, arguments)

@@ -19,12 +19,12 @@ __all__ = ["is_multitask", "put_multitask"]
 def is_multitask(parts: Parts) -> str | None:
     """The prefix of its kernel, or None."""
     for name, array in parts.parameters().items():
+        if name.endswith(("gates/kernel", "candidate/kernel", "lstm_cell/kernel")):
+            parts.fail(f"holds the gates of a GRU or an LSTM ({name}). {GATES_HINT}")
         prefix = name.removesuffix("kernel")
         is_cell = "rnn" in prefix.lower() and not parts.has(f"{prefix}recurrent_kernel")
         if prefix != name and is_cell and array.ndim == 2 and array.shape[0] > array.shape[1]:
             return prefix
-        if name.endswith(("gates/kernel", "lstm_cell/kernel")):
-            parts.fail(f"holds the gates of a GRU or an LSTM ({name}). {GATES_HINT}")
     return None
 
 
