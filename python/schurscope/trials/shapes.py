@@ -12,6 +12,7 @@ from .._internal.checks import FloatArray, real_array
 __all__ = [
     "any_real",
     "moved",
+    "of_steps",
     "padded",
     "refuse_classes",
     "refuse_swapped_axes",
@@ -55,6 +56,11 @@ def padded(arrays: Sequence[npt.ArrayLike], name: str, steps: Sequence[int] | No
     for row, trial in zip(whole, trials, strict=True):
         row[: len(trial)] = trial
     return whole
+
+
+def of_steps(weights: FloatArray) -> FloatArray:
+    """Weights (trials, steps), also if they have one channel, (trials, steps, 1)."""
+    return weights[..., 0] if weights.ndim == 3 and weights.shape[2] == 1 else weights
 
 
 def without_channels(inputs: FloatArray) -> FloatArray:
