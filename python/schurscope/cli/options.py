@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -83,7 +84,24 @@ def imported(path: Path, keys: tuple[str, ...], **options: Any) -> ImportedNetwo
                 f"{given!r}"
             )
         named[part] = int(entry) if part in SIZES and entry.isdecimal() else entry
-    return import_network(path, keys=named, **options)
+    found = import_network(path, keys=named, **options)
+    names = {"keys", *options}
+    return replace(found, notes=tuple(as_options(note, names) for note in found.notes))
+
+
+_QUOTED = r"""(?:'[^']*'|"[^"]*"|[^\s()'"])"""
+
+
+def as_options(message: str, names: Iterable[str]) -> str:
+    """A message with options, such as ``--leak 0.2``, in place of arguments, ``leak=0.2``."""
+    if "keys" in names:
+        pairs = rf"((?:--key {_QUOTED}+ ?)+)"
+        message = re.sub(rf"keys=\{{.*?\}} \(on the command line {pairs}\)", r"\1", message)
+    for name in names:
+        option = f"--{name.replace('_', '-')}"
+        message = re.sub(rf"(?<![\w.]){name}=(?=[,; ]|$)", option, message)
+        message = re.sub(rf"(?<![\w.]){name}='?([\w.+-]*\w)'?", rf"{option} \1", message)
+    return message
 
 
 def with_parameters(task: Task, parameters: tuple[str, ...]) -> Task:

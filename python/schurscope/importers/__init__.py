@@ -4,6 +4,6 @@ A reader turns the source into a `Checkpoint` (readers.py, hdf5.py); a layout fi
 network in it (layouts.py) or computes them (projects/); assemble.py builds the network.
 """
 
-from .load import FORMATS, ImportedNetwork, import_network, load_network
+from .load import FORMATS, ImportedNetwork, contents, import_network, load_network
 
-__all__ = ["FORMATS", "ImportedNetwork", "import_network", "load_network"]
+__all__ = ["FORMATS", "ImportedNetwork", "contents", "import_network", "load_network"]

@@ -24,7 +24,7 @@ from .formats.readers import from_object, read_checkpoint
 from .formats.tensorflow import index_of
 from .parts import Parts
 
-__all__ = ["FORMATS", "ImportedNetwork", "import_network", "load_network"]
+__all__ = ["FORMATS", "ImportedNetwork", "contents", "import_network", "load_network"]
 
 
 @dataclass(frozen=True)
@@ -180,6 +180,26 @@ def import_network(
     """
     cell = {"activation": activation, "form": form, "leak": leak, "output": output, "noise": noise}
     return _import(source, format, keys, cell, residual, dtype, max_bytes)[0]
+
+
+def contents(
+    source: str | os.PathLike[str] | Mapping[Any, Any] | object, max_bytes: int = MAX_BYTES
+) -> dict[str, str]:
+    """Every entry of a source → its dtype and shape, its value, or why it is no array.
+
+    Also of sources that hold no network. Errors are those of reading, as in `load_network`.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        checkpoint = read_checkpoint(index_of(Path(source)), max_bytes)
+    else:
+        checkpoint = from_object(source)
+    texts = {name: repr(text) for name, text in checkpoint.texts.items()}
+    numbers = {name: f"{number:g}" for name, number in checkpoint.numbers.items()}
+    arrays = {
+        name: f"{checkpoint.narrow.get(name, array.dtype)} {array.shape}"
+        for name, array in checkpoint.arrays.items()
+    }
+    return {**arrays, **checkpoint.skipped, **texts, **numbers}
 
 
 def _import(
