@@ -230,7 +230,9 @@ def test_info_tells_what_is_in_a_network(elsewhere, trained):
     assert "  note: assumed --activation tanh" in text
     ambiguous = call("info", elsewhere / "model.pt")
     assert ambiguous.exit_code == 1
-    assert "policy.weight (2, 10), value.weight (1, 10); name it with --key W_hy=" in ambiguous.output
+    assert (
+        "policy.weight (2, 10), value.weight (1, 10); name it with --key W_hy=" in ambiguous.output
+    )
     assert "from schurscope" in call("info", trained[0]).output
 
 

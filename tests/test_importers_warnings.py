@@ -206,7 +206,8 @@ def test_given_arrays(own):
 def test_names_without_underscores(own):
     arrays, _ = own
     names = {"Wrec": "R", "Win": "I", "Wout": "O", "brec": "b", "bout": "c"}
-    network = ss.load_network({n: arrays[a] for n, a in names.items()}, activation="tanh")
+    own = {n: arrays[a] for n, a in names.items()}
+    network = ss.load_network(own, activation="tanh", form="rate", leak=1)
     x = np.random.default_rng(1).standard_normal((2, 5, 3))
     plain = ss.Network(arrays["R"], arrays["I"], arrays["O"], arrays["b"][0], arrays["c"])
     wanted = reference.cell_rollout(plain, x)[0]

@@ -7,7 +7,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from .assemble import FORMATS, assemble, collect
 from .formats.readers import from_object, read_checkpoint
 from .formats.tensorflow import index_of
 from .parts import Parts
+from .unused import variants
 
 __all__ = ["FORMATS", "ImportedNetwork", "contents", "import_network", "load_network"]
 
@@ -42,6 +43,8 @@ class ImportedNetwork:
         Unused entries → the reason.
     notes : tuple of str
         Assumptions and conversions.
+    variants : tuple of (str, Network)
+        Networks with unused entries as biases or initial states, for `load_network`'s reference.
     """
 
     network: Network
@@ -49,6 +52,7 @@ class ImportedNetwork:
     mapped: dict[str, str]
     ignored: dict[str, str]
     notes: tuple[str, ...]
+    variants: tuple[tuple[str, Network], ...] = field(default=(), repr=False)
 
     def __str__(self) -> str:
         lines = [f"{self.network!r} from {self.format}", f"  {self.network.cell}"]
@@ -156,7 +160,7 @@ def load_network(
     for concern in concerns:
         warnings.warn(concern, stacklevel=2)
     if reference is not None:
-        require_agreement(imported.network, reference)
+        require_agreement(imported.network, reference, imported.variants)
     return imported.network
 
 
@@ -229,7 +233,9 @@ def _import(
     parts = Parts(checkpoint, {} if keys is None else keys)
     found = collect(parts, format)
     network, ignored, notes, concerns = assemble(parts, found, options, dtype)
-    imported = ImportedNetwork(network, found, parts.mapped, ignored, (*notes, *concerns))
+    imported = ImportedNetwork(
+        network, found, parts.mapped, ignored, (*notes, *concerns), tuple(variants(parts, network))
+    )
     return imported, concerns
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
+from ..networks.network import Network
 from .formats.checkpoint import listed
 from .layouts import PSYCHRNN_MASKS
 from .optimizers import is_optimizers
 from .parts import Parts, by_keys, components, is_kernel, quoted
 
-__all__ = ["fitting", "leaks", "left_over", "unused_parameters"]
+__all__ = ["fitting", "leaks", "left_over", "unused_parameters", "variants"]
 
 _LEAKS = ("leak", "alpha", "tau", "dt")
 """Names of entries that hold a = dt / tau or its factors."""
@@ -77,6 +80,19 @@ def fitting(parts: Parts, missed: list[str]) -> dict[str, str]:
         ):
             found[name] = "b_y"
     return found
+
+
+def variants(parts: Parts, network: Network) -> Iterator[tuple[str, Network]]:
+    """Networks with one unused vector as a bias or the initial state, and the keys for it."""
+    for name in left_over(parts)[1]:
+        array = parts.checkpoint.arrays[name]
+        sizes = {"b_h": network.n_hidden, "h_0": network.n_hidden, "b_y": network.n_outputs}
+        for part, size in sizes.items():
+            if array.size == size == max(array.shape) and getattr(network, part) is None:
+                vector = array.reshape(-1).astype(network.dtype)
+                if np.isfinite(vector).all():
+                    changed = replace(network, cayley=None, **{part: vector})  # type: ignore[arg-type]
+                    yield by_keys(**{part: quoted(name)}), changed
 
 
 def _scales(parts: Parts) -> dict[str, str]:

@@ -12,7 +12,6 @@ from .._internal.checks import FloatArray, real_array
 __all__ = [
     "any_real",
     "moved",
-    "of_steps",
     "padded",
     "refuse_classes",
     "refuse_swapped_axes",
@@ -26,8 +25,13 @@ def any_real(array: npt.ArrayLike, name: str) -> FloatArray:
 
 
 def moved(array: npt.ArrayLike, name: str, order: list[int]) -> FloatArray:
-    """The array with its axes in `order`; ValueError if their number differs."""
+    """The array with its axes in `order`; ValueError if their number differs.
+
+    Weights may lack the last axis of the result, that of the channels.
+    """
     given = any_real(array, name)
+    if name == "weights" and given.ndim == len(order) - 1:
+        order = [axis - (axis > order[-1]) for axis in order[:-1]]
     if name == "targets":
         refuse_classes(given)
     if given.ndim != len(order):
@@ -56,11 +60,6 @@ def padded(arrays: Sequence[npt.ArrayLike], name: str, steps: Sequence[int] | No
     for row, trial in zip(whole, trials, strict=True):
         row[: len(trial)] = trial
     return whole
-
-
-def of_steps(weights: FloatArray) -> FloatArray:
-    """Weights (trials, steps), also if they have one channel, (trials, steps, 1)."""
-    return weights[..., 0] if weights.ndim == 3 and weights.shape[2] == 1 else weights
 
 
 def without_channels(inputs: FloatArray) -> FloatArray:

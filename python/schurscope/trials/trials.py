@@ -23,15 +23,7 @@ from .._internal.checks import (
     step_weights,
 )
 from .._internal.files import MAX_BYTES, Array, own_entries, read_npz, save_npz
-from .shapes import (
-    any_real,
-    moved,
-    of_steps,
-    padded,
-    refuse_classes,
-    refuse_swapped_axes,
-    without_channels,
-)
+from .shapes import any_real, moved, padded, refuse_classes, refuse_swapped_axes, without_channels
 
 if TYPE_CHECKING:
     from neurogym import Dataset
@@ -56,8 +48,8 @@ class Trials:
     targets : (trials, steps, N_y)
         None means no targets: N_y is then 0.
     weights : (trials, steps) or None
-        Nonnegative weight of each step in the loss and the measures; None means ones. May be given
-        as (trials, steps, 1).
+        Nonnegative weight of each step in the loss and the measures; None means ones. They may
+        have one channel: (trials, steps, 1).
     h_0 : (trials, N_h) or None
         State of the network before the first step of each trial; None means the network's own.
 
@@ -88,8 +80,7 @@ class Trials:
             targets, "targets", (*steps, "N_y"), because=because, allow_empty=given is None
         )
         if self.weights is not None:
-            weights = of_steps(any_real(self.weights, "weights"))
-            arrays["weights"] = step_weights(weights, steps, because)
+            arrays["weights"] = step_weights(self.weights, steps, because)
         if self.h_0 is not None:
             arrays["h_0"] = real_array(self.h_0, "h_0", (steps[0], "N_h"), because=because)
         dtype = np.result_type(*arrays.values())
@@ -129,13 +120,10 @@ class Trials:
                 f'the arrays, such as "BTF" or "TBF", got {shown(axes)}'
             )
         order = [axes.index(letter) for letter in "BTF"]
-        of_weights = order
-        if weights is not None and any_real(weights, "weights").ndim == 2:
-            of_weights = [0, 1] if axes.index("B") < axes.index("T") else [1, 0]
         return cls(
             moved(inputs, "inputs", order),
             None if targets is None else moved(targets, "targets", order),  # type: ignore[arg-type]
-            None if weights is None else moved(weights, "weights", of_weights),
+            None if weights is None else moved(weights, "weights", order),
             None if h_0 is None else any_real(h_0, "h_0"),
         )
 
