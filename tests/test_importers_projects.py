@@ -229,6 +229,77 @@ def test_smc_rnns_that_do_not_fit(save_rnn, draw):
         assert ss.load_network(save_rnn(same, params)).cell.leak == pytest.approx(leak)
 
 
+# mackelab/smc_rnns, vi_rnn
+
+
+VAE = {"activation": "relu", "readout_from": "rates", "out_nonlinearity": "identity", "decay": 0.9}
+
+
+@pytest.fixture
+def save_vae(tmp_path):
+    """As save_model does: the state dict of the RNN, and the parameters as a pickle."""
+    torch = framework("torch")
+
+    def save(state, **changes):
+        path = tmp_path / "m_state_dict_rnn.pkl"
+        torch.save({name: torch.tensor(array) for name, array in state.items()}, path)
+        params = {"enc_params": {"padding": 3}, "rnn_params": {**VAE, **changes}, "dim_z": 2}
+        (tmp_path / "m_vae_params.pkl").write_bytes(pickle.dumps(params))
+        return path
+
+    return save
+
+
+def vi_state(draw, n_inputs):
+    state = {"transition.m": draw(N_H, 2), "transition.n": draw(2, N_H), "transition.h": draw(N_H)}
+    decay = np.log(-np.log(np.full((1, 1, 1, 1), 0.9)))
+    state |= {"transition.decay_param": decay.astype(state["transition.m"].dtype)}
+    state |= {"observation.B": draw(N_H, N_Y), "observation.Bias": draw(1, N_Y, 1, 1)}
+    state |= {"initial_state": draw(2), "R_z": draw(2)}
+    return state | ({"transition.Wu": draw(N_H, n_inputs)} if n_inputs else {})
+
+
+@pytest.mark.parametrize("n_inputs", [0, N_X])
+def test_vi_rnn(save_vae, draw, inputs, n_inputs):
+    state = vi_state(draw, n_inputs)
+    found = import_network(save_vae(state))
+    assert (found.format, found.ignored) == ("vi_rnn", {})
+    assert found.network.cell.leak == pytest.approx(0.1, rel=1e-6)
+    s = wide(state)
+    x = inputs if n_inputs else np.zeros((4, 15, 1))
+    m, h, Wu = s["transition.m"], s["transition.h"], s.get("transition.Wu", np.zeros((N_H, 1)))
+    decay = np.exp(-np.exp(s["transition.decay_param"].item()))
+    z, v, wanted = np.tile(s["initial_state"], (len(x), 1)), np.zeros((len(x), x.shape[2])), []
+    for u in x.swapaxes(0, 1):  # get_latent_time_series and get_observation
+        rates = relu(z @ m.T + v @ Wu.T - h)
+        z, v = decay * z + rates @ s["transition.n"].T, decay * v + (1 - decay) * u
+        rates = relu(z @ m.T + v @ Wu.T - h)
+        wanted.append(rates @ s["observation.B"] + s["observation.Bias"].reshape(-1))
+    assert_computes(found.network, x, np.stack(wanted, 1))
+
+
+def test_vi_rnn_that_does_not_fit(save_vae, draw):
+    state = vi_state(draw, N_X)
+    for changes, told in (
+        (
+            {"readout_from": "currents"},
+            r"has observation\.B \(10, 2\) of currents, which reads",
+        ),
+        ({"activation": "clipped_relu"}, "has the activation 'clipped_relu', which no"),
+        ({"out_nonlinearity": "softplus"}, "has the out_nonlinearity softplus, before its Bias"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            ss.load_network(save_vae(state, **changes))
+    latent = {**state, "observation.B": draw(2, N_Y)}
+    with pytest.raises(ValueError, match=r"\(2, 2\) of latent variables, which reads out the curr"):
+        ss.load_network(latent)
+    units = {**state, "transition.decay_param": draw(1, 2, 1, 1)}
+    with pytest.raises(ValueError, match="a leak of its own for every unit, 1 - exp"):
+        ss.load_network(units)
+    with pytest.warns(UserWarning, match="assumed that B reads out the rates, not the currents"):
+        ss.load_network(state, activation="relu")
+
+
 # rkim35/spikeRNN
 
 
@@ -416,3 +487,35 @@ def test_files_that_nn4n_writes(tmp_path, inputs):
     found = import_network(tmp_path / "net.pth")
     assert found.network.cell == ss.Cell("sigmoid", "current", 0.25)
     assert_computes(found.network, x, wanted)
+
+
+SOURCES = {
+    "trainrnnbrain": trainrnnbrain,
+    "smc_rnns": lambda draw: smc_state(draw, 0),
+    "low rank": lambda draw: smc_state(draw, 2),
+    "vi_rnn": lambda draw: vi_state(draw, N_X),
+    "spikernn": spikernn,
+    "pycog": pycog,
+    "nn4n": nn4n_state,
+}
+SHAPES = [(), (0,), (1,), (N_H,), (N_H, 1), (2, 3), (0, N_H), (N_H, N_H, 2)]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("project", SOURCES)
+def test_entries_of_other_shapes_are_refused_or_fit(project, rng):
+    def draw(*shape):
+        return rng.standard_normal(shape)
+
+    source, told, fits = SOURCES[project](draw), [], 0
+    options = {"leak": 0.1} if project in ("smc_rnns", "low rank", "pycog", "nn4n") else {}
+    for name in source:
+        for shape in SHAPES:
+            try:
+                ss.load_network({**source, name: np.full(shape, 0.5)}, **options)
+                fits += 1
+            except ValueError as error:
+                told.append(str(error))
+    assert fits
+    assert len(told) > 3 * len(SHAPES)
+    assert all(text.startswith("the dictionary ") for text in told)

@@ -309,6 +309,19 @@ def test_low_rank_factors_are_no_moments(rng):
     np.testing.assert_array_equal(network.W_hh, m @ n.T)
 
 
+def test_low_rank_factors_are_proposed(rng):
+    m, n = rng.standard_normal((2, 6, 2))
+    arrays = {"net.m": m, "net.n": n, "net.w_in": np.ones((3, 6)), "net.w_out": np.ones((6, 2))}
+    told = (
+        r"'W_hh': 'net\.m @ net\.n\.T / n_h', 'W_xh': 'net\.w_in\.T', 'W_hy': 'net\.w_out\.T'.* "
+        r"Leave out / n_h if its code does not divide"
+    )
+    with pytest.raises(ValueError, match=told):
+        ss.load_network(arrays)
+    with pytest.raises(ValueError, match=r"'W_hh': 'net\.m @ net\.n / n_h'"):
+        ss.load_network({**arrays, "net.n": n.T})
+
+
 SCALES = {
     "number": ({"w_out_scale": 4.23}, "w_out_scale = 4.23", "(w_out * w_out_scale).T"),
     "array": ({"w_out_scale": np.array([4.23])}, "w_out_scale = 4.23", "(w_out * w_out_scale).T"),

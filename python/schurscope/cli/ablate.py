@@ -97,9 +97,10 @@ def ablate_command(
 ) -> None:
     """Ablate the Schur couplings of a trained NETWORK and show the effect.
 
-    NETWORK is a file of this package, PyTorch (.pt), safetensors, NumPy (.npz), Keras, MATLAB or
-    JSON, or a neuralrnn folder. The trials are drawn from a task or read from a file. Intervals are
-    95 % bootstrap intervals over trials. --out writes profile.csv, settings.json and figures.
+    NETWORK is a file of this package, PyTorch (.pt), safetensors, NumPy (.npz), Keras, TensorFlow
+    (.index), MATLAB, MessagePack or JSON, or a neuralrnn folder. The trials are drawn from a task
+    or read from a file. Intervals are 95 % bootstrap intervals over trials. --out writes profile.csv,
+    settings.json and figures.
 
     \b
     Examples:

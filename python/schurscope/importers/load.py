@@ -88,14 +88,17 @@ def load_network(
     """The network in a file, a folder, a module or a dictionary of arrays, from any framework.
 
     A file's content identifies its format: PyTorch (.pt, .pth), safetensors, .npz, Keras (.keras,
-    .h5, .weights.h5), MATLAB (.mat, also 7.3), JSON, neuralrnn folders, and files of
-    `Network.save`. A source may also be a ``torch.nn.Module``, a ``flax.nnx.Module``, or nested
-    dictionaries of arrays of any framework, such as a state dict or Flax's params. Nothing is ever
-    unpickled.
+    .h5, .weights.h5), TensorFlow checkpoints (.index), MATLAB (.mat, also 7.3), JSON, MessagePack
+    (flax.serialization), neuralrnn folders, and files of `Network.save`. A source may also be a
+    ``torch.nn.Module``, a ``flax.nnx.Module``, or nested dictionaries of arrays of any framework,
+    such as a state dict or Flax's params. Nothing is ever unpickled: of a pickle, numbers, text and
+    NumPy's arrays are read as data.
 
     Two biases of the hidden units are summed, Keras's and Flax's kernels are transposed, prefixes
-    such as ``rnn.`` are found, and the only other matrix is taken as the readout. `import_network`
-    also returns a record of these steps.
+    such as ``rnn.`` are found, and the only other matrix is taken as the readout. The networks of
+    PsychRNN, neuralrnn, lowrank_inference, nnRNN, multitask, trainRNNbrain, smc_rnns, spikeRNN,
+    pycog and nn4n are recognised and computed as their code does. `import_network` also returns a
+    record of these steps.
 
     Parameters
     ----------
@@ -146,7 +149,8 @@ def load_network(
     -----
     UserWarning
         The activation was assumed, or a leak of 1 although the source has an entry leak, alpha,
-        tau or dt; parameters were left out; float16 or bfloat16 became float32.
+        tau or dt; the leak is the dt / tau of arrays of no known project; parameters or a scale
+        were left out; float16 or bfloat16 became float32.
 
     Examples
     --------

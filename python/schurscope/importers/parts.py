@@ -160,6 +160,13 @@ class Parts:
             self.used.add(name)
         return self.checkpoint.texts.get(name)
 
+    def read_out_states(self, where: str) -> NoReturn:
+        """The source reads out the states of the current form themselves, not φ of them."""
+        self.fail(
+            f"has {where}, which reads out the currents themselves; the current form here reads "
+            "out φ of them"
+        )
+
     def state_leak(self, leak: float | Array, how: str) -> None:
         """The leak that the source states, one number or (N_h,), and how, for a note."""
         values = np.unique(np.asarray(leak, dtype=np.float64))

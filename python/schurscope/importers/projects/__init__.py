@@ -18,6 +18,7 @@ from .pycog import is_pycog, put_pycog
 from .smc_rnns import is_smc_rnns, put_smc_rnns
 from .spikernn import is_spikernn, put_spikernn
 from .trainrnnbrain import is_trainrnnbrain, put_trainrnnbrain
+from .vi_rnn import is_vi_rnn, put_vi_rnn
 
 __all__ = ["PROJECTS", "put_project"]
 
@@ -28,6 +29,7 @@ PROJECTS: dict[str, tuple[Callable[[Parts], str | None], Callable[[Parts, str], 
     "multitask": (is_multitask, put_multitask),
     "trainrnnbrain": (is_trainrnnbrain, put_trainrnnbrain),
     "smc_rnns": (is_smc_rnns, put_smc_rnns),
+    "vi_rnn": (is_vi_rnn, put_vi_rnn),
     "spikernn": (is_spikernn, put_spikernn),
     "pycog": (is_pycog, put_pycog),
     "nn4n": (is_nn4n, put_nn4n),
@@ -42,7 +44,12 @@ def put_project(parts: Parts, format: str | None) -> str | None:
             continue
         prefix = recognise(parts)
         if prefix is not None:
-            put(parts, prefix)
+            try:
+                put(parts, prefix)
+            except (ValueError, TypeError, IndexError, ZeroDivisionError) as error:
+                if str(error).startswith(parts.checkpoint.origin):
+                    raise
+                parts.fail(f"has entries of the format {name!r} that do not fit: {error}")
             return name
         if format == name:
             parts.fail(f"is not in the format {name!r}")

@@ -55,10 +55,7 @@ def put_neuralrnn(parts: Parts, prefix: str) -> None:
     _apply_dale_and_masks(parts, prefix)
     mode = config.get("nonlinearity_mode", "pre_activation")
     if mode == "rate":
-        parts.fail(
-            "has nonlinearity_mode 'rate', which reads out the currents themselves; the current "
-            "form here reads out φ of them"
-        )
+        parts.read_out_states("nonlinearity_mode 'rate'")
     if not config:
         parts.assumed["activation"] = "relu"
         parts.unstated["leak"] = "alpha"
