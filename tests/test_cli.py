@@ -425,6 +425,12 @@ def test_info_lists_the_content_of_what_is_no_network(own, tmp_path):
     assert "damaged or of no known format" in call("info", tmp_path / "damaged").stderr
 
 
+def test_a_tensorflow_checkpoint_is_named_as_tensorflow_does(tmp_path):
+    (tmp_path / "model.ckpt.index").write_bytes(b"x")
+    assert "model.ckpt.index is damaged or of no" in call("info", tmp_path / "model.ckpt").output
+    assert "does not exist" in call("info", tmp_path / "other.ckpt").output
+
+
 def test_messages_name_options(own, tmp_path, rng):
     unnamed = call("info", own).stderr
     assert "with --key W_hh=R --key W_xh=w_in.T --key W_hy=w_out.T, and b_h" in unnamed

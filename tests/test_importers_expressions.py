@@ -190,3 +190,16 @@ def test_errors_name_the_part_and_the_entries(entries):
         ss.load_network(entries, keys={"W_hh": "m @ n", "W_xh": "m", "W_hy": "w_out.T"})
     with pytest.raises(ValueError, match=r"W_hh = 'w \* 9e999' must be finite"):
         ss.load_network(entries, keys={"W_hh": "w * 9e999", "W_xh": "m", "W_hy": "w_out.T"})
+
+
+def test_a_masked_matrix_of_a_known_layout(rng):
+    state = {"rnn.weight_hh_l0": rng.standard_normal((N_H, N_H)), "mask": np.tri(N_H)}
+    state |= {"rnn.weight_ih_l0": rng.standard_normal((N_H, N_X)), "rnn.bias_hh_l0": np.ones(N_H)}
+    state |= {"rnn.bias_ih_l0": np.ones(N_H), "out.weight": rng.standard_normal((N_Y, N_H))}
+    state |= {name.replace("_l0", "_l1"): a for name, a in state.items() if "_l0" in name}
+    keys = {"W_hh": "rnn.weight_hh_l1 * mask", "W_hy": "out.weight"}
+    found = import_network(state, keys=keys, activation="relu")
+    assert found.format == "torch"
+    np.testing.assert_array_equal(found.network.W_hh, state["rnn.weight_hh_l0"] * np.tri(N_H))
+    assert found.mapped["W_xh"] == "rnn.weight_ih_l1"
+    np.testing.assert_array_equal(found.network.b_h, np.full(N_H, 2))

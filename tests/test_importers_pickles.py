@@ -135,3 +135,24 @@ def test_sizes_are_checked(tmp_path):
     (tmp_path / "short.pkl").write_bytes(short)
     with pytest.raises(ValueError, match=r"short\.pkl"):
         read_pickle(tmp_path / "short.pkl")
+
+
+def python2_array(array):
+    """The steps that Python 2's cPickle wrote for a matrix of float32: bytes are its strings."""
+    shape = b"K%cK%c\x86" % array.shape
+    dtype = b"cnumpy\ndtype\nU\x02f4K\x00K\x01\x87R(K\x03U\x01<NNN" + 2 * b"J\xff\xff\xff\xff"
+    content = array.tobytes()
+    return (
+        b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01"
+        + shape
+        + (dtype + b"K\x00tb\x89T" + len(content).to_bytes(4, "little") + content + b"tb")
+    )
+
+
+def test_pickles_of_python_2(tmp_path, rng):
+    W = rng.standard_normal((5, 3)).astype("<f4")
+    content = b"\x80\x02}q\x01U\x01Wq\x02" + python2_array(W) + b"s."
+    with pytest.warns(DeprecationWarning, match=r"numpy\.core"):
+        np.testing.assert_array_equal(pickle.loads(content, encoding="latin1")["W"], W)
+    (tmp_path / "old.pkl").write_bytes(content)
+    np.testing.assert_array_equal(read_pickle(tmp_path / "old.pkl").arrays["W"], W)

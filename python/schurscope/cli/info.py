@@ -15,11 +15,11 @@ from rich.table import Table
 
 from .. import __version__, _core
 from ..importers import contents
-from .options import import_options, imported
+from .options import NetworkPath, import_options, imported
 
 
 @click.command("info")
-@click.argument("network", required=False, type=click.Path(path_type=Path, exists=True))
+@click.argument("network", required=False, type=NetworkPath(path_type=Path, exists=True))
 @import_options
 def info_command(network: Path | None, **options: Any) -> None:
     """Show versions, instruction-set levels and threads; or the content of a NETWORK.

@@ -13,6 +13,7 @@ import click
 
 from ..importers import FORMATS, ImportedNetwork, import_network
 from ..importers.expressions import SIZES
+from ..importers.formats.tensorflow import index_of
 from ..importers.parts import PARTS
 from ..networks.cell import ACTIVATIONS, FORMS
 from ..sweep.executors.dask import dask_executor
@@ -40,6 +41,14 @@ def task_parameters(command: F) -> F:
         metavar="NAME=VALUE",
         help="A parameter of the task, e.g. --set horizon=32; may be repeated.",
     )(command)
+
+
+class NetworkPath(click.Path):
+    """A file or folder; of a TensorFlow checkpoint, NAME means NAME.index."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, if it exists."""
+        return super().convert(str(index_of(Path(value))), param, ctx)
 
 
 def import_options(command: F) -> F:

@@ -74,7 +74,7 @@ def find_layout(parts: Parts, format: str | None) -> tuple[Layout, str] | None:
         name: layout for name in arrays if (layout := _layout_of(parts, name, format)) is not None
     }
     if isinstance(named, str):
-        chosen = parts.resolve(named)[0]
+        chosen = _chosen(parts, named, list(candidates))
         _set_others_aside(parts, chosen, list(candidates))
         candidates = {name: candidates[name] for name in candidates if name == chosen}
     for name in candidates:
@@ -86,6 +86,13 @@ def find_layout(parts: Parts, format: str | None) -> tuple[Layout, str] | None:
     ((name, layout),) = candidates.items()
     # Slashes join names in HDF5, dots elsewhere: the lengths agree.
     return layout, name[: len(name) - len(layout.W_hh)]
+
+
+def _chosen(parts: Parts, named: str, candidates: list[str]) -> str:
+    """The recurrent matrix that the caller names, alone or in an expression."""
+    entry = parts.resolve(named)[0]
+    mentioned = [name for name in candidates if name in named]
+    return mentioned[0] if not parts.has(entry) and len(mentioned) == 1 else entry
 
 
 def _layout_of(parts: Parts, name: str, format: str | None) -> Layout | None:

@@ -109,7 +109,7 @@ def load_network(
         Entries for parts that are not found or are ambiguous: part (``"W_hh"``, ``"W_xh"``,
         ``"W_hy"``, ``"b_h"``, ``"b_y"``, ``"h_0"``) → an entry, several entries to sum, an array,
         or None to leave out a bias. An entry alone is transposed if its name ends in ``kernel`` or
-        you append ``.T``. Arithmetic takes entries as stored: ``"m @ n.T / n_h"``,
+        you append ``.T`` (not with both). Arithmetic takes entries as stored: ``"m @ n.T / n_h"``,
         ``"abs(w) * mask"``, ``"(w_out * scale).T"``, ``"kernel[n_x:].T"``; with ``+ - * / @``,
         numbers, slices, ``.T``, ``abs``, ``relu``, ``maximum`` and ``diag``, and the sizes n_x,
         n_h and n_y, which other parts tell or you give: ``"n_x": 3``. Quote names with other

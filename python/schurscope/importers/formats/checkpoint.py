@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,7 +60,8 @@ class Checkpoint:
         except TypeError as error:
             self.skipped[name] = str(error)
             if isinstance(value, numbers.Real) and not isinstance(value, bool):
-                self.numbers[name] = float(value)
+                with contextlib.suppress(OverflowError):
+                    self.numbers[name] = float(value)
             elif isinstance(value, np.ndarray) and value.dtype.kind == "U" and value.size == 1:
                 self.texts[name] = str(value.item())
             elif isinstance(value, str):
