@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._internal.checks import FloatArray, positive, real_array
-from .cell import ACTIVATIONS, READOUTS, Cell
+from .cell import ACTIVATIONS, FORMS, READOUTS, Cell
 from .network import Network
 
 __all__ = ["Verification", "require_agreement", "verify"]
@@ -198,7 +198,7 @@ def _common_cells(
     network, cell = replace(network, cayley=None), network.cell
     found = []
     leaks = {*LEAKS, 1.0, *np.unique(cell.leak).tolist()}
-    for activation, form, leak in product(ACTIVATIONS, ("rate", "current"), sorted(leaks)):
+    for activation, form, leak in product(ACTIVATIONS, FORMS, sorted(leaks)):
         readout = cell.readout if form == "current" else "rates"
         changed = replace(cell, activation=activation, form=form, leak=leak, readout=readout)
         if _difference(replace(network, cell=changed), inputs, wanted) <= limit:
