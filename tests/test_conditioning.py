@@ -11,8 +11,8 @@ import scipy.linalg
 from hypothesis import given
 from hypothesis import strategies as st
 
+import cut_verdicts
 import schurscope as ss
-import verdicts
 from schurscope import _core
 from schurscope.reproduce import paper_sweep
 from schurscope.sweep import Store, load_result, plan
@@ -256,23 +256,23 @@ def test_large_matrices_with_clusters_are_perturbed(rng):
         assert (schur._noise[0].spread is not None) == is_linear
 
 
-# Verdicts that are known from how a matrix was made; `python tests/verdicts.py` counts many
+# Verdicts that are known from how a matrix was made; `python tests/cut_verdicts.py` counts many
 
 
-@pytest.mark.parametrize("kind", verdicts.KINDS)
+@pytest.mark.parametrize("kind", cut_verdicts.KINDS)
 def test_verdicts_are_right(kind):
     rng = np.random.default_rng(7)
     for _ in range(16):
-        case = verdicts.case(kind, verdicts.order(rng, 96), rng)
-        said = verdicts.verdict(case)
+        case = cut_verdicts.case(kind, cut_verdicts.order(rng, 96), rng)
+        said = cut_verdicts.verdict(case)
         assert said == case.determined, (kind, case.is_rotated, case.W.dtype, case.alpha)
 
 
-@pytest.mark.parametrize("kind", verdicts.KINDS)
+@pytest.mark.parametrize("kind", cut_verdicts.KINDS)
 def test_known_verdicts_agree_with_exact_eigenvalues_of_perturbed_matrices(kind):
     rng = np.random.default_rng(3)
     for _ in range(4):
-        case = verdicts.case(kind, 6, rng)
+        case = cut_verdicts.case(kind, 6, rng)
         # Several roundings: the cut, too, is only known to a few.
         W, size = case.W.astype(np.float64), 8 * float(np.finfo(case.W.dtype).eps)
         counts = {exact_n_R(W, size, case.alpha, rng) for _ in range(12)}

@@ -15,11 +15,11 @@ from matplotlib.colors import to_hex
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
+from cut_verdicts import rotated
 from schurscope import Cell, Trials, ablate, init_network, plotting
 from schurscope.ablation.plan import SUBSETS
 from schurscope.coordinates.sectors import couplings
 from schurscope.trials.tasks import Copy, FlipFlop
-from verdicts import rotated
 
 TASK = FlipFlop(n_steps=8)
 COPY = Copy(n_symbols=3, dimension=2, horizon=6)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from ..diagnosis.account import Account
     from ..diagnosis.atlas import Atlas
     from ..diagnosis.cuts import CutCurve
-    from ..diagnosis.diagnose import Diagnosis
     from ..diagnosis.dose import Dose
     from ..diagnosis.removable import Removable
+    from ..diagnosis.result import Diagnosis
 
 __all__ = [
     "account_levels",

@@ -1,4 +1,4 @@
-"""Matrices of many kinds with cuts whose verdict is known; ``python tests/verdicts.py`` counts.
+"""Matrices of many kinds with cuts whose verdict is known; ``python tests/cut_verdicts.py`` counts.
 
 The verdict follows from how a matrix was made: its exact eigenvalues, and how far a perturbation of
 the size of rounding moves them. Cuts for which this leaves any doubt are drawn again. Gaussian and
