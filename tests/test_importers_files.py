@@ -230,6 +230,7 @@ def test_pickled_entries_are_never_loaded(tmp_path, arrays):
         (b"\x93NUMPY\x01\x00", "holds a single array"),
         (b"\x80\x04K\x01.", "is a pickle"),
         (b'{"W_hh": [[1, 2], [3', "is damaged or not JSON"),
+        (b'{"a": 1' + b"0" * 400 + b"}", "has no W_hh"),
         (b'{"a":' * 100_000, "is damaged: it is nested too deeply"),
         (b"PK\x03\x04 and so on", "is damaged"),
         (b"\x89HDF\r\n\x1a\n and so on", "is damaged"),

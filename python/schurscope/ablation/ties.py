@@ -22,10 +22,11 @@ from ..coordinates.schur import Order, OrderedSchur, order_named, ordered_schur
 from ..coordinates.sectors import Sectors
 from ..networks.network import Network
 from ..trials.trials import Trials
+from .evaluate import leak_of_order
 from .measures import Measure
 from .plan import Ablation
 from .profile import AblationProfile
-from .run import ablate, leak_of_order
+from .run import ablate
 
 __all__ = ["TieSpread", "tie_spread"]
 

@@ -17,6 +17,7 @@ from ..report.profile import print_profile, save_profile
 from ..trials.tasks import Task
 from ..trials.trials import Trials
 from .options import (
+    NetworkPath,
     import_options,
     imported,
     named_task,
@@ -26,7 +27,7 @@ from .options import (
 
 
 @click.command("ablate")
-@click.argument("network", type=click.Path(path_type=Path, exists=True))
+@click.argument("network", type=NetworkPath(path_type=Path, exists=True))
 @click.option("--task", callback=named_task, help="Task to draw fresh trials from.")
 @task_parameters
 @click.option(
@@ -97,9 +98,10 @@ def ablate_command(
 ) -> None:
     """Ablate the Schur couplings of a trained NETWORK and show the effect.
 
-    NETWORK is a file of this package, PyTorch (.pt), safetensors, NumPy (.npz), Keras, MATLAB or
-    JSON, or a neuralrnn folder. The trials are drawn from a task or read from a file. Intervals are
-    95 % bootstrap intervals over trials. --out writes profile.csv, settings.json and figures.
+    NETWORK is a file of this package, PyTorch (.pt), safetensors, NumPy (.npz), Keras, TensorFlow
+    (.index), MATLAB, MessagePack or JSON, or a neuralrnn folder. The trials are drawn from a task
+    or read from a file. Intervals are 95 % bootstrap intervals over trials. --out writes
+    profile.csv, settings.json and figures.
 
     \b
     Examples:

@@ -7,7 +7,8 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
@@ -20,9 +21,11 @@ from ..networks.network import Network
 from ..networks.verify import require_agreement
 from .assemble import FORMATS, assemble, collect
 from .formats.readers import from_object, read_checkpoint
+from .formats.tensorflow import index_of
 from .parts import Parts
+from .unused import variants
 
-__all__ = ["FORMATS", "ImportedNetwork", "import_network", "load_network"]
+__all__ = ["FORMATS", "ImportedNetwork", "contents", "import_network", "load_network"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class ImportedNetwork:
         Unused entries → the reason.
     notes : tuple of str
         Assumptions and conversions.
+    variants : tuple of (str, Network)
+        Networks with unused entries as biases or initial states, for `load_network`'s reference.
     """
 
     network: Network
@@ -47,6 +52,7 @@ class ImportedNetwork:
     mapped: dict[str, str]
     ignored: dict[str, str]
     notes: tuple[str, ...]
+    variants: tuple[tuple[str, Network], ...] = field(default=(), repr=False)
 
     def __str__(self) -> str:
         lines = [f"{self.network!r} from {self.format}", f"  {self.network.cell}"]
@@ -83,14 +89,17 @@ def load_network(
     """The network in a file, a folder, a module or a dictionary of arrays, from any framework.
 
     A file's content identifies its format: PyTorch (.pt, .pth), safetensors, .npz, Keras (.keras,
-    .h5, .weights.h5), MATLAB (.mat, also 7.3), JSON, neuralrnn folders, and files of
-    `Network.save`. A source may also be a ``torch.nn.Module``, a ``flax.nnx.Module``, or nested
-    dictionaries of arrays of any framework, such as a state dict or Flax's params. Nothing is ever
-    unpickled.
+    .h5, .weights.h5), TensorFlow checkpoints (.index), MATLAB (.mat, also 7.3), JSON, MessagePack
+    (flax.serialization), neuralrnn folders, and files of `Network.save`. A source may also be a
+    ``torch.nn.Module``, a ``flax.nnx.Module``, or nested dictionaries of arrays of any framework,
+    such as a state dict or Flax's params. Nothing is ever unpickled: of a pickle, numbers, text and
+    NumPy's arrays are read as data.
 
     Two biases of the hidden units are summed, Keras's and Flax's kernels are transposed, prefixes
-    such as ``rnn.`` are found, and the only other matrix is taken as the readout. `import_network`
-    also returns a record of these steps.
+    such as ``rnn.`` are found, and the only other matrix is taken as the readout. The networks of
+    PsychRNN, neuralrnn, lowrank_inference, nnRNN, multitask, trainRNNbrain, smc_rnns, spikeRNN,
+    pycog and nn4n are recognised and computed as their code does. `import_network` also returns a
+    record of these steps.
 
     Parameters
     ----------
@@ -100,8 +109,12 @@ def load_network(
     keys : dict, optional
         Entries for parts that are not found or are ambiguous: part (``"W_hh"``, ``"W_xh"``,
         ``"W_hy"``, ``"b_h"``, ``"b_y"``, ``"h_0"``) → an entry, several entries to sum, an array,
-        or None to leave out a bias. Entries called ``kernel`` are transposed, and so are entries
-        named with a trailing ``.T``. Arrays are cast to the source's dtype.
+        or None to leave out a bias. An entry alone is transposed if its name ends in ``kernel`` or
+        you append ``.T`` (not with both). Arithmetic takes entries as stored: ``"m @ n.T / n_h"``,
+        ``"abs(w) * mask"``, ``"(w_out * scale).T"``, ``"kernel[n_x:].T"``; with ``+ - * / @``,
+        numbers, slices, ``.T``, ``abs``, ``relu``, ``maximum`` and ``diag``, and the sizes n_x,
+        n_h and n_y, which other parts tell or you give: ``"n_x": 3``. Quote names with other
+        characters: ``"'my weights' * 2"``. Arrays are cast to the source's dtype.
     activation, form, leak, output, noise, readout : optional
         Fields of the `Cell` that the source does not state. Most files do not state the activation;
         if you do not either, the format's default applies, with a warning.
@@ -137,7 +150,8 @@ def load_network(
     -----
     UserWarning
         The activation was assumed, or a leak of 1 although the source has an entry leak, alpha,
-        tau or dt; parameters were left out; float16 or bfloat16 became float32.
+        tau or dt; the leak is the dt / tau of arrays of no known project; parameters or a scale
+        were left out; float16 or bfloat16 became float32.
 
     Examples
     --------
@@ -158,7 +172,7 @@ def load_network(
     for concern in concerns:
         warnings.warn(concern, stacklevel=2)
     if reference is not None:
-        require_agreement(imported.network, reference)
+        require_agreement(imported.network, reference, imported.variants)
     return imported.network
 
 
@@ -192,6 +206,26 @@ def import_network(
     return _import(source, format, keys, cell, residual, dtype, max_bytes)[0]
 
 
+def contents(
+    source: str | os.PathLike[str] | Mapping[Any, Any] | object, max_bytes: int = MAX_BYTES
+) -> dict[str, str]:
+    """Every entry of a source → its dtype and shape, its value, or why it is no array.
+
+    Also of sources that hold no network. Errors are those of reading, as in `load_network`.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        checkpoint = read_checkpoint(index_of(Path(source)), max_bytes)
+    else:
+        checkpoint = from_object(source)
+    texts = {name: repr(text) for name, text in checkpoint.texts.items()}
+    numbers = {name: f"{number:g}" for name, number in checkpoint.numbers.items()}
+    arrays = {
+        name: f"{checkpoint.narrow.get(name, array.dtype)} {array.shape}"
+        for name, array in checkpoint.arrays.items()
+    }
+    return {**arrays, **checkpoint.skipped, **texts, **numbers}
+
+
 def _import(
     source: object,
     format: str | None,
@@ -208,6 +242,7 @@ def _import(
     if residual is not None:
         options["residual"] = residual
     if isinstance(source, (str, os.PathLike)):
+        source = index_of(Path(source))
         if format in (None, "schurscope") and is_network_file(source, max_bytes):
             return _own(
                 source, {**options, **({"keys": keys} if keys else {})}, dtype, max_bytes
@@ -218,7 +253,9 @@ def _import(
     parts = Parts(checkpoint, {} if keys is None else keys)
     found = collect(parts, format)
     network, ignored, notes, concerns = assemble(parts, found, options, dtype)
-    imported = ImportedNetwork(network, found, parts.mapped, ignored, (*notes, *concerns))
+    imported = ImportedNetwork(
+        network, found, parts.mapped, ignored, (*notes, *concerns), tuple(variants(parts, network))
+    )
     return imported, concerns
 
 
