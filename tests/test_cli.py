@@ -113,10 +113,12 @@ def test_train_options_reach_the_training(tmp_path, recurrent):
     path = tmp_path / "net.npz"
     options = ["--recurrent", recurrent, "--dtype", "float64", "--optimizer", "adamw"]
     options += ["--weight-decay", 0.1, "--clip", 0.5, "--learning-rate", 0.01]
+    options += ["--form", "current", "--readout", "hidden", "--leak", 0.5]
     result = call("train", "copy", *SMALL, *options, "--set", "horizon=3", "--out", path)
     assert result.exit_code == 0, result.output
     network = Network.load(path)
     assert network.dtype == np.float64
+    assert network.cell == schurscope.Cell(form="current", leak=0.5, readout="hidden")
     assert (network.cayley is not None) == (recurrent == "cayley")
     settings = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     expected = {"optimizer": "adamw", "weight_decay": 0.1, "clip": 0.5, "learning_rate": 0.01}
@@ -162,7 +164,7 @@ def test_ablate_measures_accuracy_on_the_copy_task(tmp_path):
     options = ["--task", "copy", *parameters, "--out", tmp_path / "out"]
     text = call("ablate", tmp_path / "net.npz", *options).output
     assert "replay_accuracy over 2048 trials of 6 steps" in text
-    assert text.count("vacuous") == 7
+    assert text.count("vacuous") == 8
     assert (tmp_path / "out" / "accuracy_per_lag.png").exists()
 
 
@@ -253,6 +255,8 @@ def test_networks_under_names_of_ones_own(tmp_path, rng):
     cell = ["--activation", "relu", "--leak", 0.2, "--output", "sigmoid", "--noise", 0.1]
     options = [*keys, "--key", "b_h=b", *cell, "--dtype", "float32"]
     wanted = schurscope.Cell("relu", leak=0.2, output="sigmoid", noise=0.1)
+    read = call("info", path, *options, "--form", "current", "--readout", "hidden").output
+    assert "noise=0.1, readout='hidden')\n" in read
     text = call("info", path, *options).output
     assert "\nNetwork(N_h=10, N_x=3, N_y=2, b_h, " in text
     assert f"float32) from arrays\n  {wanted}\n" in text

@@ -83,6 +83,30 @@ def test_an_unusual_leak_is_found(network):
     assert found.suggestions == ("leak=0.137",)
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"form": "current"}, "readout='hidden'"),
+        ({}, "form='current', readout='hidden'"),
+    ],
+    ids=["readout", "form and readout"],
+)
+def test_a_readout_of_the_hidden_state_is_found(network, trials, given, told):
+    right = changed(network, form="current", leak=0.3, readout="hidden")
+    wrong = replace(network, cell=ss.Cell(leak=0.3, **given))
+    found = ss.verify(wrong, trials.inputs, right.rollout(trials.inputs))
+    assert found.suggestions == (told,)
+    again = ss.verify(right, trials.inputs, wrong.rollout(trials.inputs))
+    assert again.suggestions == ("readout='rates'" if given else "form='rate'",)
+
+
+def test_leaks_of_the_units_are_verified_too(network, trials):
+    one, of_units = changed(network, leak=0.2), changed(network, leak=np.linspace(0.1, 1, 12))
+    assert ss.verify(of_units, trials.inputs, of_units.rollout(trials.inputs)).agrees
+    found = ss.verify(of_units, trials.inputs, one.rollout(trials.inputs))
+    assert found.suggestions == ("leak=0.2",)
+
+
 def test_a_bias_too_many_and_swapped_axes(network, trials):
     bare = ss.Network(network.W_hh, network.W_xh, network.W_hy, None, network.b_y)
     found = ss.verify(network, trials.inputs, bare.rollout(trials.inputs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,16 +13,19 @@ from .._internal.checks import Rng, choice, fraction, generator, positive_int
 from .._internal.frozen import ReadOnly
 from ..coordinates.schur import OrderedSchur
 from ..coordinates.sectors import Sectors
+from ..coordinates.sectors import couplings as COUPLINGS_OF_N
 from .measures import Denominator, Measure
+from .resamples import Resamples, percentile_ends
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from ..diagnosis.interactions import Interactions, Shapley
+
 __all__ = ["AblationProfile", "AblationRow", "Intervals"]
 
 _Float64 = npt.NDArray[np.float64]
-_RESAMPLES_AT_ONCE = 256  # bounds the memory of the bootstrap
 
 
 class AblationRow(NamedTuple):
@@ -190,35 +193,67 @@ class AblationProfile(ReadOnly):
             and of vacuous ablations, whose sensitivity is NaN.
         """
         level = fraction(level, "level")
-        values = self._resampled(positive_int(n_resamples, "n_resamples"), generator(rng))
-        ends = [0.5 - level / 2, 0.5 + level / 2]
+        resamples, sums = self.resamples(n_resamples, rng)
+        values = np.full((len(self), n_resamples), np.nan)
+        values[~self.diverged] = resamples.values(sums[~self.diverged])
         change = values - values[:1]
         change[0] = 0.0
         change[self.vacuous] = 0.0
-        change_ends = np.quantile(change, ends, axis=1).T
+        change_ends = percentile_ends(change, level)
         mass = np.where(self.vacuous | (self.removed_mass == 0), np.nan, self.removed_mass)
-        return Intervals(
-            np.quantile(values, ends, axis=1).T, change_ends, change_ends / mass[:, None]
-        )
+        return Intervals(percentile_ends(values, level), change_ends, change_ends / mass[:, None])
 
-    def _resampled(self, n_resamples: int, random: np.random.Generator) -> _Float64:
-        """The measure on `n_resamples` multisets of the trials: (ablations, n_resamples)."""
+    def resamples(self, n_resamples: int = 2000, rng: Rng = 0) -> tuple[Resamples, _Float64]:
+        """Multisets of the trials, and the sums (ablations, trials) that they measure."""
         n_trials = self.per_trial.shape[1]
-        denominator = self._denominator(None)
-        numerators = self.per_trial * (denominator / n_trials)
-        finite = ~self.diverged
-        values = np.full((len(self), n_resamples), np.nan)
-        chances = np.full(n_trials, 1.0 / n_trials)
-        for start in range(0, n_resamples, _RESAMPLES_AT_ONCE):
-            size = min(_RESAMPLES_AT_ONCE, n_resamples - start)
-            counts = random.multinomial(n_trials, chances, size=size)
-            block = numerators[finite] @ counts.T / self._denominator(counts)
-            values[finite, start : start + size] = block
-        return values
+        n_resamples = positive_int(n_resamples, "n_resamples")
+        resamples = Resamples(self.denominator, n_trials, n_resamples, generator(rng))
+        return resamples, self.per_trial * (resamples.total / n_trials)
 
-    def _denominator(self, counts: npt.NDArray[np.int64] | None) -> _Float64:
-        # A score has none: it is a mean over trials.
-        return np.asarray(1.0) if self.denominator is None else self.denominator.total(counts)
+    def shapley(
+        self,
+        couplings: Iterable[str] = COUPLINGS_OF_N,
+        *,
+        level: float = 0.95,
+        n_resamples: int = 2000,
+        rng: Rng = 0,
+    ) -> Shapley:
+        """Shapley values of couplings: their average effects over all orders of removal.
+
+        See `Shapley`. They need every subset of the couplings among the ablations, as `ablate` runs
+        them by default.
+
+        Parameters
+        ----------
+        couplings : iterable of str
+            At least two.
+        level, n_resamples, rng
+            As for `interval`.
+
+        Raises
+        ------
+        ValueError
+            The profile lacks a subset; a coupling is unknown.
+        """
+        from ..diagnosis.interactions import profile_game
+
+        return profile_game(self, couplings, level, n_resamples, rng)[0]
+
+    def interactions(
+        self,
+        couplings: Iterable[str] = COUPLINGS_OF_N,
+        *,
+        level: float = 0.95,
+        n_resamples: int = 2000,
+        rng: Rng = 0,
+    ) -> Interactions:
+        """Shapley interaction index of each pair of couplings, see `Interactions`.
+
+        Parameters and errors are those of `shapley`.
+        """
+        from ..diagnosis.interactions import profile_game
+
+        return profile_game(self, couplings, level, n_resamples, rng)[1]
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row per ablation, with 95 % intervals; ``attrs`` holds the settings. Needs pandas."""

@@ -15,7 +15,7 @@ from ..importers import FORMATS, ImportedNetwork, import_network
 from ..importers.expressions import SIZES
 from ..importers.formats.tensorflow import index_of
 from ..importers.parts import PARTS
-from ..networks.cell import ACTIVATIONS, FORMS
+from ..networks.cell import ACTIVATIONS, FORMS, READOUTS
 from ..sweep.executors.dask import dask_executor
 from ..trials.tasks import Task, task_named
 
@@ -60,6 +60,11 @@ def import_options(command: F) -> F:
         click.option("--noise", type=float, help="Standard deviation of each unit's noise."),
         click.option(
             "--output", type=click.Choice(ACTIVATIONS), help="Nonlinearity of the outputs."
+        ),
+        click.option(
+            "--readout",
+            type=click.Choice(READOUTS),
+            help="What the current form's readout reads.",
         ),
         click.option("--form", type=click.Choice(FORMS), help="Form of the equation."),
         click.option("--leak", type=float, help="Leak a = dt / tau, in (0, 1]."),

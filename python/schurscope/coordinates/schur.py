@@ -198,21 +198,26 @@ class OrderedSchur:
         Parameters
         ----------
         couplings : collection of str
-            Any of ``"RR"``, ``"CR"`` (C to R) and ``"CC"``, such as ``{"RR", "CC"}``.
+            Any of ``"RR"``, ``"CR"`` (C to R), ``"CC"`` and ``"BB"``, such as ``{"RR", "CC"}``.
+            Without all four, W̃ is normal.
         alpha : float
             Cut of the spectrum, see `sectors`.
         gain : float
-            Factor on the couplings; 0 removes them.
+            Factor on the couplings, see `schurscope.Ablation`; 0 removes them.
 
         Raises
         ------
         TypeError, ValueError
             As for `sectors` and `Sectors.rectangles`, or `gain` is not a finite number.
         """
-        rectangles = self.sectors(alpha).rectangles(couplings)
-        gains = np.full(len(rectangles), real_number(gain, "gain"))
+        sectors, factor = self.sectors(alpha), real_number(gain, "gain")
+        rectangles, blocks = sectors.places(couplings)
+        places = [
+            (np.array([0, len(place)]), place, np.full(len(place), factor))
+            for place in (rectangles, blocks)
+        ]
         W_ablated = np.empty_like(self.W)
-        _core.ablated_matrix(self.W, (self.Q, self.T), (rectangles, gains), W_ablated)
+        _core.ablated_matrix(self.W, (self.Q, self.T), (places[0], places[1]), W_ablated)
         return W_ablated
 
     def reordered(self, order: npt.ArrayLike) -> OrderedSchur:

@@ -141,7 +141,7 @@ def _cell(parts: Parts, given: dict[str, Any], notes: list[str], concerns: list[
                 f"states the {name} {stated[name]!r}, which is not one of {', '.join(ACTIVATIONS)}"
             )
     for name, value in given.items():
-        if name in stated and stated[name] != value:
+        if name in stated and not np.array_equal(stated[name], value):
             parts.fail(f"states {name}={stated[name]!r}, got {name}={value!r}")
     known = {**stated, **given}
     _leak_of_file(parts, known, notes, concerns)
@@ -151,7 +151,7 @@ def _cell(parts: Parts, given: dict[str, Any], notes: list[str], concerns: list[
     assumed = {
         field.name: parts.assumed.get(field.name, field.default)
         for field in fields(Cell)
-        if field.name not in known and field.name != "noise"
+        if field.name not in known and field.name not in ("noise", "readout")
     }
     quiet = dict(assumed)
     if "activation" in quiet:
@@ -186,8 +186,8 @@ def _leak_of_file(
         return
     told = f"{named['dt']} / {named['tau']} = {dt:g} / {tau:g}"
     if "leak" in known:
-        if not np.isclose(known["leak"], dt / tau, rtol=1e-5):
-            concerns.append(f"leak={known['leak']:g}, though the source has {told}")
+        if not np.allclose(known["leak"], dt / tau, rtol=1e-5):
+            concerns.append(f"got another leak, although the source has {told}")
         return
     known["leak"] = dt / tau
     notes_or_concerns = notes if "leak" in parts.unstated else concerns

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from .._internal.checks import choice
 from .._internal.files import MAX_BYTES
-from ..networks.cell import Activation, Form
+from ..networks.cell import Activation, Form, Readout
 from ..networks.files import is_network_file
 from ..networks.network import Network
 from ..networks.verify import require_agreement
@@ -77,9 +77,10 @@ def load_network(
     keys: Mapping[str, Any] | None = None,
     activation: Activation | None = None,
     form: Form | None = None,
-    leak: float | None = None,
+    leak: npt.ArrayLike | None = None,
     output: Activation | None = None,
     noise: float | None = None,
+    readout: Readout | None = None,
     residual: bool | None = None,
     dtype: npt.DTypeLike | None = None,
     max_bytes: int = MAX_BYTES,
@@ -114,7 +115,7 @@ def load_network(
         numbers, slices, ``.T``, ``abs``, ``relu``, ``maximum`` and ``diag``, and the sizes n_x,
         n_h and n_y, which other parts tell or you give: ``"n_x": 3``. Quote names with other
         characters: ``"'my weights' * 2"``. Arrays are cast to the source's dtype.
-    activation, form, leak, output, noise : optional
+    activation, form, leak, output, noise, readout : optional
         Fields of the `Cell` that the source does not state. Most files do not state the activation;
         if you do not either, the format's default applies, with a warning.
     residual : bool, optional
@@ -159,7 +160,14 @@ def load_network(
         network = ss.load_network("model.pt", activation="relu")
         network = ss.load_network("model.pt", keys={"W_hh": "cell.U", "W_hy": "decoder.weight"})
     """
-    cell = {"activation": activation, "form": form, "leak": leak, "output": output, "noise": noise}
+    cell = {
+        "activation": activation,
+        "form": form,
+        "leak": leak,
+        "output": output,
+        "noise": noise,
+        "readout": readout,
+    }
     imported, concerns = _import(source, format, keys, cell, residual, dtype, max_bytes)
     for concern in concerns:
         warnings.warn(concern, stacklevel=2)
@@ -175,9 +183,10 @@ def import_network(
     keys: Mapping[str, Any] | None = None,
     activation: Activation | None = None,
     form: Form | None = None,
-    leak: float | None = None,
+    leak: npt.ArrayLike | None = None,
     output: Activation | None = None,
     noise: float | None = None,
+    readout: Readout | None = None,
     residual: bool | None = None,
     dtype: npt.DTypeLike | None = None,
     max_bytes: int = MAX_BYTES,
@@ -186,7 +195,14 @@ def import_network(
 
     Parameters and errors are those of `load_network`; its warnings become notes.
     """
-    cell = {"activation": activation, "form": form, "leak": leak, "output": output, "noise": noise}
+    cell = {
+        "activation": activation,
+        "form": form,
+        "leak": leak,
+        "output": output,
+        "noise": noise,
+        "readout": readout,
+    }
     return _import(source, format, keys, cell, residual, dtype, max_bytes)[0]
 
 

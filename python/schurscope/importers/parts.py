@@ -160,25 +160,19 @@ class Parts:
             self.used.add(name)
         return self.checkpoint.texts.get(name)
 
-    def read_out_states(self, where: str) -> NoReturn:
-        """The source reads out the states of the current form themselves, not φ of them."""
-        self.fail(
-            f"has {where}, which reads out the currents themselves; the current form here reads "
-            "out φ of them"
-        )
-
     def state_leak(self, leak: float | Array, how: str) -> None:
         """The leak that the source states, one number or (N_h,), and how, for a note."""
-        values = np.unique(np.asarray(leak, dtype=np.float64))
-        if values.size > 1:
-            self.fail(
-                f"has a leak of its own for every unit, {how}, from {values[0]:.3g} to "
-                f"{values[-1]:.3g}; a schurscope.Cell has one leak for all"
-            )
-        if not (values.size and 0 < values[0] <= 1):
+        leaks = np.asarray(leak, dtype=np.float64)
+        values = np.unique(leaks)
+        if not (values.size and values[0] > 0 and values[-1] <= 1):
             self.fail(f"has a leak of {values.tolist()}, {how}, which must lie in (0, 1]")
-        self.stated["leak"] = float(values[0])
-        self.checkpoint.notes.append(f"leak={values[0]:.9g}, which is {how}")
+        if values.size == 1:
+            self.stated["leak"] = float(values[0])
+            told = f"leak={values[0]:.9g}"
+        else:
+            self.stated["leak"] = leaks
+            told = f"a leak for each unit, from {values[0]:.3g} to {values[-1]:.3g}"
+        self.checkpoint.notes.append(f"{told}, which is {how}")
 
     def resolve(self, name: str) -> tuple[str, bool]:
         """The entry that the caller's name refers to, and whether to transpose it.

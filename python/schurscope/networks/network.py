@@ -52,7 +52,7 @@ class Network:
     cayley : Cayley, optional
         Parameters of W_hh. Training updates them, and W_hh stays normal.
     cell : Cell
-        Activation, form, leak, output nonlinearity and noise; h = tanh(…) by default.
+        Activation, form, leaks, output nonlinearity, noise and readout; h = tanh(…) by default.
     h_0 : (N_h,), optional
         State before the first step (a current in the current form); None means 0. Trials may have
         their own. Training does not change it.
@@ -60,8 +60,8 @@ class Network:
     Raises
     ------
     TypeError, ValueError
-        Arrays are not finite real numbers, or their dtypes or shapes disagree; the matrix of
-        `cayley` is not W_hh.
+        Arrays are not finite real numbers, or their dtypes or shapes disagree; the cell has leaks
+        of another number of units; the matrix of `cayley` is not W_hh.
     """
 
     W_hh: FloatArray
@@ -93,6 +93,11 @@ class Network:
         keep_read_only(self, arrays)
         if not isinstance(self.cell, Cell):
             raise TypeError(f"cell must be a schurscope.Cell, got {type(self.cell).__name__}")
+        if np.shape(self.cell.leak) not in [(), (n_hidden,)]:
+            raise ValueError(
+                f"cell must have a leak for each of the {n_hidden} units, or one for all, because "
+                f"{hidden}, got {np.size(self.cell.leak)} leaks"
+            )
         if self.cayley is not None:
             self._check_cayley(self.cayley)
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._internal.checks import FloatArray, positive, real_array
-from .cell import ACTIVATIONS, FORMS
+from .cell import ACTIVATIONS, FORMS, READOUTS, Cell
 from .network import Network
 
 __all__ = ["Verification", "require_agreement", "verify"]
@@ -51,8 +51,8 @@ class Verification:
         lines += [f"  would agree with {change}" for change in self.suggestions]
         if not self.suggestions:
             lines.append(
-                "  no single change of activation, leak, form, transposes or biases agrees, nor a "
-                "common activation, leak and form"
+                "  no single change of activation, leak, form, readout, transposes or biases "
+                "agrees, nor a common activation, leak and form"
             )
         return "\n".join(lines)
 
@@ -66,9 +66,9 @@ def verify(
 ) -> Verification:
     """Compare a network's outputs with those of the code that it was trained in.
 
-    If they disagree, changes are tried: another activation, output nonlinearity, form or leak, a
-    transposed matrix, the identity added to W_hh, a bias too many, swapped axes; if none of these
-    agrees, activation, form and leak together, any leak, and a bias that is missing.
+    If they disagree, changes are tried: another activation, output nonlinearity, form, readout or
+    leak, a transposed matrix, the identity added to W_hh, a bias too many, swapped axes; if none of
+    these agrees, activation, form and leak together, any leak, and a bias that is missing.
 
     Parameters
     ----------
@@ -160,14 +160,9 @@ def _variants(network: Network) -> Iterator[tuple[str, Network]]:
     """Single changes, in words and made."""
     network = replace(network, cayley=None)
     cell = network.cell
-    for name, choices in (("activation", ACTIVATIONS), ("form", FORMS), ("output", ACTIVATIONS)):
-        for value in choices:
-            if value != getattr(cell, name):
-                changed = replace(cell, **{name: value})  # type: ignore[arg-type] # a name of it
-                yield f"{name}={value!r}", replace(network, cell=changed)
-    for leak in (*LEAKS, 1.0):
-        if leak != cell.leak:
-            yield f"leak={leak:g}", replace(network, cell=replace(cell, leak=leak))
+    for told, changed in _cells(cell):
+        if changed != cell:
+            yield told, replace(network, cell=changed)
     for name in ("W_hh", "W_xh", "W_hy"):
         matrix = getattr(network, name)
         if matrix.shape[0] == matrix.shape[1] > 1:
@@ -182,14 +177,30 @@ def _variants(network: Network) -> Iterator[tuple[str, Network]]:
             yield f"no {name}", replace(network, **{name: None})  # type: ignore[arg-type]
 
 
+def _cells(cell: Cell) -> Iterator[tuple[str, Cell]]:
+    for name in ("activation", "output"):
+        for value in ACTIVATIONS:
+            yield f"{name}={value!r}", replace(cell, **{name: value})  # type: ignore[arg-type]
+    yield "form='rate'", replace(cell, form="rate", readout="rates")
+    for readout in READOUTS:
+        form = "" if cell.form == "current" else "form='current'"
+        read = "" if readout == cell.readout else f"readout={readout!r}"
+        told = ", ".join(filter(None, [form, read]))
+        yield told, replace(cell, form="current", readout=readout)
+    for leak in (*LEAKS, 1.0):
+        yield f"leak={leak:g}", replace(cell, leak=leak)
+
+
 def _common_cells(
     network: Network, inputs: FloatArray, wanted: FloatArray, limit: float
 ) -> list[str]:
     """Activation, form and leak that agree together."""
     network, cell = replace(network, cayley=None), network.cell
     found = []
-    for activation, form, leak in product(ACTIVATIONS, FORMS, (*LEAKS, 1.0, cell.leak)):
-        changed = replace(cell, activation=activation, form=form, leak=leak)
+    leaks = {cell.leak: None} if np.ndim(cell.leak) else dict.fromkeys((*LEAKS, 1.0, cell.leak))
+    for activation, form, leak in product(ACTIVATIONS, FORMS, leaks):
+        readout = cell.readout if form == "current" else "rates"
+        changed = replace(cell, activation=activation, form=form, leak=leak, readout=readout)
         if _difference(replace(network, cell=changed), inputs, wanted) <= limit:
             found.append(f"activation={activation!r}, form={form!r}, leak={leak:g}")
     return found

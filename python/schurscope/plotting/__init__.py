@@ -23,6 +23,14 @@ from .bars import (
 )
 from .coordinates import schur_matrix, spectrum
 from .curves import accuracy_per_lag, trajectories
+from .diagnosis import (
+    account_levels,
+    atlas_map,
+    cut_effects,
+    diagnosis_page,
+    dose_curves,
+    removal_curve,
+)
 from .style import COLORS, label, save_figure
 from .sweeps import effect_distributions, quantity_against_width, spectra_against_width
 
@@ -30,12 +38,18 @@ __all__ = [
     "COLORS",
     "Profiles",
     "Published",
+    "account_levels",
     "accuracy_per_lag",
+    "atlas_map",
     "change_bars",
+    "cut_effects",
+    "diagnosis_page",
+    "dose_curves",
     "effect_distributions",
     "label",
     "legend_handles",
     "quantity_against_width",
+    "removal_curve",
     "save_figure",
     "schur_matrix",
     "sensitivity_bars",

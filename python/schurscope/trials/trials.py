@@ -22,7 +22,8 @@ from .._internal.checks import (
     shown,
     step_weights,
 )
-from .._internal.files import MAX_BYTES, Array, own_entries, read_npz, save_npz
+from .._internal.files import MAX_BYTES, own_entries, read_npz, save_npz
+from .files import plain_entries
 from .shapes import any_real, moved, padded, refuse_classes, refuse_swapped_axes, without_channels
 
 if TYPE_CHECKING:
@@ -295,7 +296,7 @@ class Trials:
         if "format" in arrays or "format" in skipped:
             arrays = own_entries(path, arrays, skipped, _FORMAT, _ARRAYS[:1], _ARRAYS[1:])
         else:
-            arrays = _plain_entries(path, arrays)
+            arrays = plain_entries(path, arrays, _ARRAYS)
         try:
             return cls.from_arrays(**arrays, axes=axes)
         except (TypeError, ValueError) as error:
@@ -347,6 +348,22 @@ class Trials:
 
         return cls(*neurogym_sequences(dataset, n_trials, seed, make))
 
+    def __getitem__(self, which: slice | npt.NDArray[np.integer | np.bool_]) -> Trials:
+        """Some of the trials, such as ``trials[:512]``: a slice, indices or a mask.
+
+        IndexError or TypeError for anything else; ValueError if no trial is left.
+        """
+        if not isinstance(which, (slice, np.ndarray)):
+            raise TypeError(f"trials[…] takes a slice or an array, got {shown(which)}")
+        inputs = np.ascontiguousarray(self.inputs[which])
+        if not len(inputs):
+            raise ValueError(f"trials[{shown(which)}] leaves none of the {self.n_trials} trials")
+        weights, h_0 = (
+            None if array is None else np.ascontiguousarray(array[which])
+            for array in (self.weights, self.h_0)
+        )
+        return frozen_trials(inputs, np.ascontiguousarray(self.targets[which]), weights, h_0)
+
     def __repr__(self) -> str:
         extras = [name for name in _ARRAYS[2:] if getattr(self, name) is not None]
         targets = f"targets {self.targets.shape}" if self.has_targets else "no targets"
@@ -355,25 +372,6 @@ class Trials:
 
 
 _ARRAYS = ("inputs", "targets", "weights", "h_0")
-_SHORT = {"inputs": "x", "targets": "y"}
-
-
-def _plain_entries(path: str | os.PathLike[str], arrays: dict[str, Array]) -> dict[str, Array]:
-    """The entries of an archive that `Trials.save` did not write."""
-    found = {name: arrays[name] for name in _ARRAYS if name in arrays}
-    for name, short in _SHORT.items():
-        if name in arrays and short in arrays:
-            raise ValueError(f"{path} must have {name} or {short}, got both")
-        if short in arrays:
-            found[name] = arrays[short]
-    strangers = arrays.keys() - _ARRAYS - set(_SHORT.values())
-    for name, short in _SHORT.items():
-        # An unknown entry may be the missing targets under another name.
-        if name not in found and (name == "inputs" or strangers):
-            raise ValueError(
-                f"{path} must hold {name} (or {short}), got {', '.join(arrays) or 'no arrays'}"
-            )
-    return found
 
 
 def frozen_trials(

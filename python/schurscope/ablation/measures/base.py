@@ -51,6 +51,9 @@ class Measure(ABC):
         Whether trials must have targets; otherwise the full network's outputs take their place.
     takes_classes : bool
         Whether targets may be class indices, (trials, steps) integers.
+    surrogate : str
+        Name of the measure whose second-order model stands for this one where it has no derivative;
+        empty if it has one, or if there is none.
     kernel : str or None
         The policy of the compiled core that computes `scores`; None runs `scores` itself on the
         outputs of each ablation.
@@ -66,6 +69,7 @@ class Measure(ABC):
     baseline: str = "chance"
     needs_targets: bool = True
     takes_classes: bool = False
+    surrogate: str = ""
     kernel: str | None = None
 
     @property
@@ -90,6 +94,20 @@ class Measure(ABC):
         ----------
         outputs, targets : (trials, steps, N_y) float64
         """
+
+    def gradient(self, outputs: _Float64, targets: _Float64) -> _Float64:
+        """Slope d score / d ŷ of every step: (trials, steps, N_y).
+
+        NotImplementedError if the score has no derivative.
+        """
+        raise NotImplementedError(f"{self.name} has no derivative")
+
+    def half_curvature(self, outputs: _Float64, targets: _Float64, signs: _Float64) -> _Float64:
+        """A v of every step, with A Aᵀ = ½ d² score / d ŷ² and v = `signs`: (trials, steps, N_y).
+
+        NotImplementedError if the score has no second derivative.
+        """
+        raise NotImplementedError(f"{self.name} has no second derivative")
 
     def check(self, targets: FloatArray, weights: _Float64) -> None:  # noqa: B027 - a hook
         """Raise ValueError if the targets do not suit the measure."""
