@@ -224,6 +224,8 @@ class _Parser:
             self._fail(f"{name} takes {count} argument{'s' * (count > 1)}", start)
         if name == "diag" and np.ndim(arguments[0]) not in (1, 2):
             self._fail("diag takes a vector or a matrix", start)
+        if name == "diag" and np.ndim(arguments[0]) == 1 and 8 * len(arguments[0]) ** 2 > MAX_BYTES:
+            self._fail(f"would make a matrix of {len(arguments[0])} rows", start)
         try:
             return function(*arguments)
         except ValueError:

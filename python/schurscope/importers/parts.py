@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .._internal.checks import choice, finite, positive_int, real_array, shown
-from .._internal.files import Array
+from .._internal.files import MAX_BYTES, Array
 from .expressions import FUNCTIONS, SIZES, UnknownSize, evaluate
 from .formats.checkpoint import Checkpoint, listed, to_numpy
 from .optimizers import optimizer_entries
@@ -134,6 +134,17 @@ class Parts:
         """The entries that are not an optimiser's."""
         arrays = self.checkpoint.arrays
         return {name: array for name, array in arrays.items() if name not in self.of_optimizer}
+
+    def product(self, left: Array, right: Array) -> Array:
+        """The matrix product; ValueError if a small file would make it large."""
+        if left.ndim == right.ndim == 2:
+            shape = (len(left), right.shape[1])
+            if shape[0] * shape[1] * left.itemsize > MAX_BYTES:
+                self.fail(
+                    f"needs the product of {left.shape} and {right.shape}, which is too large"
+                )
+        computed: Array = left @ right
+        return computed
 
     def prefix_of(self, *names: str) -> str | None:
         """What precedes all these names in some entries; None unless there are such."""

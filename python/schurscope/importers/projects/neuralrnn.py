@@ -86,7 +86,7 @@ def _apply_dale_and_masks(parts: Parts, prefix: str) -> None:
         arrays["W_hh"] = arrays["W_hh"] * parts.entry(prefix + "rec_mask")
         mapped["W_hh"] += " · rec_mask"
     if parts.has(prefix + "dale_mask"):
-        arrays["W_hh"] = np.abs(arrays["W_hh"]) @ parts.entry(prefix + "dale_mask")
+        arrays["W_hh"] = parts.product(np.abs(arrays["W_hh"]), parts.entry(prefix + "dale_mask"))
         mapped["W_hh"] = f"|{mapped['W_hh']}| dale_mask"
     for part, mask in (("W_xh", "in_mask"), ("W_hy", "out_mask")):
         if parts.has(prefix + mask):

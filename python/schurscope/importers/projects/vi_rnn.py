@@ -35,7 +35,7 @@ def put_vi_rnn(parts: Parts, prefix: str) -> None:
     leaks = -np.expm1(-np.exp(decay))
     parts.state_leak(leaks, "1 - exp(-exp(decay_param))")
     leak = m.dtype.type(leaks[0])
-    parts.put_computed("W_hh", m @ n / leak, f"{cell}m {cell}n / leak")
+    parts.put_computed("W_hh", parts.product(m, n) / leak, f"{cell}m {cell}n / leak")
     if parts.has(f"{cell}Wu"):
         parts.put("W_xh", f"{cell}Wu")
     else:
