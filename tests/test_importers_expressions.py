@@ -69,7 +69,7 @@ def test_sizes_that_a_matrix_tells(entries):
     np.testing.assert_array_equal(value("rnn/cell/kernel[n_x:]", entries), kernel[N_X:])
     np.testing.assert_array_equal(value("rnn/cell/kernel.T[:, :n_x]", entries), kernel.T[:, :N_X])
     for text in ("w[:n_x]", "n_h * w", "rnn/cell/kernel[:n_y]"):
-        with pytest.raises(UnknownSize, match=r"is not known; give it, as keys=\{'n_"):
+        with pytest.raises(UnknownSize, match=r"n_[hxy] is not known"):
             value(text, entries)
 
 

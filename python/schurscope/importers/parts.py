@@ -218,8 +218,9 @@ class Parts:
                     self._put_named(part, given)
                 except UnknownSize as error:
                     waiting[part], unknown = given, error
-            if len(waiting) == len(named):
-                self.fail(f"does not tell all sizes: {unknown}")
+            if unknown is not None and len(waiting) == len(named):
+                give = by_keys(**{unknown.name: "…"})
+                self.fail(f"does not tell all sizes: {unknown}; give it with {give}")
             named = waiting
 
     def _put_named(self, part: str, given: object) -> None:
