@@ -14,8 +14,8 @@ from ..coordinates.schur import Order, OrderedSchur
 from ..coordinates.sectors import COUPLINGS
 from ..networks.network import Network
 from ..trials.trials import Trials
-from .account import account
-from .atlas import atlas
+from .account import account_of
+from .atlas import atlas, atlas_of
 from .cuts import cut_curve
 from .dose import dose
 from .nulls import Null, null
@@ -134,9 +134,13 @@ def diagnose(
         )
     finished()
     if smooth and len(effects):
-        explained = account(
-            network, trials, tolerance=of_pairs, alpha=alpha, rng=streams[6], **common
-        )
+        explaining = Question(network, trials, measured, order, schur, streams[6], n_threads)
+        explaining = explaining.smoothed()
+        if explaining.measure is not measured:
+            effects_explained = atlas_of(explaining, "auto", alpha, None)
+        else:
+            effects_explained = effects
+        explained = account_of(explaining, effects_explained, alpha, of_pairs)
     finished()
     pairs_null = _null(profile, network, trials, "pairs", draws, streams[7], n_threads)
     finished()
