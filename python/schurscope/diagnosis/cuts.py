@@ -19,7 +19,7 @@ from ..coordinates.sectors import Sectors
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .question import MeasureLike, Question
-from .runs import batch_differences, resamples_of
+from .runs import batch_differences, mean_change, resamples_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,15 +188,12 @@ def cut_curve_of(question: Question, tolerance: float, level: float) -> CutCurve
         raise ValueError(
             f"network must have two diagonal blocks in T, got W_hh of {schur.W.shape} with one"
         )
-    batch = Batch.of([Ablation(f"CR at {k}", ((0, k, k, n_hidden),), (0.0,)) for k in cut.tolist()])
+    batch = Batch.of([Ablation(f"k={k}", ((0, k, k, n_hidden),), (0.0,)) for k in cut.tolist()])
     evaluator = question.evaluator()
-    resamples = Resamples(
-        evaluator.denominator, evaluator.n_trials, N_RESAMPLES, question.intervals
-    )
+    resamples = resamples_of(evaluator, question.intervals)
     change, interval = np.empty(len(cut)), np.empty((len(cut), 2))
     for rows, differences in batch_differences(evaluator, batch):
-        with np.errstate(invalid="ignore", over="ignore"):
-            change[rows] = differences.sum(axis=1) / evaluator.total
+        change[rows] = mean_change(evaluator, differences)
         interval[rows] = percentile_ends(resamples.values(differences), level)
     gap = _gaps(schur.keys, cut)
     return CutCurve(

@@ -19,7 +19,7 @@ from ..coordinates.sectors import COUPLINGS
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .question import MeasureLike, Question
-from .runs import batch_differences, resamples_of
+from .runs import batch_differences, mean_change, resamples_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,10 +167,8 @@ def dose(
     with np.errstate(invalid="ignore", over="ignore"):
         small = differences[:, -2:].sum(axis=1, keepdims=True)
         differences = np.concatenate([differences[:, :-2], small], axis=1)
-        change = differences.sum(axis=-1) / evaluator.total
-    resamples = Resamples(
-        evaluator.denominator, evaluator.n_trials, N_RESAMPLES, question.intervals
-    )
+    change = mean_change(evaluator, differences)
+    resamples = resamples_of(evaluator, question.intervals)
     resampled = resamples.values(differences.reshape(-1, evaluator.n_trials))
     interval = percentile_ends(resampled, level).reshape(*change.shape, 2)
     squared = np.where(vacuous[:, -2], np.nan, np.square(mass[:, -2:]).sum(axis=1))

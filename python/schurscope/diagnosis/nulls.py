@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
 from .._internal.checks import Rng, choice, positive_int, shown
 from .._internal.frozen import ReadOnly
@@ -21,10 +20,11 @@ from ..ablation.profile import AblationProfile
 from ..coordinates.sectors import COUPLINGS, Sectors
 from ..networks.network import Network
 from ..trials.trials import Trials
+from .draws import drawn_blocks, drawn_gains
 from .exact import full_sums
 from .pairs import Pairs
 from .question import Question
-from .runs import batch_differences
+from .runs import changes, mean_change
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -198,9 +198,7 @@ def null(
     sectors, evaluator = profile.sectors, question.evaluator()
     names = _rows(profile, kind, ablations)
     batch = Batch.of([Ablation.of(name, sectors) for name in names])
-    observed = np.concatenate(
-        [part.sum(axis=1) / evaluator.total for _, part in batch_differences(evaluator, batch)]
-    )
+    observed = changes(evaluator, batch)
     if kind == "pairs":
         row, pool, drawn = _pair_draws(evaluator, batch, draws, question.draws)
     else:
@@ -228,44 +226,6 @@ def null(
             "n_draws": draws,
         },
     )
-
-
-def drawn_gains(squares: _Float64, target: float, n: int, rng: np.random.Generator) -> _Float64:
-    """Gains that remove random pairs of total squared mass `target`: (n, pairs).
-
-    The pairs are removed in random order while the target allows. With r left of it, the next pair,
-    of squared mass s, gets the gain 1 - √(r / s); the others keep gain 1.
-    """
-    order = np.argsort(rng.random((n, len(squares))), axis=1)
-    mass = squares[order]
-    left = np.clip(target - (np.cumsum(mass, axis=1) - mass), 0.0, mass)
-    share = np.sqrt(np.divide(left, mass, out=np.zeros_like(mass), where=mass > 0))
-    gains = np.empty_like(mass)
-    np.put_along_axis(gains, order, 1.0 - share, axis=1)
-    return gains
-
-
-def drawn_blocks(sizes: _Int64, n_R: int, rng: np.random.Generator) -> _Int64:
-    """A uniformly random set of blocks of total dimension n_R, by index, increasing."""
-    singles, doubles = np.flatnonzero(sizes == 1), np.flatnonzero(sizes == 2)
-    counts = np.arange(len(doubles) + 1)
-    ways = _log_binomial(len(doubles), counts) + _log_binomial(len(singles), n_R - 2 * counts)
-    chances = np.exp(ways - ways.max())
-    two = rng.choice(counts, p=chances / chances.sum())
-    chosen = [
-        rng.choice(doubles, two, replace=False),
-        rng.choice(singles, n_R - 2 * two, replace=False),
-    ]
-    return np.sort(np.concatenate(chosen))
-
-
-def _log_binomial(n: int, k: _Int64) -> _Float64:
-    """Logarithm of n choose k; -inf where there is no such choice."""
-    inside = (k >= 0) & (k <= n)
-    within = np.where(inside, k, 0)
-    gammaln = scipy.special.gammaln
-    ways = gammaln(n + 1) - gammaln(within + 1) - gammaln(n - within + 1)
-    return np.where(inside, ways, -np.inf)
 
 
 def _question(
@@ -345,14 +305,14 @@ def _changes_of_pairs(
     n: int,
     rng: np.random.Generator,
 ) -> _Float64:
-    changes = np.empty(n)
+    change = np.empty(n)
     size = max(1, _GAINS_AT_ONCE // len(blocks))
     for first in range(0, n, size):
         gains = drawn_gains(squares, target, min(size, n - first), rng)
-        batch = Batch.of_pairs(evaluator.schur, blocks, gains)
-        for rows, differences in batch_differences(evaluator, batch):
-            changes[first:][rows] = differences.sum(axis=1) / evaluator.total
-    return changes
+        change[first : first + size] = changes(
+            evaluator, Batch.of_pairs(evaluator.schur, blocks, gains)
+        )
+    return change
 
 
 def _partition_draws(
@@ -375,7 +335,8 @@ def _partition_draws(
         cut = Sectors(sectors.alpha, n_R, np.nan, form)
         batch = Batch.of([Ablation.of(name, cut) for name in names])
         sums, _ = evaluator.of_schur(form).sums(batch, names=names)
-        drawn[:, draw] = (sums - full).sum(axis=1) / evaluator.total
+        with np.errstate(invalid="ignore", over="ignore"):
+            drawn[:, draw] = mean_change(evaluator, sums - full)
     return drawn
 
 

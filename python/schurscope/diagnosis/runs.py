@@ -12,7 +12,7 @@ from ..ablation.evaluate import Evaluator
 from ..ablation.resamples import Resamples
 from .exact import full_sums
 
-__all__ = ["batch_differences", "made_differences", "resamples_of"]
+__all__ = ["batch_differences", "changes", "made_differences", "mean_change", "resamples_of"]
 
 _Float64 = npt.NDArray[np.float64]
 _RESAMPLES = 2000
@@ -46,3 +46,18 @@ def made_differences(
 def batch_differences(evaluator: Evaluator, batch: Batch) -> Iterator[tuple[slice, _Float64]]:
     """`made_differences` of a batch."""
     return made_differences(evaluator, len(batch), lambda rows: batch.rows(rows.start, rows.stop))
+
+
+def changes(evaluator: Evaluator, batch: Batch) -> _Float64:
+    """Change of the measure under each ablation: (rows,)."""
+    change = np.empty(len(batch))
+    for rows, differences in batch_differences(evaluator, batch):
+        change[rows] = mean_change(evaluator, differences)
+    return change
+
+
+def mean_change(evaluator: Evaluator, differences: _Float64) -> _Float64:
+    """Change of the measure from the differences of each trial, (rows, trials): (rows,)."""
+    with np.errstate(invalid="ignore", over="ignore"):  # a rollout may diverge
+        change: _Float64 = differences.sum(axis=-1) / evaluator.total
+    return change

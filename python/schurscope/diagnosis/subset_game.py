@@ -27,7 +27,7 @@ from .games import (
 )
 from .interactions import Interactions, Shapley, credits, interactions, project, without_rounding
 from .question import MeasureLike, Question
-from .runs import made_differences, resamples_of
+from .runs import made_differences, mean_change, resamples_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,14 +159,11 @@ def subset_game(
     for rows, differences in made_differences(
         evaluator, len(coalitions), lambda rows: players.unions(coalitions[rows])
     ):
-        with np.errstate(invalid="ignore", over="ignore"):
-            change[rows] = differences.sum(axis=1) / evaluator.total
+        change[rows] = mean_change(evaluator, differences)
         projected += project(A[:, rows], differences)
         largest = np.maximum(largest, np.abs(differences).max(axis=0))
     projected = without_rounding(projected, largest)
-    resamples = Resamples(
-        evaluator.denominator, evaluator.n_trials, N_RESAMPLES, question.intervals
-    )
+    resamples = resamples_of(evaluator, question.intervals)
     settings = {
         "measure": question.measure.name,
         "alpha": sectors.alpha,
