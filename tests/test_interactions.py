@@ -70,7 +70,9 @@ def test_renaming_players_renames_their_values(game):
         (shapley_coefficients(n) @ v)[order], abs=1e-10
     )
     pairs, B = interaction_coefficients(n)
-    found = {frozenset(order[pair].tolist()): x for pair, x in zip(pairs, B @ v[numbers], strict=True)}
+    found = {
+        frozenset(order[pair].tolist()): x for pair, x in zip(pairs, B @ v[numbers], strict=True)
+    }
     expected = {frozenset(pair.tolist()): x for pair, x in zip(pairs, B @ v, strict=True)}
     assert found == pytest.approx(expected, abs=1e-10)
 
