@@ -352,7 +352,7 @@ def cell_rollout(network, inputs, h_0=None, noise=None):
             read = h
         else:
             h = (1 - cell.leak) * h + cell.leak * (phi(h) @ W_hh.T + drive)
-            read = phi(h)
+            read = h if cell.readout == "hidden" else phi(h)
         states.append(h)
         outputs.append(psi(read @ W_hy.T + b_y))
     return np.stack(outputs, 1), np.stack(states, 1)

@@ -26,6 +26,7 @@ CELLS = [
     ss.Cell(),
     ss.Cell(activation="relu", leak=0.4),
     ss.Cell(activation="tanh", form="current", leak=0.3),
+    ss.Cell(activation="tanh", form="current", leak=0.3, readout="hidden"),
 ]
 
 
@@ -53,7 +54,8 @@ def adjoints_of(network, trials, cotangents):
         z.retain_grad()
         products.append(z)
         h = (1 - a) * h + a * (z if network.cell.form == "current" else phi(z))
-        total = total + (torch.from_numpy(cotangents[:, t]) * (rate(h) @ W_hy.T + b_y)).sum()
+        read = h if network.cell.readout == "hidden" else rate(h)
+        total = total + (torch.from_numpy(cotangents[:, t]) * (read @ W_hy.T + b_y)).sum()
     total.backward()
     gradients = [z.grad for z in products]
     return [torch.stack(parts, dim=1).detach().numpy() for parts in (gradients, rates)]

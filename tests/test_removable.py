@@ -17,7 +17,6 @@ from schurscope.diagnosis.atlas import atlas_of
 from schurscope.diagnosis.greedy import greedy_order
 from schurscope.diagnosis.pairs import Pairs
 from schurscope.diagnosis.question import Question
-from schurscope.diagnosis.resampling import paired_interval
 from schurscope.diagnosis.second_order import SecondOrder, probes
 from schurscope.trials.tasks import FlipFlop
 
@@ -130,18 +129,6 @@ def test_a_renewed_model_is_around_the_network_without_the_pairs():
         reference.rollout(W_ablated, network.W_xh, network.W_hy, trials.inputs)[0], abs=1e-12
     )
     assert evaluator.full_outputs() != pytest.approx(around.full_outputs(), abs=1e-3)
-
-
-def test_intervals_are_paired_and_cover():
-    rng = np.random.default_rng(0)
-    misses = 0
-    for _ in range(200):
-        differences = 0.3 + rng.standard_normal((1, 60))
-        ((low, high),) = paired_interval(differences, None, 60.0, 0.9, rng)
-        misses += not low <= 0.3 <= high
-    assert misses <= 40
-    unsure = paired_interval(np.array([[1.0, np.nan]]), None, 2.0, 0.9, rng)
-    assert np.isnan(unsure).all()
 
 
 def test_wrong_arguments_are_named(trained):

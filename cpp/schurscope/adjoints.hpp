@@ -1,8 +1,8 @@
 // Adjoints of a network's steps by a forward and a reverse pass over one panel of trials.
 //
-// For a function L of the outputs, with the cell's products z_t:
+// For a function L of the outputs, with the cell's products z_t and the u_t that the readout reads, such as r_t:
 //
-//     e_t = dL/d(W_hy r_t + b_y),   d_t = dL/dz_t,
+//     e_t = dL/d(W_hy u_t + b_y),   d_t = dL/dz_t,
 //
 // where the cell computes d_t from d_{t+1} and e_t (cells/).
 #pragma once
@@ -41,7 +41,7 @@ class AdjointPasses {
     pack_readout(network, readout_);
   }
 
-  /// Runs the panel. At steps with weight, to_error(t, y) replaces y = W_hy r_t + b_y by e_t, (n_outputs, width).
+  /// Runs the panel. At steps with weight, to_error(t, y) replaces y = W_hy u_t + b_y by e_t, (n_outputs, width).
   template <int V, class ToError>
   void forward(const NetworkView<T>& network, const TrialPanel<T>& panel, Interrupt& interrupt,
                const ToError& to_error) {
@@ -57,13 +57,13 @@ class AdjointPasses {
       if (network.has_bias()) std::fill_n(next + network.n_hidden * width, width, T(1));
       if (!panel.counts(t)) continue;
       T* const error = errors_.data() + t * network.n_outputs * width;
-      multiply<V>(readout_, next, error);
+      multiply<V>(readout_, cell_.read(next, carried_.data()), error);
       to_error(t, error);
     }
   }
 
-  /// Goes back over the steps of the last `forward`. At each t, from the last: on_error(e_t, [r_t; 1]) at steps with
-  /// weight, then on_delta(t, d_t, s_t).
+  /// Goes back over the steps of the last `forward`. At each t, from the last: on_error(e_t, [r_t; …], [u_t; 1]) at
+  /// steps with weight, then on_delta(t, d_t, s_t).
   template <int V, class OnError, class OnDelta>
   void backward(const NetworkView<T>& network, const TrialPanel<T>& panel, Interrupt& interrupt,
                 const OnError& on_error, const OnDelta& on_delta) {
@@ -78,7 +78,7 @@ class AdjointPasses {
       T* const error = delta_.data() + delta_size;
       if (panel.counts(t)) {
         std::copy_n(errors_.data() + t * error_size, error_size, error);
-        on_error(error, next);
+        on_error(error, next, cell_.read(next, tape(t, width)));
       } else {
         std::fill_n(error, error_size, T(0));
       }

@@ -1,7 +1,7 @@
-// Exact gradients by backpropagation through time. With the state s_t = [r_{t-1}; 1; x_t], and e_t and d_t of
-// adjoints.hpp,
+// Exact gradients by backpropagation through time. With the state s_t = [r_{t-1}; 1; x_t], the u_t that the readout
+// reads, such as r_t, and e_t and d_t of adjoints.hpp,
 //
-//     dL/d[W_hh | b_h | W_xh] = Σ_t d_t s_tᵀ,    dL/d[W_hy | b_y] = Σ_t e_t [r_t; 1]ᵀ.
+//     dL/d[W_hh | b_h | W_xh] = Σ_t d_t s_tᵀ,    dL/d[W_hy | b_y] = Σ_t e_t [u_t; 1]ᵀ.
 #pragma once
 
 #include <utility>
@@ -23,7 +23,7 @@ struct GradientView {
   T* b_y;
 };
 
-/// e = dL/d(W_hy r + b_y) for L = scale · Σ w (y - target)²; y = ψ(…) becomes e in place. Returns Σ w (y - target)².
+/// e = dL/d(W_hy u + b_y) for L = scale · Σ w (y - target)²; y = ψ(…) becomes e in place. Returns Σ w (y - target)².
 template <class T>
 double output_error(Activation output, Index n_outputs, Index width, const T* target, const T* weight, T scale, T* y) {
   Vec<T> loss{};
@@ -53,6 +53,7 @@ class Backpropagation {
     readout_gradient_.resize(network.n_outputs, network.readout_depth());
     transposed_.resize(static_cast<std::size_t>(recurrent_gradient_.columns() * width));
     next_transposed_.resize(static_cast<std::size_t>(recurrent_gradient_.columns() * width));
+    read_transposed_.resize(static_cast<std::size_t>(readout_gradient_.columns() * width));
   }
 
   /// Mean squared error over channels and weighted steps, Σ w (ŷ - y)² / (n_outputs Σ w), and its gradient.
@@ -93,15 +94,26 @@ class Backpropagation {
     transpose_panel<V>(passes_.last_state(width), readout_gradient_.columns(), columns, next_transposed_.data());
     passes_.template backward<V>(
         network, panel_, interrupt,
-        [&](const T* error, const T* next) {
-          readout_gradient_.add(error, next, next_transposed_.data(), columns, width);
-        },
+        [&](const T* error, const T* next, const T* read) { add_readout_gradient<V>(error, next, read); },
         [&](Index, const T* delta, const T* state) {
           transpose_panel<V>(state, columns, columns, transposed_.data());
           recurrent_gradient_.add(delta, state, transposed_.data(), columns, width);
           std::swap(transposed_, next_transposed_);
         });
     return loss;
+  }
+
+  /// For u_t in the state, whose transpose is at hand, or on the tape.
+  template <int V>
+  void add_readout_gradient(const T* error, const T* next, const T* read) {
+    constexpr Index width = V * lanes<T>;
+    if (read == next) {
+      readout_gradient_.add(error, read, next_transposed_.data(), recurrent_gradient_.columns(), width);
+    } else {
+      const Index columns = readout_gradient_.columns();
+      transpose_panel<V>(read, columns, columns, read_transposed_.data());
+      readout_gradient_.add(error, read, read_transposed_.data(), columns, width);
+    }
   }
 
   void write_gradient(const NetworkView<T>& network, const GradientView<T>& gradient) {
@@ -123,6 +135,7 @@ class Backpropagation {
   Index product_rows_;
   TrialPanel<T> panel_;
   AlignedBuffer<T> transposed_, next_transposed_;  // s_tᵀ, (width, columns)
+  AlignedBuffer<T> read_transposed_;               // [u_t; 1]ᵀ, unless it is in s_tᵀ
   GradientSums<T> recurrent_gradient_, readout_gradient_;
 };
 

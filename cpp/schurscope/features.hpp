@@ -26,7 +26,7 @@ struct LabelledEntries {
 
 namespace detail {
 
-/// Turns products W_hy r + b_y into e = v ∘ ψ'(y), for a cotangent v on the outputs y.
+/// Turns products W_hy u + b_y into e = v ∘ ψ'(y), for a cotangent v on the outputs y.
 template <class T>
 void pull_back_output(Activation output, Index size, const T* cotangent, T* y) {
   activate(output, size, y);
@@ -97,7 +97,7 @@ class FeatureWorker {
       pull_back_output(network_.output, network_.n_outputs * width, panel_.targets(t), error);
     });
     passes_.template backward<V>(
-        network_, panel_, interrupt, [](const T*, const T*) {},
+        network_, panel_, interrupt, [](const T*, const T*, const T*) {},
         [&](Index t, const T* delta, const T* state) {
           rotate<V>(delta, t, adjoints_.data());
           rotate<V>(state, t, rates_.data());
@@ -205,7 +205,7 @@ void adjoints(const NetworkView<T>& network, const TrialsView<T>& trials, const 
             detail::pull_back_output(network.output, network.n_outputs * width, panel.targets(t), error);
           });
           passes.template backward<V>(
-              network, panel, interrupt, [](const T*, const T*) {},
+              network, panel, interrupt, [](const T*, const T*, const T*) {},
               [&](Index t, const T* delta, const T* state) {
                 from_panel(state, width, first, count, t, trials.n_steps, n, rates);
                 from_panel(delta, width, first, count, t, trials.n_steps, n, deltas);

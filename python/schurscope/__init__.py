@@ -29,10 +29,12 @@ from .coordinates.sectors import Sectors
 from .diagnosis.account import Account, account
 from .diagnosis.atlas import Atlas, atlas
 from .diagnosis.cuts import CutCurve, cut_curve
+from .diagnosis.diagnose import diagnose
 from .diagnosis.dose import Dose, dose
 from .diagnosis.interactions import Interactions, Shapley
 from .diagnosis.nulls import Null, null
 from .diagnosis.removable import Removable, removable
+from .diagnosis.result import Diagnosis
 from .diagnosis.subset_game import SubsetGame, subset_game
 from .importers import ImportedNetwork, import_network, load_network
 from .networks import pytorch
@@ -59,6 +61,7 @@ __all__ = [
     "Cayley",
     "Cell",
     "CutCurve",
+    "Diagnosis",
     "Dose",
     "ImportedNetwork",
     "Interactions",
@@ -83,6 +86,7 @@ __all__ = [
     "account",
     "atlas",
     "cut_curve",
+    "diagnose",
     "dose",
     "fvu",
     "get_cmake_dir",

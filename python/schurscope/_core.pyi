@@ -9,8 +9,8 @@ _Float64: TypeAlias = npt.NDArray[np.float64]
 _Int64: TypeAlias = npt.NDArray[np.int64]
 _Complex128: TypeAlias = npt.NDArray[np.complex128]
 
-# Activation, form, leak and output of `schurscope.Cell`.
-_Cell: TypeAlias = tuple[str, str, float, str]
+# Activation, form, leak, output and readout of `schurscope.Cell`; the leak of all units or (N_h,).
+_Cell: TypeAlias = tuple[str, str, float | _Float64, str, str]
 # W_hh, W_xh, b_h, W_hy, b_y and the cell.
 _Network: TypeAlias = tuple[_Real, _Real, _Real, _Real, _Real, _Cell]
 # Inputs, targets, weights, h_0 and noise.

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from .. import _core
 from .._internal.checks import FloatArray, Rng, real_array
 from ..coordinates.schur import Order, OrderedSchur, order_named, ordered_schur
+from ..networks.cell import Cell
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .batch import Batch
@@ -20,7 +21,7 @@ from .measures import Denominator, Measure, Score
 from .measures.base import weighted
 from .plan import ablated_matrix
 
-__all__ = ["Evaluator", "fitting_trials", "schur_of"]
+__all__ = ["Evaluator", "fitting_trials", "leak_of_order", "schur_of"]
 
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
@@ -42,6 +43,8 @@ class Evaluator:
         The value of an ablation is the sum over trials of `sums`, divided by this.
     step_weight : (steps,)
     chance : float
+    trials_caution : str
+        See `Measure.trials_caution`.
     """
 
     def __init__(
@@ -61,12 +64,13 @@ class Evaluator:
         if isinstance(measure, Score):
             self.denominator: Denominator | None = None
             self.total, self.chance = float(trials.n_trials), float("nan")
-            self.step_weight = np.empty(0)
+            self.step_weight, self.trials_caution = np.empty(0), ""
             return
         self.trials = self._with_targets()
         task = _targets_of(measure, self.trials)
         self.denominator, self.total = task.denominator, task.total
         self.step_weight, self.chance = task.step_weight, task.chance
+        self.trials_caution = task.caution
 
     def of_network(self, network: Network) -> Evaluator:
         """The evaluator of a network with other weights and the same cell, noise and Schur form.
@@ -288,6 +292,7 @@ class _Targets:
     total: float
     step_weight: _Float64
     chance: float
+    caution: str
 
     @classmethod
     def of(cls, measure: Measure, trials: Trials) -> _Targets:
@@ -300,6 +305,7 @@ class _Targets:
             float(denominator.total()),
             measure.step_weight(targets, weights),
             measure.chance(targets, weights),
+            measure.trials_caution(targets, weights) if measure.needs_targets else "",
         )
 
 
@@ -346,8 +352,8 @@ def schur_of(network: Network, schur: OrderedSchur | None, order: Order | None) 
     W_hh = network.W_hh.astype(np.float64)
     order = None if order is None else order_named(order)
     if schur is None:
-        leak = network.cell.leak if order == "leaky_modulus" else None
-        return ordered_schur(W_hh, order or "modulus", leak)
+        order = order or "modulus"
+        return ordered_schur(W_hh, order, leak_of_order(order, network.cell))
     if not isinstance(schur, OrderedSchur):
         raise TypeError(f"schur must be an OrderedSchur or None, got {type(schur).__name__}")
     if not np.array_equal(schur.W, W_hh):
@@ -355,3 +361,23 @@ def schur_of(network: Network, schur: OrderedSchur | None, order: Order | None) 
     if order is not None and order != schur.order:
         raise ValueError(f"order must be that of schur, {schur.order!r}, got {order!r}")
     return schur
+
+
+def leak_of_order(order: Order, cell: Cell) -> float | None:
+    """The leak that `ordered_schur` needs for an order; None if it needs none.
+
+    Raises
+    ------
+    ValueError
+        The leaky modulus |1 - a + a λ| of a cell whose units have different leaks, which has no
+        one a.
+    """
+    if order != "leaky_modulus":
+        return None
+    low, high = np.min(cell.leak), np.max(cell.leak)
+    if low != high:
+        raise ValueError(
+            "order must be 'modulus' or 'real_part' for a cell whose units have different leaks, "
+            f"here {low:g} … {high:g}, got 'leaky_modulus', which needs one leak"
+        )
+    return float(low)

@@ -236,7 +236,7 @@ def atlas_of(
     run_all = method == "exact" or (method == "auto" and cost <= _EXACT_COST)
     predicted = np.full(count, np.nan)
     # Where everything is run, a measure that cannot be predicted only lacks the prediction.
-    if method != "exact" and not (run_all and not _predictable(question)):
+    if method != "exact" and not (run_all and not question.has_smooth):
         smooth = question.smooth
         if model is None:
             of = evaluator if smooth is question.measure else question.evaluator(trials, smooth)
@@ -286,13 +286,6 @@ def atlas_of(
             "n_probes": n_probes,
         },
     )
-
-
-def _predictable(question: Question) -> bool:
-    try:
-        return bool(question.smooth)
-    except ValueError:
-        return False
 
 
 def _agreement(exact: _Float64, predicted: _Float64) -> Agreement | None:

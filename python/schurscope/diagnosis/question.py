@@ -60,11 +60,17 @@ class Question:
         )
 
     @property
+    def has_smooth(self) -> bool:
+        """Whether the measure or its surrogate has a second derivative."""
+        own = type(self.measure).half_curvature is not Measure.half_curvature
+        return own or bool(self.measure.surrogate)
+
+    @property
     def smooth(self) -> Measure:
         """The measure, or its surrogate, that has a second derivative; ValueError if none does."""
         if self.measure.surrogate:
             return MEASURES[self.measure.surrogate]
-        if type(self.measure).half_curvature is Measure.half_curvature:
+        if not self.has_smooth:
             raise ValueError(
                 f"measure must have a second derivative to predict effects, {self.measure.name!r} "
                 "has none; give it the methods gradient and half_curvature, or use method='exact'"

@@ -13,6 +13,7 @@ from .._internal.checks import Rng, choice, positive, positive_int, shown
 from .._internal.frozen import ReadOnly
 from ..ablation.batch import Batch
 from ..ablation.evaluate import Evaluator, fitting_trials
+from ..ablation.resamples import Resamples, percentile_ends
 from ..coordinates.schur import Order, OrderedSchur
 from ..networks.network import Network
 from ..trials.trials import Trials
@@ -20,7 +21,6 @@ from .exact import full_sums
 from .greedy import greedy_order
 from .pairs import Pairs
 from .question import MeasureLike, Question
-from .resampling import paired_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +31,7 @@ _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
 _CURVE_POINTS = 24
 _RENEWALS, _PROBES = 10, 2
+_RESAMPLES = 2000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -312,9 +313,10 @@ class _Losses:
 
     def interval(self, members: _Int64, level: float, random: np.random.Generator) -> _Float64:
         """Bootstrap interval of the loss of a set: (2,)."""
-        return paired_interval(
-            self.sums([members]), self._evaluator.denominator, self._evaluator.total, level, random
-        )[0]
+        evaluator = self._evaluator
+        resamples = Resamples(evaluator.denominator, evaluator.n_trials, _RESAMPLES, random)
+        ends: _Float64 = percentile_ends(resamples.values(self.sums([members])), level)[0]
+        return ends
 
     def added(self, removed: _Int64, candidates: _Int64) -> _Float64:
         """Loss added by removing each candidate too, and its standard error: (candidates, 2)."""
@@ -325,7 +327,8 @@ class _Losses:
         added: _Float64 = (differences[1:] - differences[0]) / self._evaluator.total
         n_trials = added.shape[1]
         error = added.std(axis=1, ddof=1) * np.sqrt(n_trials) if n_trials > 1 else added.sum(1)
-        return np.stack([added.sum(axis=1), error], axis=1)
+        columns: _Float64 = np.stack([added.sum(axis=1), error], axis=1)
+        return columns
 
 
 def _points(n_pairs: int) -> _Int64:

@@ -49,7 +49,8 @@ class Trials:
     targets : (trials, steps, N_y)
         None means no targets: N_y is then 0.
     weights : (trials, steps) or None
-        Nonnegative weight of each step in the loss and the measures; None means ones.
+        Nonnegative weight of each step in the loss and the measures; None means ones. They may
+        have one channel: (trials, steps, 1).
     h_0 : (trials, N_h) or None
         State of the network before the first step of each trial; None means the network's own.
 
@@ -103,7 +104,7 @@ class Trials:
         ----------
         inputs, targets : array of three axes
         weights : array of two axes, optional
-            In the same order, without channels.
+            In the same order, without channels; or of three, with one channel.
         h_0 : (trials, N_h), optional
         axes : str
             The order of the axes: B trials (batch), T steps (time), F channels (features).
@@ -120,11 +121,10 @@ class Trials:
                 f'the arrays, such as "BTF" or "TBF", got {shown(axes)}'
             )
         order = [axes.index(letter) for letter in "BTF"]
-        without_channels = [0, 1] if axes.index("B") < axes.index("T") else [1, 0]
         return cls(
             moved(inputs, "inputs", order),
             None if targets is None else moved(targets, "targets", order),  # type: ignore[arg-type]
-            None if weights is None else moved(weights, "weights", without_channels),
+            None if weights is None else moved(weights, "weights", order),
             None if h_0 is None else any_real(h_0, "h_0"),
         )
 
@@ -183,7 +183,7 @@ class Trials:
         ----------
         inputs, targets : sequence of (steps, channels)
             One array for each trial; padded with zeros.
-        weights : sequence of (steps,), optional
+        weights : sequence of (steps,) or (steps, 1), optional
             None means ones.
         h_0 : (trials, N_h), optional
 

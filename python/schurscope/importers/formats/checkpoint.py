@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ class Checkpoint:
         Arrays widened to float32 → their dtype before, such as bfloat16.
     numbers : dict
         The skipped entries that are single numbers.
+    texts : dict
+        The skipped entries that are text.
     cell : dict
         Fields of `Cell` that the source states, and ``residual``.
     config : dict
@@ -44,6 +47,7 @@ class Checkpoint:
     skipped: dict[str, str] = field(default_factory=dict)
     narrow: dict[str, str] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
     cell: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -56,7 +60,12 @@ class Checkpoint:
         except TypeError as error:
             self.skipped[name] = str(error)
             if isinstance(value, numbers.Real) and not isinstance(value, bool):
-                self.numbers[name] = float(value)
+                with contextlib.suppress(OverflowError):
+                    self.numbers[name] = float(value)
+            elif isinstance(value, np.ndarray) and value.dtype.kind == "U" and value.size == 1:
+                self.texts[name] = str(value.item())
+            elif isinstance(value, str):
+                self.texts[name] = value
             return
         self.arrays[name] = array
         if narrow:
@@ -103,9 +112,15 @@ def _leaves(node: object, name: str) -> Iterator[tuple[str, object]]:
         items = iter(node.items())
     elif isinstance(node, Sequence) and not isinstance(node, (str, bytes)) and not _is_array(node):
         items = iter(enumerate(node))
-    else:
-        yield name, np.asarray(node) if isinstance(node, Sequence) and _is_array(node) else node
+    elif not isinstance(node, Sequence) or isinstance(node, (str, bytes)):
+        yield name, node
         return
+    else:
+        try:
+            yield name, np.asarray(node)
+            return
+        except ValueError:  # lists of unequal length
+            items = iter(enumerate(node))
     for key, child in items:
         yield from _leaves(child, f"{name}.{key}" if name else str(key))
 
