@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import reference
 import schurscope as ss
-from schurscope.diagnosis.draws import drawn_blocks, drawn_gains
+from schurscope.diagnosis.draws import drawn_blocks, drawn_gains, has_choice
 from schurscope.sweep.statistics import holm
 from schurscope.trials.tasks import FlipFlop
 
@@ -42,6 +42,10 @@ def test_sets_of_blocks_are_uniform(rng):
         for subset in itertools.combinations(range(7), count)
         if sizes[list(subset)].sum() == 4
     ]
+    assert has_choice(sizes, 4)
+    assert not has_choice(sizes, 10)
+    assert not has_choice(np.array([1, 2, 2]), 1)
+    assert has_choice(np.array([2, 1, 1]), 2)
     counts = dict.fromkeys(possible, 0)
     for _ in range(4000):
         counts[tuple(drawn_blocks(sizes, 4, rng).tolist())] += 1
@@ -106,7 +110,9 @@ def test_pairs_are_those_of_the_reference(network, trials, profile):
             W = network.W_hh - schur.Q @ taken_away @ schur.Q.T
             assert draw == pytest.approx(fvu(network, trials, W) - full, abs=1e-8)
     assert n_drawn >= 6
-    assert set(found.pool[found.names == "BB"]) == {"N"}
+    tests = list(zip(found.names.tolist(), found.pool.tolist(), strict=True))
+    of_N = [name for name in profile.names[1:] if name != "BB"]
+    assert tests == [*itertools.product(of_N, ("N", "outside")), ("BB", "N")]
     check_tests(found)
     assert len(found.to_dataframe()) == len(found)
     assert "too little mass" in str(found)
@@ -210,6 +216,11 @@ def test_refusals(network, trials, profile):
         ss.null(profile, network, trials, ablations=["CR", "CR"])
     with pytest.raises(TypeError, match="iterable of names"):
         ss.null(profile, network, trials, ablations="CR")
+    everything = ss.ablate(network, trials, alpha=0.001)
+    with pytest.raises(
+        ValueError, match="another set of eigenvalues could make, got n_R = 12 of 12"
+    ):
+        ss.null(everything, network, trials, kind="partition")
     with pytest.raises(TypeError, match="profile must be an AblationProfile"):
         ss.null("CR", network, trials)
     scores = ss.ablate_with(network.W_hh, lambda W: np.abs(W).sum(axis=1)[:7], alpha=ALPHA)
