@@ -18,6 +18,7 @@ from .account import account_of
 from .atlas import atlas, atlas_of
 from .cuts import cut_curve
 from .dose import dose
+from .draws import has_choice
 from .nulls import Null, null
 from .question import MeasureLike, Progress, Question
 from .removable import removable
@@ -180,11 +181,10 @@ def _null(
     n_threads: int,
 ) -> Null | None:
     """The null of the couplings; None where there is nothing to draw."""
-    sectors = profile.sectors
     names = [name for name in COUPLINGS if not profile[name].vacuous]
     if kind == "partition":
         names = [name for name in names if name != "BB"]
-        if sectors.n_R == profile.schur.n_hidden or len(profile.schur.starts) < 3:
+        if not has_choice(profile.schur.block_sizes, profile.sectors.n_R):
             return None
     if not names:
         return None
