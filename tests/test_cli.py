@@ -451,7 +451,7 @@ def test_messages_name_options(own, tmp_path, rng):
         assert wrong.exit_code == 1
         assert "'(w_out * 2': expected ')', at its end (position 10)" in wrong.stderr
         size = call(*command, "--key", "W_hh=R[:n_y]", "--key", "W_xh=w_in.T")
-        assert "n_y is not known" in size.stderr
+        assert "n_y is not known; give it with --key n_y=…\n" in size.stderr
     weights = {"W_in": rng.standard_normal((6, 3)), "W_rec": np.eye(6), "init_state": np.ones(6)}
     np.savez(tmp_path / "psychrnn.npz", **weights, W_out=np.ones((2, 6)))
     path = tmp_path / "psychrnn.npz"

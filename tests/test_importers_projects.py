@@ -208,6 +208,32 @@ def test_smc_rnns(save_rnn, draw, inputs, rank, has_params):
     assert_computes(found.network, inputs, wanted)
 
 
+TAUS = {
+    "sigmoid": lambda x: 20 + 60 * sigmoid(x),
+    "exp": lambda x: np.exp(x) + 20,
+    "clip": lambda x: np.clip(x, 20, 80),
+}
+
+
+@pytest.mark.parametrize("kind", TAUS)
+def test_smc_rnns_with_a_tau_for_each_unit(save_rnn, draw, inputs, kind):
+    state = smc_state(draw, 0)
+    state["rnn.taus_gaus"] = 40 + 30 * draw(N_H) if kind == "clip" else draw(N_H)
+    params = {**PARAMS, "tau_lims": [20, 80], "project_taus": kind}
+    found = import_network(save_rnn(state, params))
+    assert any("a leak for each unit, from 0." in note for note in found.notes)
+    s = wide(state)
+    wanted = current(
+        np.tile(s["x0"], (len(inputs), 1)),
+        inputs,
+        10 / TAUS[kind](s["rnn.taus_gaus"]),
+        np.tanh,
+        lambda r, u: r @ s["rnn.w_rec"].T + s["rnn.w_inp_scale"] * (u @ s["rnn.w_inp"]),
+        lambda r: s["rnn.w_out_scale"] * (r @ s["rnn.w_out"]),
+    )
+    assert_computes(found.network, inputs, wanted)
+
+
 def test_smc_rnns_that_do_not_fit(save_rnn, draw):
     state = smc_state(draw, 2)
     with pytest.raises(ValueError, match=r"has a bias rnn\.b_rec that is not 0"):
@@ -218,9 +244,6 @@ def test_smc_rnns_that_do_not_fit(save_rnn, draw):
         ValueError, match=r"has dale_mask in its parameters, a pickled tensor, which"
     ):
         ss.load_network(save_rnn(state, masked))
-    units = {**state, "rnn.taus_gaus": draw(N_H)}
-    with pytest.raises(ValueError, match=r"a leak of its own for every unit, dt / τ, τ between 20"):
-        ss.load_network(save_rnn(units, {**PARAMS, "tau_lims": [20, 80]}))
     same = {**state, "rnn.taus_gaus": np.zeros(N_H)}
     network = ss.load_network(save_rnn(same, {**PARAMS, "tau_lims": [20, 80]}))
     assert network.cell.leak == 0.2
@@ -260,9 +283,10 @@ def vi_state(draw, n_inputs):
 
 
 @pytest.mark.parametrize("n_inputs", [0, N_X])
-def test_vi_rnn(save_vae, draw, inputs, n_inputs):
+@pytest.mark.parametrize("readout", ["rates", "currents"])
+def test_vi_rnn(save_vae, draw, inputs, n_inputs, readout):
     state = vi_state(draw, n_inputs)
-    found = import_network(save_vae(state))
+    found = import_network(save_vae(state, readout_from=readout))
     assert (found.format, found.ignored) == ("vi_rnn", {})
     assert found.network.cell.leak == pytest.approx(0.1, rel=1e-6)
     s = wide(state)
@@ -273,28 +297,26 @@ def test_vi_rnn(save_vae, draw, inputs, n_inputs):
     for u in x.swapaxes(0, 1):  # get_latent_time_series and get_observation
         rates = relu(z @ m.T + v @ Wu.T - h)
         z, v = decay * z + rates @ s["transition.n"].T, decay * v + (1 - decay) * u
-        rates = relu(z @ m.T + v @ Wu.T - h)
-        wanted.append(rates @ s["observation.B"] + s["observation.Bias"].reshape(-1))
+        currents = z @ m.T + v @ Wu.T
+        read = relu(currents - h) if readout == "rates" else currents
+        wanted.append(read @ s["observation.B"] + s["observation.Bias"].reshape(-1))
     assert_computes(found.network, x, np.stack(wanted, 1))
 
 
 def test_vi_rnn_that_does_not_fit(save_vae, draw):
     state = vi_state(draw, N_X)
     for changes, told in (
-        (
-            {"readout_from": "currents"},
-            r"has observation\.B \(10, 2\) of currents, which reads",
-        ),
+        ({"readout_from": "z_and_v"}, r"its latent variables, by observation\.B \(10, 2\); a Net"),
         ({"activation": "clipped_relu"}, "has the activation 'clipped_relu', which no"),
         ({"out_nonlinearity": "softplus"}, "has the out_nonlinearity softplus, before its Bias"),
     ):
         with pytest.raises(ValueError, match=told):
             ss.load_network(save_vae(state, **changes))
     latent = {**state, "observation.B": draw(2, N_Y)}
-    with pytest.raises(ValueError, match=r"\(2, 2\) of latent variables, which reads out the curr"):
+    with pytest.raises(ValueError, match=r"its latent variables, by observation\.B \(2, 2\)"):
         ss.load_network(latent)
     units = {**state, "transition.decay_param": draw(1, 2, 1, 1)}
-    with pytest.raises(ValueError, match="a leak of its own for every unit, 1 - exp"):
+    with pytest.raises(ValueError, match="a decay for each of its 2 latent variables"):
         ss.load_network(units)
     with pytest.warns(UserWarning, match="assumed that B reads out the rates, not the currents"):
         ss.load_network(state, activation="relu")
@@ -338,15 +360,28 @@ def test_spikernn(tmp_path, draw, inputs, name):
     assert_computes(found.network, inputs, wanted)
 
 
-def test_spikernn_with_taus_of_its_own_for_every_unit(tmp_path, draw):
-    scipy.io.savemat(tmp_path / "net.mat", spikernn(draw, taus=np.array([4.0, 25.0])))
-    told = r"a leak of its own for every unit, 1 / τ, τ between 4 and 25 by taus_gaus, from 0\."
-    with pytest.raises(ValueError, match=told):
-        ss.load_network(tmp_path / "net.mat")
+def test_spikernn_with_a_tau_for_each_unit(tmp_path, draw, inputs):
+    state = spikernn(draw, taus=np.array([4.0, 25.0]))
+    scipy.io.savemat(tmp_path / "net.mat", state)
+    found = import_network(tmp_path / "net.mat")
+    assert any("which is 1 / τ, τ between 4 and 25 by taus_gaus" in note for note in found.notes)
+    s = wide(state)
+    W = s["w"] @ s["m"] * s["som_m"]
+    wanted = current(
+        np.zeros((len(inputs), N_H)),
+        inputs,
+        1 / (4 + 21 * sigmoid(s["taus_gaus"][:, 0])),
+        sigmoid,
+        lambda r, u: r @ W.T + u @ s["w_in"].T,
+        lambda r: r @ s["w_out"].T + s["b_out"],
+    )
+    assert_computes(found.network, inputs, wanted)
     same = spikernn(draw, taus=np.array([4.0, 16.0]), taus_gaus=np.zeros((N_H, 1)))
     assert ss.load_network(same).cell.leak == 0.1
     with pytest.raises(ValueError, match="has 3 taus, expected 1, or 2 and taus_gaus"):
         ss.load_network(spikernn(draw, taus=np.ones(3)))
+    with pytest.raises(ValueError, match=r"valid network: .*leak"):
+        ss.load_network({**state, "taus_gaus": np.arange(3.0)})
 
 
 # xjwanglab/pycog
@@ -357,14 +392,14 @@ def pycog(draw):
     return {n: draw(*shape) for n, shape in {**shapes, "bout": (N_Y,), "x0": (N_H,)}.items()}
 
 
-def pycog_outputs(weights, inputs, psi, threshold=0.0):
+def pycog_outputs(weights, inputs, psi, threshold=0.0, leak=0.2):
     w = wide(weights)
     for name in ("Win", "Wrec", "Wout"):
         w[name] = np.where(np.abs(w[name]) < threshold, 0, w[name])
     return current(
         np.tile(w["x0"], (len(inputs), 1)),
         inputs,
-        0.2,
+        leak,
         relu,
         lambda r, u: r @ w["Wrec"].T + w["brec"] + u @ w["Win"].T,
         lambda r: psi(r @ w["Wout"].T + w["bout"]),
@@ -387,8 +422,8 @@ def test_pycog_arrays(tmp_path, draw, inputs):
     with pytest.raises(ValueError, match=r"states leak=0\.2, got leak=1\.0"):
         ss.load_network(path, leak=1.0)
     np.savez(path, **weights, dt=20.0, tau=np.linspace(50, 100, N_H))
-    with pytest.raises(ValueError, match="a leak of its own for every unit, dt / tau"):
-        ss.load_network(path)
+    wanted = pycog_outputs(weights, inputs, lambda z: z, leak=20 / np.linspace(50, 100, N_H))
+    assert_computes(ss.load_network(path), inputs, wanted)
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])

@@ -242,7 +242,7 @@ def test_damaged_files_are_refused(tmp_path, arrays):
             ss.load_network(path)
     path.write_bytes(index)
     data.write_bytes(content[:-1])
-    with pytest.raises(ValueError, match=r"index is damaged.*has \d+ bytes \(truncated\?\)"):
+    with pytest.raises(ValueError, match=r"index is damaged.*\(truncated\?\)"):
         ss.load_network(path)
     data.write_bytes(content[:-1] + b"\0")
     with pytest.raises(ValueError, match=r"the checksum of rnn/leaky_rnn_cell/kernel differs"):
@@ -264,9 +264,7 @@ def test_what_would_fill_memory_is_refused(tmp_path, arrays):
     def long(_name, fields):
         return [(n, 2**40 if n == 5 else v) for n, v in fields]
 
-    with pytest.raises(
-        ValueError, match=r"would unpack from \d+ to \d+ bytes, more than max_bytes"
-    ):
+    with pytest.raises(ValueError, match="its variables are larger than its data"):
         ss.load_network(write(tmp_path, arrays, long))
 
 

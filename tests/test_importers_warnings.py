@@ -112,7 +112,7 @@ def test_dt_and_tau_are_the_leak(tmp_path, own, where):
         assert import_network(given, keys=keys).network.cell.leak == 0.2
     assert told(source, keys=keys, activation="tanh", leak=0.2) == []
     (text,) = told(source, keys=keys, activation="tanh", leak=0.5)
-    assert text.startswith("leak=0.5, though the source has")
+    assert text.startswith("got another leak, although the source has")
 
 
 def test_an_optimisers_alpha_is_no_leak(own):

@@ -186,8 +186,8 @@ def _leak_of_file(
         return
     told = f"{named['dt']} / {named['tau']} = {dt:g} / {tau:g}"
     if "leak" in known:
-        if not np.isclose(known["leak"], dt / tau, rtol=1e-5):
-            concerns.append(f"leak={known['leak']:g}, though the source has {told}")
+        if not np.allclose(known["leak"], dt / tau, rtol=1e-5):
+            concerns.append(f"got another leak, although the source has {told}")
         return
     known["leak"] = dt / tau
     notes_or_concerns = notes if "leak" in parts.unstated else concerns

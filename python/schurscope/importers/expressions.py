@@ -50,7 +50,11 @@ _DEEPEST = 40
 
 
 class UnknownSize(ValueError):
-    """A size that the expression names is not known yet."""
+    """A size that the expression names, `name`, is not known yet."""
+
+    def __init__(self, text: str, name: str) -> None:
+        super().__init__(f"{text!r}: {name} is not known")
+        self.name = name
 
 
 def evaluate(
@@ -224,6 +228,8 @@ class _Parser:
             self._fail(f"{name} takes {count} argument{'s' * (count > 1)}", start)
         if name == "diag" and np.ndim(arguments[0]) not in (1, 2):
             self._fail("diag takes a vector or a matrix", start)
+        if name == "diag" and np.ndim(arguments[0]) == 1 and 8 * len(arguments[0]) ** 2 > MAX_BYTES:
+            self._fail(f"would make a matrix of {len(arguments[0])} rows", start)
         try:
             return function(*arguments)
         except ValueError:
@@ -275,4 +281,4 @@ class _Parser:
             larger, smaller = max(sliced.shape), min(sliced.shape)
             if larger > smaller:
                 return int(smaller if name == "n_h" else larger - smaller)
-        raise UnknownSize(f"{self.text!r}: {name} is not known; give it, as keys={{{name!r}: …}}")
+        raise UnknownSize(self.text, name)

@@ -35,7 +35,14 @@ def optimizer_entries(arrays: Mapping[str, Array]) -> set[str]:
     They are known by their names, or, where a name such as ``m`` alone says nothing, because the
     rest of it is the name of an entry of the same shape: ``adam.m.W_hh`` beside ``W_hh``.
     """
-    return {name for name in arrays if is_optimizers(name) or _is_slot(name, arrays)}
+    shapes: dict[str, dict[tuple[int, ...], int]] = {}  # of the names with each end → their number
+    for name, array in arrays.items():
+        for end in _ends(name):
+            counts = shapes.setdefault(end, {})
+            counts[array.shape] = counts.get(array.shape, 0) + 1
+    return {
+        name for name, a in arrays.items() if is_optimizers(name) or _is_slot(name, a.shape, shapes)
+    }
 
 
 def is_optimizers(name: str) -> bool:
@@ -43,18 +50,22 @@ def is_optimizers(name: str) -> bool:
     return _NAMED.search(name) is not None
 
 
-def _is_slot(name: str, arrays: Mapping[str, Array]) -> bool:
+def _is_slot(
+    name: str, shape: tuple[int, ...], shapes: Mapping[str, Mapping[tuple[int, ...], int]]
+) -> bool:
+    mine = _ends(name)
     for mark in _MARKS:
         found = mark.fullmatch(name)
         if found is None:
             continue
         after = found["after"] or ""
-        for other in ((found["before"] or "") + after, after):
-            ends = (known for known in arrays if known != name and _ends_with(known, other))
-            if other and any(arrays[known].shape == arrays[name].shape for known in ends):
+        for end in ((found["before"] or "") + after, after):
+            if end and shapes.get(end, {}).get(shape, 0) > (end in mine):  # another one's
                 return True
     return False
 
 
-def _ends_with(name: str, end: str) -> bool:
-    return name == end or name.endswith((f".{end}", f"/{end}"))
+def _ends(name: str) -> list[str]:
+    """A name and its ends of at most six levels."""
+    starts = [found.end() for found in re.finditer(r"[./]", name)][-6:]
+    return [name, *(name[start:] for start in starts)]

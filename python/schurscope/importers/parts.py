@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .._internal.checks import choice, finite, positive_int, real_array, shown
-from .._internal.files import Array
+from .._internal.files import MAX_BYTES, Array
 from .expressions import FUNCTIONS, SIZES, UnknownSize, evaluate
 from .formats.checkpoint import Checkpoint, listed, to_numpy
 from .optimizers import optimizer_entries
@@ -135,6 +135,17 @@ class Parts:
         arrays = self.checkpoint.arrays
         return {name: array for name, array in arrays.items() if name not in self.of_optimizer}
 
+    def product(self, left: Array, right: Array) -> Array:
+        """The matrix product; ValueError if a small file would make it large."""
+        if left.ndim == right.ndim == 2:
+            shape = (len(left), right.shape[1])
+            if shape[0] * shape[1] * left.itemsize > MAX_BYTES:
+                self.fail(
+                    f"needs the product of {left.shape} and {right.shape}, which is too large"
+                )
+        computed: Array = left @ right
+        return computed
+
     def prefix_of(self, *names: str) -> str | None:
         """What precedes all these names in some entries; None unless there are such."""
         for entry in self.parameters():
@@ -160,25 +171,19 @@ class Parts:
             self.used.add(name)
         return self.checkpoint.texts.get(name)
 
-    def read_out_states(self, where: str) -> NoReturn:
-        """The source reads out the states of the current form themselves, not φ of them."""
-        self.fail(
-            f"has {where}, which reads out the currents themselves; the current form here reads "
-            "out φ of them"
-        )
-
     def state_leak(self, leak: float | Array, how: str) -> None:
         """The leak that the source states, one number or (N_h,), and how, for a note."""
-        values = np.unique(np.asarray(leak, dtype=np.float64))
-        if values.size > 1:
-            self.fail(
-                f"has a leak of its own for every unit, {how}, from {values[0]:.3g} to "
-                f"{values[-1]:.3g}; a schurscope.Cell has one leak for all"
-            )
-        if not (values.size and 0 < values[0] <= 1):
+        leaks = np.asarray(leak, dtype=np.float64)
+        values = np.unique(leaks)
+        if not (values.size and values[0] > 0 and values[-1] <= 1):
             self.fail(f"has a leak of {values.tolist()}, {how}, which must lie in (0, 1]")
-        self.stated["leak"] = float(values[0])
-        self.checkpoint.notes.append(f"leak={values[0]:.9g}, which is {how}")
+        if values.size == 1:
+            self.stated["leak"] = float(values[0])
+            told = f"leak={values[0]:.9g}"
+        else:
+            self.stated["leak"] = leaks
+            told = f"a leak for each unit, from {values[0]:.3g} to {values[-1]:.3g}"
+        self.checkpoint.notes.append(f"{told}, which is {how}")
 
     def resolve(self, name: str) -> tuple[str, bool]:
         """The entry that the caller's name refers to, and whether to transpose it.
@@ -213,8 +218,9 @@ class Parts:
                     self._put_named(part, given)
                 except UnknownSize as error:
                     waiting[part], unknown = given, error
-            if len(waiting) == len(named):
-                self.fail(f"does not tell all sizes: {unknown}")
+            if unknown is not None and len(waiting) == len(named):
+                give = by_keys(**{unknown.name: "…"})
+                self.fail(f"does not tell all sizes: {unknown}; give it with {give}")
             named = waiting
 
     def _put_named(self, part: str, given: object) -> None:

@@ -197,8 +197,8 @@ def _common_cells(
     """Activation, form and leak that agree together."""
     network, cell = replace(network, cayley=None), network.cell
     found = []
-    leaks = {*LEAKS, 1.0, *np.unique(cell.leak).tolist()}
-    for activation, form, leak in product(ACTIVATIONS, FORMS, sorted(leaks)):
+    leaks = {cell.leak: None} if np.ndim(cell.leak) else dict.fromkeys((*LEAKS, 1.0, cell.leak))
+    for activation, form, leak in product(ACTIVATIONS, FORMS, leaks):
         readout = cell.readout if form == "current" else "rates"
         changed = replace(cell, activation=activation, form=form, leak=leak, readout=readout)
         if _difference(replace(network, cell=changed), inputs, wanted) <= limit:

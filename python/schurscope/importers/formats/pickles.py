@@ -22,6 +22,7 @@ from .checkpoint import Checkpoint, from_tree
 __all__ = ["read_pickle"]
 
 _MARK = object()
+_MAX_STEPS = 2_000_000
 _CONSTANTS = {
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
     *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE"),
@@ -63,8 +64,10 @@ def read_pickle(path: Path, max_bytes: int = MAX_BYTES) -> Checkpoint:
 def _executed(content: bytes) -> object:
     stack: list[Any] = []
     memo: dict[Any, Any] = {}
-    for opcode, argument, _ in pickletools.genops(content):
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
         name = opcode.name
+        if count == _MAX_STEPS:
+            raise ValueError(f"it has more than {_MAX_STEPS} steps")
         if name == "STOP":
             return stack.pop()
         if name in _CONSTANTS:

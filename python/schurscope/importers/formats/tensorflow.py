@@ -21,6 +21,7 @@ __all__ = ["crc32c", "index_of", "is_index", "read_tensorflow"]
 
 _MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 _FOOTER = 48
+_MOST_ENTRIES, _LONGEST_KEY = 100_000, 1000
 _DTYPES = {1: "f4", 2: "f8", 3: "i4", 4: "u1", 5: "i2", 6: "i1", 9: "i8", 10: "b1", 17: "u2"}
 _DTYPES |= {19: "f2", 22: "u4", 23: "u8"}
 _BFLOAT16 = 14
@@ -57,14 +58,15 @@ def read_tensorflow(path: Path, max_bytes: int) -> Checkpoint:
     content = path.read_bytes()
     found = Checkpoint(str(path))
     try:
-        entries = dict(_table(content, max_bytes))
+        entries = dict(_table(content))
         header = dict(_fields(entries.pop(b"")))
         n_shards, order = _integer(header.get(1, 1)), "<>"[_integer(header.get(2, 0))]
         stem = path.name.removesuffix(".index")
         shards = [path.with_name(f"{stem}.data-{i:05}-of-{n_shards:05}") for i in range(n_shards)]
         places = {name.decode(): _place(bytes(entry)) for name, entry in entries.items()}
         sizes = [shard.stat().st_size for shard in shards]
-        check_size(sum(place.size for place in places.values()), sum(sizes), max_bytes)
+        if sum(place.size for place in places.values()) > sum(sizes):
+            raise ValueError("its variables are larger than its data (truncated?)")
         for name, place in places.items():
             _add(found, name.removesuffix(_VALUE), place, shards, order)
     except FileNotFoundError as error:
@@ -125,16 +127,22 @@ def _add(found: Checkpoint, name: str, place: _Place, shards: list[Path], order:
 # LevelDB's table
 
 
-def _table(content: bytes, max_bytes: int) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values, in order. The footer places the index of the blocks."""
+def _table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and values, in order. The footer places the index of the blocks.
+
+    Blocks that overlap and keys that repeat each other could be far larger than the file.
+    """
     footer = content[-_FOOTER:]
     place = _varint(footer, _varint(footer, 0)[1])[1]
-    left = max(len(content), max_bytes)
+    left, count = len(content), 0
     for _, handle in _block(content, footer[place:]):
+        left -= _varint(handle, _varint(handle, 0)[1])[0]
+        if left < 0:
+            raise ValueError("its blocks overlap")
         for key, value in _block(content, handle):
-            left -= len(key)
-            if left < 0:
-                raise ValueError("its keys are longer than max_bytes")
+            count += 1
+            if count > _MOST_ENTRIES or len(key) > _LONGEST_KEY:
+                raise ValueError(f"it has {count} keys, the last of {len(key)} bytes")
             yield key, value
 
 
@@ -228,7 +236,7 @@ def _crc_table() -> Array:
 
 
 _TABLE = _crc_table()
-_LANES = 256
+_MOST_LANES = 4096
 
 
 def crc32c(data: bytes) -> int:
@@ -244,10 +252,11 @@ def crc32c(data: bytes) -> int:
         for byte in data:
             state = int(_TABLE[(state ^ byte) & 0xFF]) ^ state >> 8
         return state ^ 0xFFFFFFFF
-    steps = -(-len(padded) // _LANES)
-    lanes = np.zeros((_LANES, steps), np.uint8)
-    lanes.reshape(-1)[_LANES * steps - len(padded) :] = np.frombuffer(padded, np.uint8)
-    ends = np.zeros(_LANES, np.uint32)
+    n_lanes = min(math.isqrt(len(padded)), _MOST_LANES)
+    steps = -(-len(padded) // n_lanes)
+    lanes = np.zeros((n_lanes, steps), np.uint8)
+    lanes.reshape(-1)[n_lanes * steps - len(padded) :] = np.frombuffer(padded, np.uint8)
+    ends = np.zeros(n_lanes, np.uint32)
     moved = np.uint32(1) << np.arange(32, dtype=np.uint32)  # each bit, after `steps` zeros
     for column in lanes.T:
         ends = _TABLE[(ends ^ column) & 0xFF] ^ (ends >> 8)

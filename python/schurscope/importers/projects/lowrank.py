@@ -41,7 +41,7 @@ def put_lowrank_weights(parts: Parts, prefix: str, scaled: bool) -> None:
     if parts.has(prefix + "wrec"):
         parts.put("W_hh", prefix + "wrec")
     else:
-        W_hh = parts.entry(prefix + "m") @ parts.entry(prefix + "n").T / per_unit
+        W_hh = parts.product(parts.entry(prefix + "m"), parts.entry(prefix + "n").T) / per_unit
         parts.put_computed("W_hh", W_hh, f"{prefix}m {prefix}nᵀ{over}")
     W_xh = parts.entry(prefix + "wi").T * parts.entry(prefix + "si")
     parts.put_computed("W_xh", W_xh, f"{prefix}wiᵀ · {prefix}si")

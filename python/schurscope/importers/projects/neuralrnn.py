@@ -54,8 +54,6 @@ def put_neuralrnn(parts: Parts, prefix: str) -> None:
     put_layout(parts, _LINEAR, prefix)
     _apply_dale_and_masks(parts, prefix)
     mode = config.get("nonlinearity_mode", "pre_activation")
-    if mode == "rate":
-        parts.read_out_states("nonlinearity_mode 'rate'")
     if not config:
         parts.assumed["activation"] = "relu"
         parts.unstated["leak"] = "alpha"
@@ -63,7 +61,9 @@ def put_neuralrnn(parts: Parts, prefix: str) -> None:
     leak = _alpha(parts, config)
     activation = str(config.get("activation")).lower()
     parts.stated |= {"activation": activation, "form": "rate", "output": "identity"}
-    parts.stated["leak"] = leak if mode == "pre_activation" else 1.0
+    if mode == "rate":
+        parts.stated |= {"form": "current", "readout": "hidden"}
+    parts.stated["leak"] = 1.0 if mode == "post_blend" else leak
     if mode == "post_blend" and leak != 1:
         _fold_leak(parts, leak)
     if config.get("sigma_rec"):
@@ -86,7 +86,7 @@ def _apply_dale_and_masks(parts: Parts, prefix: str) -> None:
         arrays["W_hh"] = arrays["W_hh"] * parts.entry(prefix + "rec_mask")
         mapped["W_hh"] += " · rec_mask"
     if parts.has(prefix + "dale_mask"):
-        arrays["W_hh"] = np.abs(arrays["W_hh"]) @ parts.entry(prefix + "dale_mask")
+        arrays["W_hh"] = parts.product(np.abs(arrays["W_hh"]), parts.entry(prefix + "dale_mask"))
         mapped["W_hh"] = f"|{mapped['W_hh']}| dale_mask"
     for part, mask in (("W_xh", "in_mask"), ("W_hy", "out_mask")):
         if parts.has(prefix + mask):

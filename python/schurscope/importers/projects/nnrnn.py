@@ -30,7 +30,7 @@ def put_nnrnn(parts: Parts, prefix: str) -> None:
     blocks[even, even] = blocks[even + 1, even + 1] = alpha * np.cos(theta)
     blocks[even + 1, even] = alpha * np.sin(theta)
     blocks[even, even + 1] = -blocks[even + 1, even]
-    rec = P @ (np.triu(upper, 1) + blocks) @ P.T
+    rec = parts.product(parts.product(P, np.triu(upper, 1) + blocks), P.T)
     parts.put_computed("W_hh", rec.T, f"({prefix}P (UppT ∘ M + α D(θ)) Pᵀ)ᵀ")
     parts.put("W_xh", prefix + "U.weight")
     parts.put("b_h", prefix + "U.bias")

@@ -41,7 +41,7 @@ def put_smc_rnns(parts: Parts, prefix: str) -> None:
     W_hy = (parts.entry(f"{prefix}w_out") * scale).T / per_unit
     parts.put_computed("W_hy", W_hy, f"({prefix}w_out · {prefix}w_out_scale)ᵀ{over}")
     if is_low_rank:
-        W_hh = parts.entry(f"{prefix}m") @ parts.entry(f"{prefix}n") / per_unit
+        W_hh = parts.product(parts.entry(f"{prefix}m"), parts.entry(f"{prefix}n")) / per_unit
         parts.put_computed("W_hh", W_hh, f"{prefix}m {prefix}n{over}")
     else:
         parts.put("W_hh", f"{prefix}w_rec")

@@ -1,8 +1,8 @@
 """smc_rnns, vi_rnn: x ← (1 - a) x + a (W φ(x - h) + Wu u),  y = Bᵀ φ(x - h) + Bias,  a W = m n.
 
-1 - a = exp(-exp(decay_param)); x - h is the state here, so b_h = -h. Source: mackelab/smc_rnns,
-vi_rnn/rnn.py, with inputs that vary in time (sim_v), and vi_rnn/saving.py, whose save_model writes
-NAME_state_dict_rnn.pkl, by torch.save, and NAME_vae_params.pkl.
+Or y = Bᵀ x + Bias. 1 - a = exp(-exp(decay_param)); x - h is the state here, so b_h = -h. Source:
+mackelab/smc_rnns, vi_rnn/rnn.py, with inputs that vary in time (sim_v), and vi_rnn/saving.py, whose
+save_model writes NAME_state_dict_rnn.pkl, by torch.save, and NAME_vae_params.pkl.
 """
 
 from __future__ import annotations
@@ -30,10 +30,12 @@ def put_vi_rnn(parts: Parts, prefix: str) -> None:
     cell = f"{prefix}transition."
     m, n, h = (parts.entry(cell + name) for name in ("m", "n", "h"))
     decay = parts.entry(f"{cell}decay_param").reshape(-1).astype(np.float64)
+    if decay.size != 1:
+        parts.fail(f"has a decay for each of its {decay.size} latent variables, expected one")
     leaks = -np.expm1(-np.exp(decay))
     parts.state_leak(leaks, "1 - exp(-exp(decay_param))")
     leak = m.dtype.type(leaks[0])
-    parts.put_computed("W_hh", m @ n / leak, f"{cell}m {cell}n / leak")
+    parts.put_computed("W_hh", parts.product(m, n) / leak, f"{cell}m {cell}n / leak")
     if parts.has(f"{cell}Wu"):
         parts.put("W_xh", f"{cell}Wu")
     else:
@@ -60,8 +62,11 @@ def _put_readout(parts: Parts, prefix: str, n_hidden: int) -> None:
     )
     B = parts.entry(f"{prefix}observation.B")
     source = told.get(f"{where}readout_from")
-    if len(B) != n_hidden or source in ("currents", "z", "z_and_v"):
-        parts.read_out_states(f"observation.B {B.shape} of {source or 'latent variables'}")
+    if len(B) != n_hidden or source in ("z", "z_and_v"):
+        parts.fail(
+            f"reads out its latent variables, by observation.B {B.shape}; a Network reads out its "
+            f"{n_hidden} units"
+        )
     if source is None:
         parts.checkpoint.warnings.append(
             "assumed that B reads out the rates, not the currents: no file of parameters says so"
@@ -76,9 +81,16 @@ def _put_readout(parts: Parts, prefix: str, n_hidden: int) -> None:
         parts.stated["activation"] = activation
     parts.assumed["activation"] = "relu"
     parts.put_computed("W_hy", B.T, f"{prefix}observation.Bᵀ")
+    bias, how = np.zeros(B.shape[1], B.dtype), ""
     if parts.has(f"{prefix}observation.Bias"):
         bias = parts.entry(f"{prefix}observation.Bias").reshape(-1)
-        parts.put_computed("b_y", bias, f"{prefix}observation.Bias")
+        how = f"{prefix}observation.Bias"
+    if source == "currents":
+        parts.stated["readout"] = "hidden"
+        bias = bias + parts.entry(f"{prefix}transition.h").reshape(-1) @ B
+        how += f" + {prefix}observation.Bᵀ {prefix}transition.h"
+    if how:
+        parts.put_computed("b_y", bias, how)
 
 
 def _settings(parts: Parts) -> Checkpoint | None:
