@@ -245,6 +245,16 @@ def test_movements_of_large_matrices_are_those_of_perturbed_ones(dtype, rng):
     assert (found < 5 * radii).all()
 
 
+def test_movements_of_large_matrices_are_in_units_of_the_key(rng):
+    W = rng.standard_normal((256, 256)) / 16
+    radius = {
+        order: ss.ordered_schur(W, order, leak).sectors(0.9).noise_radius
+        for order, leak in (("modulus", None), ("leaky_modulus", 0.2), ("real_part", None))
+    }
+    assert radius["leaky_modulus"] == pytest.approx(0.2 * radius["modulus"], rel=0.2)
+    assert radius["real_part"] == pytest.approx(radius["modulus"], rel=0.2)
+
+
 def test_large_matrices_with_clusters_are_perturbed(rng):
     for W, is_linear in (
         (rng.standard_normal((256, 256)), True),

@@ -43,4 +43,7 @@ def _row(tag: str, cells: Cells) -> str:
 
 
 def _cell(tag: str, side: str, content: object) -> str:
-    return f'<{tag} style="text-align: {side}; padding: 0 0.6em">{escape(str(content))}</{tag}>'
+    style = f"text-align: {side}; padding: 0 0.6em"
+    if side == "right":  # numbers break at their signs
+        style += "; white-space: nowrap"
+    return f'<{tag} style="{style}">{escape(str(content))}</{tag}>'

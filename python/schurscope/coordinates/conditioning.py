@@ -63,12 +63,17 @@ class Perturbation:
     eigenvalues: _Complex128
     spread: _Float64 | None
 
-    def movement(self, eigenvalues: _Complex128, key: _Key) -> tuple[_Float64, _Float64]:
-        """The keys of W's eigenvalues in decreasing order, and the movement at each rank."""
+    def movement(
+        self, eigenvalues: _Complex128, key: _Key, slope: float = 1.0
+    ) -> tuple[_Float64, _Float64]:
+        """The keys of W's eigenvalues in decreasing order, and the movement at each rank.
+
+        `slope` is how much a key changes at most where its eigenvalue moves by 1.
+        """
         descending = np.sort(key(eigenvalues))[::-1]
         keys = key(self.eigenvalues)
         if self.spread is not None:
-            return descending, self.spread[np.argsort(-keys[0], kind="stable")]
+            return descending, slope * self.spread[np.argsort(-keys[0], kind="stable")]
         moved = np.sort(keys, axis=1)[:, ::-1]
         return descending, np.abs(moved - descending).max(axis=0)
 
@@ -197,30 +202,31 @@ def _first_order(
 
 
 def conditioning_of(
-    Q: _Float64,
-    T: _Float64,
+    form: tuple[_Float64, _Float64],
     n_R: int,
     threshold: float,
     eigenvalues: _Complex128,
     perturbation: Perturbation,
     key: _Key,
+    slope: float,
 ) -> Conditioning:
     """How well the cut after the first `n_R` rows of T is determined.
 
     Parameters
     ----------
-    Q, T : (N_h, N_h)
-        The ordered Schur form.
+    form : (N_h, N_h), (N_h, N_h)
+        Q and T of the ordered Schur form.
     n_R : int
     threshold : float
         The cut lies at this times the largest key.
     eigenvalues : (N_h,) complex128
         In the order of T.
     perturbation : Perturbation
-    key : callable
-        Sort key of eigenvalues.
+    key, slope : callable, float
+        Sort key of eigenvalues, see `Perturbation.movement`.
     """
-    descending, radii = perturbation.movement(eigenvalues, key)
+    Q, T = form
+    descending, radii = perturbation.movement(eigenvalues, key, slope)
     # The cut moves with the largest key, and is rounded, as the keys are.
     reach = SAFETY * (radii + threshold * radii[0]) + 4 * np.finfo(np.float64).eps * descending[0]
     above = descending - threshold * descending[0]

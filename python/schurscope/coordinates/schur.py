@@ -178,13 +178,13 @@ class OrderedSchur:
             if not self._noise:  # threads that race here compute the same
                 self._noise.append(perturbed_by_rounding(self.W, self.Q, self.T, self.residual))
             self._cuts[key] = conditioning_of(
-                self.Q,
-                self.T,
+                (self.Q, self.T),
                 sectors.n_R,
                 sectors.alpha - _TOLERANCE,
                 self.eigenvalues,
                 self._noise[0],
                 lambda eigenvalues: _keys(eigenvalues, self.order, self.leak),
+                self.leak,
             )
         return self._cuts[key]
 
