@@ -31,12 +31,13 @@ _Float64 = npt.NDArray[np.float64]
 class Entry(NamedTuple):
     """The index entry of a finished job.
 
+    `sizes` are those of the job's files, in bytes: record, network, and diagnosis if it has one.
     `rows` holds value, change, removed mass, sensitivity, vacuous and diverged for each cut and
     ablation, (alphas, ablations, 6); `cuts` holds n_R and the gap of each cut, (alphas, 2).
     """
 
     key: str
-    sizes: tuple[int, int]
+    sizes: tuple[int, ...]
     finished: float
     seconds: float
     host: str
@@ -51,7 +52,7 @@ class Entry(NamedTuple):
         """The entry of a job, from its record and its files."""
         return cls(
             key=provenance["key"],
-            sizes=tuple(file.stat().st_size for file in files),  # type: ignore[arg-type]
+            sizes=tuple(file.stat().st_size for file in files),
             finished=provenance["finished"],
             seconds=sum(provenance["seconds"].values()),
             host=provenance["host"],
@@ -80,7 +81,7 @@ class Entry(NamedTuple):
         host = sys.intern(host)
         return cls(
             key,
-            (sizes[0], sizes[1]),
+            tuple(sizes),
             finished,
             seconds,
             host,
