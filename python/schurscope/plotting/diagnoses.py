@@ -19,8 +19,8 @@ __all__ = ["network_cuts", "removable_by_width", "save_diagnosis_figures"]
 
 _AXES = {"cut": "dimensions in R", "from_gap": "dimensions in R, from the largest gap"}
 _SHARES = (
-    ("pair_share", "pairs", COLORS["RR"], "-"),
-    ("mass_share", "mass", COLORS["CR"], "-"),
+    ("pair_share", "pairs", INK, "-"),
+    ("mass_share", "mass", INK, ":"),
     ("random_pair_share", "pairs, random", OTHER, "-"),
     ("random_mass_share", "mass, random", OTHER, ":"),
 )
@@ -76,7 +76,7 @@ def removable_by_width(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax : matplotlib Axes, optional
     """
     table = of_one_kind(table, ("task", "recurrent"))
-    ax = axes_or_new(ax, (3.6, 3.0))
+    ax = axes_or_new(ax, (4.8, 3.0))
     for place, (name, words, color, style) in enumerate(_SHARES):
         known = table[table["passed"] & np.isfinite(table[name])]
         if not len(known):
@@ -89,7 +89,7 @@ def removable_by_width(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         bars: dict[str, Any] = {"yerr": sem, "color": color, "ls": style, "lw": 1.3, "capsize": 2.0}
         ax.errorbar(at * shift, mean, label=words, zorder=3, **bars)
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(fontsize=SMALL, frameon=False)
+        ax.legend(fontsize=SMALL, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     else:
         ax.text(0.5, 0.5, "nothing to show", transform=ax.transAxes, ha="center")
     width_axis(ax, sorted(table["N_h"].unique()))
