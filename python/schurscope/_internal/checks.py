@@ -33,6 +33,13 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def printable(text: str) -> str:
+    """`text` with escapes for all that is not printable, such as a terminal's own escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def suggest(name: object, choices: Iterable[str]) -> str:
     """The end of an error message: ``"; did you mean 'x'?"``, or nothing when no choice is near."""
     by_lower_case = {known.lower(): known for known in choices}
@@ -184,10 +191,10 @@ def real_number(value: object, name: str) -> float:
     """A finite real number, as float."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, got {shown(value)}")
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{name} must be finite, got {shown(value)}")
-    return number
+    with contextlib.suppress(OverflowError):  # an integer beyond all floats
+        if math.isfinite(number := float(value)):
+            return number
+    raise ValueError(f"{name} must be finite, got {shown(value)}")
 
 
 def positive(value: object, name: str) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from .._internal.checks import choice, finite, real_array, shown
+from .._internal.checks import choice, finite, printable, real_array, shown
 from .._internal.files import Array
 from .formats.checkpoint import Checkpoint, listed, to_numpy
 
@@ -173,7 +173,7 @@ class Parts:
 
     def fail(self, told: str) -> NoReturn:
         """Raise ValueError with the name of the source."""
-        raise ValueError(f"{self.checkpoint.origin} {told}")
+        raise ValueError(printable(f"{self.checkpoint.origin} {told}"))
 
 
 def _flat(part: str, array: Array) -> Array:

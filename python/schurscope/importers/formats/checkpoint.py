@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,9 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from ..._internal.checks import printable, shown
 from ..._internal.files import Array, check_size
 
-__all__ = ["Checkpoint", "from_tree", "listed", "to_numpy"]
+__all__ = ["Checkpoint", "entry_name", "from_tree", "leaves", "listed", "to_numpy"]
+
+# No network needs more; without limits, a kilobyte can describe a tree of any size.
+MAX_ENTRIES = 200_000
+MAX_NUMBERS = 16_000_000
+MAX_NAME = 1000
+MAX_DEPTH = 64
 
 
 @dataclass
@@ -54,13 +62,27 @@ class Checkpoint:
         try:
             array, narrow = to_numpy(value)
         except TypeError as error:
-            self.skipped[name] = str(error)
+            self.skip(name, str(error))
             if isinstance(value, numbers.Real) and not isinstance(value, bool):
-                self.numbers[name] = float(value)
+                with contextlib.suppress(OverflowError):  # an integer beyond all floats
+                    self.numbers[entry_name(name)] = float(value)
             return
+        self._require_new(name)
+        name = entry_name(name)
         self.arrays[name] = array
         if narrow:
             self.narrow[name] = narrow
+
+    def skip(self, name: str, reason: str) -> None:
+        """Keep the reason for skipping an entry."""
+        self._require_new(name)
+        self.skipped[entry_name(name)] = printable(reason)
+
+    def _require_new(self, name: str) -> None:
+        if entry_name(name) in self.arrays or entry_name(name) in self.skipped:
+            raise ValueError(f"it has two entries of the name {shown(name)}")
+        if len(self.arrays) + len(self.skipped) >= MAX_ENTRIES:
+            raise ValueError(f"it has more than {MAX_ENTRIES} entries")
 
     def within(self, file_size: int, max_bytes: int) -> Checkpoint:
         """The checkpoint itself; ValueError if its arrays exceed the size limit."""
@@ -74,13 +96,13 @@ def to_numpy(value: object) -> tuple[Array, str]:
     TypeError, naming the type, if it holds no numbers.
     """
     if hasattr(value, "detach"):  # a PyTorch tensor; NumPy refuses one that requires grad
-        tensor: Any = value.detach().cpu()
-        narrow = str(tensor.dtype).removeprefix("torch.")
-        is_narrow = tensor.is_floating_point() and tensor.element_size() < 4
-        return (tensor.float().numpy(), narrow) if is_narrow else (tensor.numpy(), "")
+        return _tensor_to_numpy(value)
     if isinstance(value, (str, bytes)) or value is None or np.isscalar(value):
         raise TypeError(f"{type(value).__name__}, not an array")
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except Exception as error:  # foreign array types fail in their own ways
+        raise TypeError(f"{type(value).__name__}, not an array of numbers") from error
     if (array.dtype.kind in "iubfc" and array.dtype.itemsize >= 4) or array.dtype.kind in "iub":
         return array, ""
     # Dtypes of other packages, such as bfloat16, have kind V.
@@ -89,33 +111,88 @@ def to_numpy(value: object) -> tuple[Array, str]:
     raise TypeError(f"{array.dtype}, not an array of numbers")
 
 
+def _tensor_to_numpy(value: Any) -> tuple[Array, str]:
+    try:
+        # Conjugation and negation may be pending.
+        tensor = value.detach().cpu().resolve_conj().resolve_neg()
+        narrow = str(tensor.dtype).removeprefix("torch.")
+        is_narrow = tensor.is_floating_point() and tensor.element_size() < 4
+        return (tensor.float().numpy(), narrow) if is_narrow else (tensor.numpy(), "")
+    except (RuntimeError, NotImplementedError, TypeError) as error:
+        kind = "nested" if value.is_nested else str(value.layout).removeprefix("torch.")
+        kind = "meta" if value.is_meta else "quantized" if value.is_quantized else kind
+        raise TypeError(f"a {kind} tensor, not an array of numbers") from error
+
+
 def from_tree(tree: Mapping[Any, Any], origin: str) -> Checkpoint:
     """A checkpoint of nested dictionaries and sequences of arrays of any framework."""
     found = Checkpoint(origin)
-    for name, leaf in _leaves(tree, ""):
-        found.add(name, leaf)
+    try:
+        for name, leaf in leaves(tree):
+            found.add(name, leaf)
+    except ValueError as error:
+        raise ValueError(f"{origin}: {error}") from error
     return found
 
 
-def _leaves(node: object, name: str) -> Iterator[tuple[str, object]]:
-    items: Iterator[tuple[Any, Any]]
-    if isinstance(node, Mapping):
-        items = iter(node.items())
-    elif isinstance(node, Sequence) and not isinstance(node, (str, bytes)) and not _is_array(node):
-        items = iter(enumerate(node))
-    else:
-        yield name, np.asarray(node) if isinstance(node, Sequence) and _is_array(node) else node
-        return
-    for key, child in items:
-        yield from _leaves(child, f"{name}.{key}" if name else str(key))
+def leaves(tree: object) -> Iterator[tuple[str, object]]:
+    """The leaves of nested dictionaries and sequences by name; lists of numbers as arrays.
+
+    ValueError if they are too many, which a few containers that share others can be.
+    """
+    return _Walk().leaves(tree, "", 0)
 
 
-def _is_array(node: Sequence[Any]) -> bool:
-    """Whether a sequence is a list of numbers, or of lists of numbers, as in JSON."""
-    first: Any = node
-    while isinstance(first, Sequence) and not isinstance(first, (str, bytes)) and first:
-        first = first[0]
-    return isinstance(first, numbers.Real)
+class _Walk:
+    """A walk over a tree that ends with ValueError when it has seen too much."""
+
+    def __init__(self) -> None:
+        self._left = {"entries": MAX_ENTRIES, "numbers in lists": MAX_NUMBERS}
+
+    def leaves(self, node: object, name: str, depth: int) -> Iterator[tuple[str, object]]:
+        """The leaves of a node and their names."""
+        self._count("entries", 1)
+        items: Iterator[tuple[Any, Any]]
+        if isinstance(node, Mapping):
+            items = iter(node.items())
+        elif not isinstance(node, Sequence) or isinstance(node, (str, bytes)):
+            yield name, node
+            return
+        elif self._is_array(node):
+            yield name, np.asarray(node)
+            return
+        else:
+            items = iter(enumerate(node))
+        if depth == MAX_DEPTH:
+            raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
+        for key, child in items:
+            inner = f"{name}.{key}" if name else str(key)
+            entry_name(inner)
+            yield from self.leaves(child, inner, depth + 1)
+
+    def _is_array(self, node: Sequence[Any]) -> bool:
+        """Whether a sequence is a list of numbers, or of lists of equal lengths, as in JSON."""
+        if all(issubclass(kind, numbers.Real) for kind in set(map(type, node))):
+            self._count("numbers in lists", len(node))
+            return len(node) > 0
+        self._count("entries", 1)
+        return (
+            all(isinstance(child, Sequence) and not isinstance(child, str) for child in node)
+            and len({len(child) for child in node}) == 1
+            and all(self._is_array(child) for child in node)
+        )
+
+    def _count(self, what: str, number: int) -> None:
+        self._left[what] -= number
+        if self._left[what] < 0:
+            raise ValueError(f"it has too many {what}; use .safetensors or .npz instead")
+
+
+def entry_name(name: str) -> str:
+    """The name of an entry as it is shown and given; ValueError if it is absurdly long."""
+    if len(name) > MAX_NAME:
+        raise ValueError(f"it has a name of {len(name)} characters, {shown(name)}")
+    return printable(name)
 
 
 def listed(arrays: Mapping[str, Array], limit: int = 12) -> str:
