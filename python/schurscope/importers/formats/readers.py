@@ -134,7 +134,10 @@ def _json_of(path: Path, max_bytes: int) -> dict[str, Any]:
             told = printable(str(error))
             raise ValueError(f"{path} is damaged or not JSON: {told}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold a JSON object, got {type(content).__name__}")
+        raise ValueError(
+            f"{path} must hold a JSON object, of arrays by name or the configuration of a "
+            f"neuralrnn model, got {type(content).__name__}"
+        )
     return content
 
 
