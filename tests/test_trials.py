@@ -320,3 +320,9 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path):
     with pytest.raises(ValueError, match="would unpack from"):
         Trials.load(path, max_bytes=10**6)
     assert Trials.load(path).n_trials == 1000
+
+
+def test_weights_that_vanish_in_float32_are_refused(trials):
+    tiny = trials.astype("float64").with_weights(np.full(trials.inputs.shape[:2], 1e-60))
+    with pytest.raises(ValueError, match=r"positive entry in float32, got at most 1e-60.*multiply"):
+        tiny.astype("float32")
