@@ -67,14 +67,15 @@ over = threading.Event()
 sweep = ss.Sweep(tasks=[task], widths=[8], seeds=3)
 
 def run():
-    keys = [job.key for job in ss.sweep.plan(sweep)]
-    return keys, ss.ablate(network, task.trials(8, rng=1)).per_trial.tobytes()
+    jobs = [(job.key, job.cost) for _ in range(20) for job in ss.sweep.plan(sweep)]
+    return jobs, ss.ablate(network, task.trials(8, rng=1)).per_trial.tobytes()
 
 def keep_running():
     while not over.is_set():
         run()
 
 before = run()
+sys.setswitchinterval(1e-5)
 threads = [threading.Thread(target=keep_running) for _ in range(3)]
 for thread in threads:
     thread.start()

@@ -90,8 +90,7 @@ def load_network(
     A file's content identifies its format: PyTorch (.pt, .pth), safetensors, .npz, Keras (.keras,
     .h5, .weights.h5), MATLAB (.mat, also 7.3), JSON, neuralrnn folders, and files of
     `Network.save`. A source may also be a ``torch.nn.Module``, a ``flax.nnx.Module``, or nested
-    dictionaries of arrays of any framework, such as a state dict or Flax's params. Nothing is ever
-    unpickled.
+    dictionaries of arrays of any framework, such as a state dict or Flax's params.
 
     Two biases of the hidden units are summed, Keras's and Flax's kernels are transposed, prefixes
     such as ``rnn.`` are found, and the only other matrix is taken as the readout. `import_network`
@@ -132,10 +131,11 @@ def load_network(
     OSError
         The file cannot be read, or is a pipe or a device.
     ValueError
-        The source is damaged, of no known format, or takes too much time or memory; parts are missing or ambiguous (the message
-        lists the candidates); the cell has gates, several layers or two directions, which a
-        `Network` does not support; an option contradicts the source; weights are not finite; the
-        network does not reproduce `reference` (the message names a change that would).
+        The source is damaged, of no known format, or takes too much time or memory; parts are
+        missing or ambiguous (the message lists the candidates); the cell has gates, several layers
+        or two directions, which a `Network` does not support; an option contradicts the source;
+        weights are not finite; the network does not reproduce `reference` (the message names a
+        change that would).
     TypeError
         The source, `keys` or an option is of the wrong type.
     ImportError

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from .._internal.checks import choice, finite, printable, real_array, shown
-from .._internal.files import Array
+from .._internal.files import MAX_BYTES, Array
 from .formats.checkpoint import Checkpoint, listed, to_numpy
 
 __all__ = ["PARTS", "Parts", "by_keys", "components", "gates", "is_kernel"]
@@ -164,6 +164,10 @@ class Parts:
         self.mapped[part] = " + ".join(told)
 
     def _real(self, array: Array, name: str) -> Array:
+        if array.dtype.kind in "iub" and array.size * 8 > max(array.nbytes, MAX_BYTES):
+            self.fail(
+                f"has {name} {array.shape} {array.dtype}, too large as float64; store it as float32"
+            )
         try:
             real = real_array(array, name, None, allow_empty=True, allow_nonfinite=True)
             finite(real, name)

@@ -136,7 +136,7 @@ def from_tree(tree: Mapping[Any, Any], origin: str) -> Checkpoint:
 
 
 def leaves(tree: object) -> Iterator[tuple[str, object]]:
-    """The leaves of nested dictionaries and sequences by name; lists of numbers as arrays.
+    """The leaves of nested dictionaries and sequences by name; a list of numbers is a leaf.
 
     ValueError if they are too many, which a few containers that share others can be.
     """
@@ -159,7 +159,7 @@ class _Walk:
             yield name, node
             return
         elif self._is_array(node):
-            yield name, np.asarray(node)
+            yield name, node
             return
         else:
             items = iter(enumerate(node))

@@ -48,7 +48,9 @@ def read_mat5(path: Path, max_bytes: int) -> Checkpoint:
             if kind == _COMPRESSED:
                 kind, data = _inflated(data, order, len(content), left)
             left -= len(data)
-            if kind == _MATRIX and len(data):
+            if kind != _MATRIX:
+                raise ValueError(f"it has an element of type {kind} where arrays are")
+            if len(data):
                 for name, array in _matrices(data, order):
                     if isinstance(array, str):
                         found.skip(name, array)

@@ -128,9 +128,9 @@ def _update(target: object, items: list[Any]) -> None:
     if not isinstance(target, dict):
         raise TypeError("entries for what is no dictionary")
     for key, value in zip(items[::2], items[1::2], strict=True):
-        # The hash of a tuple of shared tuples can take forever.
+        # The hash of a tuple of shared tuples can take forever, and so can its text.
         if not isinstance(key, (str, int, float)):
-            raise TypeError(f"the name {shown(key)} is a {type(key).__name__}")
+            raise TypeError(f"a name is a {type(key).__name__}")
         if key in target:
             raise ValueError(f"it has two entries of the name {shown(key)}")
         target[key] = value

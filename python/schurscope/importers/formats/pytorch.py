@@ -165,9 +165,9 @@ class _Tensor:
             array[self.offset :], self.shape, strides, writeable=False
         )
         if self.dtype == "bfloat16":  # the upper half of a float32
-            array = (array.astype("u4") << 16).view("f4")
+            array = np.left_shift(array, 16, dtype="u4").view("f4")
         array = array.conj() if self.is_conjugated else array
-        return -array if self.is_negated else array
+        return np.asarray(-array if self.is_negated else array)  # not a scalar
 
 
 @dataclass(frozen=True)
@@ -272,7 +272,7 @@ def _interpreted(path: Path, stream: BinaryIO, sizes: dict[str, int] | None = No
     def storage(identifier: Any) -> _Storage | _Other:
         kind, template, key, _, length, *_ = identifier
         if kind != "storage" or type(length) is not int or length < 0:
-            raise TypeError(f"the storage {shown(identifier)}")
+            raise TypeError("a storage of another kind")
         if isinstance(template, _Other):
             return template
         if sizes is not None:
