@@ -151,7 +151,7 @@ class _Tensor:
         if len(content) != self.storage.length * self.storage.itemsize:
             raise ValueError(f"its storage {self.storage.key} is missing or of another length")
         if 0 in self.shape:
-            return np.empty(self.shape, dtype)
+            return np.empty(self.shape, "f4" if self.dtype == "bfloat16" else dtype)
         # The stride of an axis of one entry means nothing.
         steps = [
             stride if size > 1 else 0 for size, stride in zip(self.shape, self.strides, strict=True)
