@@ -284,8 +284,8 @@ def test_long_names_in_json_are_not_repeated(tmp_path, inner):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('{"a": [%s0]}' % ("0," * 17_000_000), "more than 16000000 entries"),  # noqa: UP031
-        ('{"a": [%s0]}' % ("[],{}," * 300_000), "strings, lists and objects"),  # noqa: UP031
+        ('{"a": [%s0]}' % ("0," * 17_000_000), "more than 16000000 entries"),
+        ('{"a": [%s0]}' % ("[],{}," * 300_000), "strings, lists and objects"),
         ('{"a": %s0%s}' % ("[" * 90, "]" * 90), "has no W_hh"),  # noqa: UP031
         ('{"a":' * 90 + "0" + "}" * 90, "nested more than 64 levels"),
         ('{"a": [0, %s"%s"]}' % ("0," * 200_000, "x" * 10**6), "too many entries"),  # noqa: UP031

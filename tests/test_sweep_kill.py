@@ -158,10 +158,8 @@ def test_a_killed_parent_takes_its_workers_along_and_the_sweep_goes_on(tmp_path,
 
 
 def test_twenty_kills_at_random_times_change_no_number(tmp_path, config, expected):
-    """Parent, worker or all die; whatever the store holds then is right, and the end is complete."""
-    seed = secrets.randbelow(2**32)
-    print(f"seed {seed}")  # pytest shows it if the test fails
-    random = Random(seed)
+    """Parent, worker or all die; what the store holds then is right, and the end is complete."""
+    random = Random(secrets.randbelow(2**32))
     stores = 0
     root = tmp_path / "store 0"
     for _ in range(20):

@@ -121,8 +121,8 @@ def test_a_store_without_jobs_needs_no_store_json(tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda line: [],
-        lambda line: {},
+        lambda _: [],
+        lambda _: {},
         lambda line: line[:4],
         lambda line: [*line[:1], [], *line[2:]],
         lambda line: [*line[:3], None, *line[4:]],
@@ -231,7 +231,7 @@ def test_a_runner_whose_jobs_another_took_over_says_so(tmp_path, monkeypatch):
     os.utime(store.root / "runners" / runner.id, (0, 0))  # as if the machine had been suspended
     store.tidy({})
     assert os.listdir(store.root / "runners") == []
-    with pytest.raises(OSError, match="another runner of .* took over .* start the run again"):
+    with pytest.raises(OSError, match=r"another runner of .* took over .* start the run again"):
         runner.claim("a")
     monkeypatch.setattr("schurscope.sweep.store.claims.BEAT", -1)
     with pytest.raises(OSError, match="took over the jobs of this one"):

@@ -26,6 +26,9 @@ FloatDType: TypeAlias = np.dtype[np.floating[Any]]
 Rng: TypeAlias = np.random.Generator | np.random.SeedSequence | int | None
 """A generator or its seed; None draws fresh entropy, which is not reproducible."""
 
+MAX_INT = 2**31 - 1
+"""The largest size or count."""
+
 
 def shown(value: object) -> str:
     """Short text of an offending value, for a message."""
@@ -178,8 +181,10 @@ def keep_read_only(owner: object, arrays: dict[str, FloatArray]) -> None:
 
 
 def positive_int(value: object, name: str) -> int:
-    """An integer of at least 1, as int."""
-    return _integer(value, name, 1)
+    """An integer of at least 1 that C's integers hold, as int."""
+    if (number := _integer(value, name, 1)) > MAX_INT:
+        raise ValueError(f"{name} must be at most {MAX_INT}, got {shown(value)}")
+    return number
 
 
 def nonnegative_int(value: object, name: str) -> int:
@@ -251,7 +256,7 @@ def _integer(value: object, name: str, minimum: int) -> int:
         raise TypeError(f"{name} must be an integer, got {shown(value)}")
     number = operator.index(value)
     if number < minimum:
-        raise ValueError(f"{name} must be at least {minimum}, got {number}")
+        raise ValueError(f"{name} must be at least {minimum}, got {shown(number)}")
     return number
 
 

@@ -13,7 +13,7 @@ __all__ = ["ReadOnly", "computed_once"]
 T = TypeVar("T")
 
 
-class computed_once(Generic[T]):  # noqa: N801 - a decorator
+class computed_once(Generic[T]):
     """A property computed at its first use, like functools.cached_property but without its lock.
 
     Until Python 3.12 that lock is held while any thread computes the property of any object, so a

@@ -17,7 +17,7 @@ def open_file(path: str | os.PathLike[str]) -> BinaryIO:
 
     OSError for a folder, a pipe, a terminal or a device, of which reading might never end.
     """
-    stream = open(path, "rb", opener=_without_waiting)
+    stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - for the caller
     if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
         stream.close()
         raise OSError(

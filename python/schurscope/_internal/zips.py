@@ -73,7 +73,8 @@ def _checked(stream: BinaryIO, max_bytes: int) -> zipfile.ZipFile:
 
 def _require_all_bytes(stream: BinaryIO, archive: zipfile.ZipFile) -> None:
     """ValueError if the directory omits an entry: entries must follow each other without gaps."""
-    place, gaps = 0, (0,)
+    place = 0
+    gaps: tuple[int, ...] = (0,)
     for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
         if info.header_offset - place not in gaps:
             raise ValueError(f"its directory omits what lies before {info.filename}")

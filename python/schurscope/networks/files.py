@@ -108,8 +108,9 @@ def read_network(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> di
 def _read_safetensors(path: str | os.PathLike[str], max_bytes: int) -> dict[str, Any]:
     arrays, metadata, _ = read_safetensors(path, max_bytes)
     if metadata.get("format") != NETWORK_FORMAT:
+        given = shown(metadata.get("format"))
         raise ValueError(
-            f"{path} is not a {NETWORK_FORMAT} file: its format is {shown(metadata.get('format'))}; "
+            f"{path} is not a {NETWORK_FORMAT} file: its format is {given}; "
             "schurscope.load_network reads networks trained elsewhere"
         )
     if metadata.get("entries") != json.dumps(sorted(arrays)):

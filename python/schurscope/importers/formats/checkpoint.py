@@ -155,10 +155,9 @@ class _Walk:
         items: Iterator[tuple[Any, Any]]
         if isinstance(node, Mapping):
             items = iter(node.items())
-        elif not isinstance(node, Sequence) or isinstance(node, (str, bytes)):
-            yield name, node
-            return
-        elif self._is_array(node):
+        elif (
+            not isinstance(node, Sequence) or isinstance(node, (str, bytes)) or self._is_array(node)
+        ):
             yield name, node
             return
         else:

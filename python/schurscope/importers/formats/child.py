@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,7 +34,7 @@ _DTYPE = re.compile(r"[<>|][iubfc]\d{1,2}")
 
 def records_of_child(
     script: Path, stream: BinaryIO, size: int, max_bytes: int
-) -> Iterator[tuple[dict[str, Any], Any]]:
+) -> Generator[tuple[dict[str, Any], Any], None, None]:
     """The records that `script` writes when given a file of `size` bytes as its standard input.
 
     ValueError if it reports an error, takes too much time or memory, or dies. The child never
@@ -68,7 +68,7 @@ def records_of_child(
         child.wait()
 
 
-def _records(output: Any, limit: int) -> Iterator[tuple[dict[str, Any], Any]]:
+def _records(output: Any, limit: int) -> Generator[tuple[dict[str, Any], Any], None, None]:
     """What the child writes, which is as trustworthy as the file."""
     while True:
         length = int.from_bytes(_exactly(output, 8), "little")
@@ -106,4 +106,6 @@ def _reason(status: int, seconds: float) -> str:
         return f"reading it takes more than {seconds:.3g} s; it is damaged, or {trusted}"
     if status == -getattr(signal, "SIGKILL", 0):
         return f"reading it takes too long or too much memory; it is damaged, or {trusted}"
-    return f"reading it ends the process that reads it (status {status}); it is damaged, or {trusted}"
+    return (
+        f"reading it ends the process that reads it (status {status}); it is damaged, or {trusted}"
+    )

@@ -12,7 +12,7 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, BinaryIO
 
 __all__ = ["records"]
@@ -20,7 +20,7 @@ __all__ = ["records"]
 
 def records(
     stream: BinaryIO, size: int, max_bytes: int
-) -> Iterator[tuple[dict[str, Any], Any]]:
+) -> Generator[tuple[dict[str, Any], Any], None, None]:
     """Headers and contents: arrays, reasons for skipping a data set, Keras's configuration.
 
     A header has the name and either a `reason` or the `dtype` and `shape` of the array, which is
@@ -97,8 +97,9 @@ def _main() -> None:
 
     try:
         _limit(cpu_seconds, memory)
-        for header, content in records(open(0, "rb"), size, max_bytes):
-            write(header, content)
+        with open(0, "rb") as stream:
+            for header, content in records(stream, size, max_bytes):
+                write(header, content)
         write({"end": True})
     except Exception as error:  # HDF5's library has many ways to fail
         told = str(error) or type(error).__name__

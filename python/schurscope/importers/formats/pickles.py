@@ -54,9 +54,7 @@ def interpret(
 
 
 class _Machine:
-    def __init__(
-        self, table: Mapping[str, Any], load_persistent: Callable[[Any], object]
-    ) -> None:
+    def __init__(self, table: Mapping[str, Any], load_persistent: Callable[[Any], object]) -> None:
         self.stack: list[Any] = []
         self._below: list[list[Any]] = []  # the stacks below each mark
         self._memo: dict[int, Any] = {}

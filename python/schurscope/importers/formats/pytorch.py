@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal, TypeAlias
 
 import numpy as np
 
@@ -68,6 +68,8 @@ _OTHERS = (
 
 _MAX_AXES = 32
 
+_Order: TypeAlias = Literal["<", ">"]
+
 
 def read_torch(path: Path, max_bytes: int) -> Checkpoint:
     """The tensors of a file of ``torch.save``, and why other entries are skipped.
@@ -80,7 +82,7 @@ def read_torch(path: Path, max_bytes: int) -> Checkpoint:
     if more:
         raise ValueError(f"it holds several pickles, {pickled} and {more[0]}")
     folder = pickled.removesuffix("data.pkl")
-    order = ">" if entries.get(f"{folder}byteorder") == b"big" else "<"
+    order: _Order = ">" if entries.get(f"{folder}byteorder") == b"big" else "<"
     storages = {
         name.removeprefix(f"{folder}data/"): content
         for name, content in entries.items()
@@ -105,7 +107,7 @@ def read_legacy_torch(path: Path, max_bytes: int) -> Checkpoint:
         keys = _interpreted(path, stream)
         if not isinstance(system, dict) or not isinstance(keys, list):
             raise ValueError("it lacks the list of its storages")
-        order = "<" if system.get("little_endian", True) else ">"
+        order: _Order = "<" if system.get("little_endian", True) else ">"
         storages = {}
         for key in map(str, keys):
             if key in storages or key not in sizes:
@@ -144,7 +146,7 @@ class _Tensor:
     def nbytes(self) -> int:
         return math.prod(self.shape) * np.dtype(_DTYPES[self.dtype]).itemsize
 
-    def array(self, storages: Mapping[str, bytes], order: str) -> Array:
+    def array(self, storages: Mapping[str, bytes], order: _Order) -> Array:
         """The tensor as NumPy's array, bfloat16 as float32."""
         dtype = np.dtype(_DTYPES[self.dtype]).newbyteorder(order)
         content = storages.get(self.storage.key, b"")
@@ -256,7 +258,7 @@ _TABLE: dict[str, Any] = {
     "torch.serialization._get_layout": _other("layout"),
     "torch.Size": _first,
     "torch.device": _other("device"),
-    "collections.OrderedDict": lambda: {},
+    "collections.OrderedDict": dict,
     "collections.defaultdict": lambda *_: {},
     "__builtin__.set": _other("set"),
     "__builtin__.frozenset": _other("set"),
@@ -290,7 +292,7 @@ def _interpreted(path: Path, stream: BinaryIO, sizes: dict[str, int] | None = No
 
 
 def _checkpoint(
-    path: Path, tree: object, storages: Mapping[str, bytes], order: str, max_bytes: int
+    path: Path, tree: object, storages: Mapping[str, bytes], order: _Order, max_bytes: int
 ) -> Checkpoint:
     if not isinstance(tree, dict):
         kind = "Tensor" if isinstance(tree, _Tensor) else type(tree).__name__

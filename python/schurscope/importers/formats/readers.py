@@ -20,6 +20,7 @@ from .pytorch import LEGACY_TORCH, read_legacy_torch, read_torch
 
 __all__ = ["from_object", "read_checkpoint", "refusal"]
 
+
 def read_checkpoint(
     path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, *, trusted: bool = False
 ) -> Checkpoint:
