@@ -207,6 +207,27 @@ def test_small_integers_that_would_become_a_matrix_of_doubles_are_refused(tmp_pa
     refused_cheaply(path, "as float64")
 
 
+def test_large_products_of_a_small_file_are_refused(tmp_path):
+    path, n = tmp_path / "net.npz", 20_000
+    column, row = np.ones((n, 1)), np.ones((1, n))
+    np.savez_compressed(path, m=column, n=column, wi=row, si=row[0, :1], wo=column, so=row[0, :1])
+    refused_cheaply(path, "too large for a file of")
+    path, n = tmp_path / "net.npz", 4000
+    matrix, row = np.zeros((n, n), np.float32), np.zeros((1, n), np.float32)
+    entries = {"m": matrix, "n": matrix, "wi": row, "si": row[0, :1], "wo": row.T, "so": row[0, :1]}
+    np.savez_compressed(path, **entries)
+    refused_cheaply(path, "too large for a file of")
+
+
+def test_cayley_parameters_of_a_small_file_are_refused(tmp_path):
+    path, n = tmp_path / "net.npz", 5000
+    matrix, column = np.eye(n, dtype=np.float32), np.zeros((n, 1), np.float32)
+    arrays = {"W_hh": matrix, "W_xh": column, "W_hy": column.T, "cayley_U": matrix}
+    arrays |= {"cayley_pairs": np.zeros((0, 2), np.float32), "cayley_reals": column[:, 0]}
+    np.savez_compressed(path, format="schurscope-network-1", entries=sorted(arrays), **arrays)
+    refused_cheaply(path, "cannot hold cayley_U")
+
+
 def test_hdf5_chunks_larger_than_their_data_set(tmp_path):
     path = tmp_path / "net.h5"
     with h5py.File(path, "w") as file:

@@ -19,6 +19,9 @@ GATES_HINT = (
     "matrix in a PyTorch module"
 )
 
+MAX_FLOPS, FLOPS_PER_BYTE = 2e10, 1e4
+"""Of a product: half a second, and what trained matrices of any size need."""
+
 _MATRICES = ("W_hh", "W_xh", "W_hy")
 PARTS = (*_MATRICES, "b_h", "b_y", "h_0")
 
@@ -103,6 +106,20 @@ class Parts:
     def has(self, name: str) -> bool:
         """Whether the checkpoint has an array of that name."""
         return name in self.checkpoint.arrays
+
+    def product(self, left: Array, right: Array) -> Array:
+        """The matrix product; ValueError if a small file would make it large, or take long."""
+        size = self.checkpoint.file_size
+        if size is not None and left.ndim == right.ndim == 2:
+            n_bytes = len(left) * right.shape[1] * left.itemsize
+            flops = 2 * left.size * right.shape[1]
+            if n_bytes > max(size, MAX_BYTES) or flops > max(MAX_FLOPS, FLOPS_PER_BYTE * size):
+                self.fail(
+                    f"needs the product of {left.shape} and {right.shape}, too large for a file of "
+                    f"{size} bytes; give arrays instead"
+                )
+        computed: Array = left @ right
+        return computed
 
     def resolve(self, name: str) -> tuple[str, bool]:
         """The entry that the caller's name refers to, and whether to transpose it.

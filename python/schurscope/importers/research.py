@@ -82,7 +82,7 @@ def _put_lowrank_weights(parts: Parts, prefix: str, scaled: bool) -> None:
     if parts.has(prefix + "wrec"):
         parts.put("W_hh", prefix + "wrec")
     else:
-        W_hh = parts.entry(prefix + "m") @ parts.entry(prefix + "n").T / per_unit
+        W_hh = parts.product(parts.entry(prefix + "m"), parts.entry(prefix + "n").T) / per_unit
         parts.put_computed("W_hh", W_hh, f"{prefix}m {prefix}nᵀ{over}")
     W_xh = parts.entry(prefix + "wi").T * parts.entry(prefix + "si")
     parts.put_computed("W_xh", W_xh, f"{prefix}wiᵀ · {prefix}si")
@@ -158,7 +158,7 @@ def _apply_dale_and_masks(parts: Parts, prefix: str) -> None:
         arrays["W_hh"] = arrays["W_hh"] * parts.entry(prefix + "rec_mask")
         mapped["W_hh"] += " · rec_mask"
     if parts.has(prefix + "dale_mask"):
-        arrays["W_hh"] = np.abs(arrays["W_hh"]) @ parts.entry(prefix + "dale_mask")
+        arrays["W_hh"] = parts.product(np.abs(arrays["W_hh"]), parts.entry(prefix + "dale_mask"))
         mapped["W_hh"] = f"|{mapped['W_hh']}| dale_mask"
     for part, mask in (("W_xh", "in_mask"), ("W_hy", "out_mask")):
         if parts.has(prefix + mask):
@@ -221,7 +221,7 @@ def _put_nnrnn(parts: Parts, prefix: str) -> None:
     blocks[even, even] = blocks[even + 1, even + 1] = alpha * np.cos(theta)
     blocks[even + 1, even] = alpha * np.sin(theta)
     blocks[even, even + 1] = -blocks[even + 1, even]
-    rec = P @ (np.triu(upper, 1) + blocks) @ P.T
+    rec = parts.product(parts.product(P, np.triu(upper, 1) + blocks), P.T)
     parts.put_computed("W_hh", rec.T, f"({prefix}P (UppT ∘ M + α D(θ)) Pᵀ)ᵀ")
     parts.put("W_xh", prefix + "U.weight")
     parts.put("b_h", prefix + "U.bias")

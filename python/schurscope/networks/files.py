@@ -30,6 +30,7 @@ NETWORK_FORMAT = "schurscope-network-1"
 _REQUIRED = ("W_hh", "W_xh", "W_hy")
 _OPTIONAL = ("b_h", "b_y", "h_0")
 _CAYLEY = ("U", "pairs", "reals")
+_MAX_CAYLEY = 2**23  # bytes of U that a file of any size may have
 
 
 class _Network(Protocol):
@@ -91,6 +92,13 @@ def read_network(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> di
         parts = dict(load_npz(path, NETWORK_FORMAT, _REQUIRED, optional, max_bytes))
         if "cell" in parts:
             parts["cell"] = plain_text(parts["cell"])
+    if "cayley_U" in parts:  # W_hh is computed from it, which takes long
+        size = Path(path).stat().st_size
+        if parts["cayley_U"].nbytes > max(size, _MAX_CAYLEY):
+            raise ValueError(
+                f"{path} is damaged: {size} bytes cannot hold cayley_U {parts['cayley_U'].shape}, "
+                "which Network.save does not compress"
+            )
     parameters = [parts.pop(name) for name in cayley_names if name in parts]
     if 0 < len(parameters) < len(cayley_names):
         raise ValueError(f"{path} must hold all of {', '.join(cayley_names)}, or none")

@@ -40,6 +40,8 @@ class Checkpoint:
         The skipped entries that are single numbers.
     cell : dict
         Fields of `Cell` that the source states, and ``residual``.
+    file_size : int, optional
+        Of a file, in bytes; None for an object in memory.
     config : dict
         The configuration of a neuralrnn model; empty for everything else.
     notes : list of str
@@ -53,6 +55,7 @@ class Checkpoint:
     narrow: dict[str, str] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
     cell: dict[str, Any] = field(default_factory=dict)
+    file_size: int | None = None
     config: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

@@ -20,7 +20,7 @@ from ..._internal.files import Array, check_size, open_file
 from ..._internal.limits import size_on_disk
 from ..._internal.zips import read_zip
 from .checkpoint import Checkpoint, entry_name, leaves
-from .pickles import UnknownObjectError, interpret
+from .interpreter import UnknownObjectError, interpret
 
 __all__ = ["LEGACY_TORCH", "read_legacy_torch", "read_torch"]
 

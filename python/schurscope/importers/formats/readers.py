@@ -39,7 +39,10 @@ def read_checkpoint(
     path = Path(path)
     reader = _read_folder if path.is_dir() else _reader_of(path, trusted)
     try:
-        return reader(path, max_bytes)
+        found = reader(path, max_bytes)
+        if found.file_size is None:  # a folder has that of its weights
+            found.file_size = path.stat().st_size
+        return found
     except (OSError, ImportError):
         raise
     except Exception as error:  # a damaged file can break any step
