@@ -19,6 +19,7 @@ __all__ = ["Checkpoint", "entry_name", "from_tree", "leaves", "listed", "to_nump
 MAX_ENTRIES = 200_000
 MAX_NUMBERS = 16_000_000
 MAX_NAME = 1000
+MAX_NAMES = 2_000_000  # characters in all
 MAX_DEPTH = 64
 
 
@@ -150,7 +151,11 @@ class _Walk:
     """A walk over a tree that ends with ValueError when it has seen too much."""
 
     def __init__(self) -> None:
-        self._left = {"entries": MAX_ENTRIES, "numbers in lists": MAX_NUMBERS}
+        self._left = {
+            "entries": MAX_ENTRIES,
+            "numbers in lists": MAX_NUMBERS,
+            "characters in names": MAX_NAMES,
+        }
 
     def leaves(self, node: object, name: str, depth: int) -> Iterator[tuple[str, object]]:
         """The leaves of a node and their names."""
@@ -169,7 +174,7 @@ class _Walk:
             raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
         for key, child in items:
             inner = f"{name}.{key}" if name else str(key)
-            entry_name(inner)
+            self._count("characters in names", len(entry_name(inner)))
             yield from self.leaves(child, inner, depth + 1)
 
     def _is_array(self, node: Sequence[Any]) -> bool:
