@@ -63,6 +63,9 @@ def import_options(command: F) -> F:
             help="Entry of a part, e.g. --key W_hh=cell.U, or cell.U.T; may be repeated.",
         ),
         click.option(
+            "--trusted", is_flag=True, help="Read HDF5 without limits on time and memory."
+        ),
+        click.option(
             "--format", type=click.Choice(FORMATS), help="Format of NETWORK.  [default: detected]"
         ),
     ):
