@@ -432,3 +432,69 @@ def greedy(linear, samples, price):
                 best, score = p, change / price[p]
         order.append(best)
     return order
+
+
+def projector(W, eigenvalues_in_R):
+    """The orthogonal projector on the invariant subspace of these eigenvalues of W."""
+    values, vectors = np.linalg.eig(W)
+    chosen = [int(np.abs(values - value).argmin()) for value in eigenvalues_in_R]
+    assert len(set(chosen)) == len(chosen)
+    span = np.hstack([vectors[:, chosen].real, vectors[:, chosen].imag])
+    left, sizes, _ = np.linalg.svd(span)
+    assert (sizes[len(chosen) :] < 1e-8).all()
+    return left[:, : len(chosen)] @ left[:, : len(chosen)].T
+
+
+def cut_apart(W, eigenvalues_in_R):
+    """W without the coupling from C to R, and the norm of that coupling over that of W."""
+    P = projector(W, eigenvalues_in_R)
+    rest = np.eye(len(W)) - P
+    return P @ W @ P + rest @ W @ rest, np.linalg.norm(P @ W @ rest) / np.linalg.norm(W)
+
+
+def shapley(n, value):
+    """Shapley values and interactions of a game on frozensets, by going through all orders."""
+    credit, interaction = np.zeros(n), np.zeros((n, n))
+    for order in itertools.permutations(range(n)):
+        for place, player in enumerate(order):
+            before = frozenset(order[:place])
+            credit[player] += value(before | {player}) - value(before)
+    # In the orders in which i and j act as one, the context is what comes before both.
+    for i, j in itertools.combinations(range(n), 2):
+        others = [player for player in range(n) if player not in (i, j)]
+        contexts = []
+        for order in itertools.permutations([*others, "ij"]):
+            S = frozenset(order[: order.index("ij")])
+            both, first, second = value(S | {i, j}), value(S | {i}), value(S | {j})
+            contexts.append(both - first - second + value(S))
+        interaction[i, j] = interaction[j, i] = np.mean(contexts)
+    return credit / math.factorial(n), interaction
+
+
+def random_gains(squares, target, order):
+    """Gains that remove pairs in this order up to a total squared mass, the last one in part."""
+    gains, left = [1.0] * len(squares), target
+    for pair in order:
+        if left <= 0:
+            break
+        removed = min(left, squares[pair])
+        gains[pair] = 1 - math.sqrt(removed / squares[pair])
+        left -= removed
+    return np.array(gains)
+
+
+def permutation_test(observed, draws):
+    """One-sided p-values above and below, and the two-sided one."""
+    above = (1 + sum(draw >= observed for draw in draws)) / (1 + len(draws))
+    below = (1 + sum(draw <= observed for draw in draws)) / (1 + len(draws))
+    return above, below, min(1.0, 2 * min(above, below))
+
+
+def bootstrap(outputs, outputs_full, targets, weights, counts):
+    """Change of the FVU on each multiset of the trials, given how often each occurs."""
+    changes = []
+    for row in counts:
+        chosen = np.repeat(np.arange(len(row)), row)
+        y, w = targets[chosen], weights[chosen]
+        changes.append(fvu(outputs[chosen], y, w) - fvu(outputs_full[chosen], y, w))
+    return np.array(changes)

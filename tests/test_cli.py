@@ -223,6 +223,11 @@ def test_ablate_takes_other_cells(network, tmp_path):
     again = call("ablate", tmp_path / "net.npz", *options, "--out", tmp_path / "out")
     assert again.output.startswith(first.output)  # the noise comes from the seed
     assert (tmp_path / "out" / "trajectories.png").exists()
+    hyphens = ["leaky-modulus" if option == "leaky_modulus" else option for option in options]
+    assert call("ablate", tmp_path / "net.npz", *hyphens).output == first.output
+    wrong = call("ablate", tmp_path / "net.npz", *options[:2], "--order", "leaky")
+    assert wrong.exit_code == 2
+    assert "order must be one of" in " ".join(wrong.output.split())
 
 
 def test_info_tells_what_is_in_a_network(elsewhere, trained):

@@ -56,7 +56,7 @@ def test_the_same_numbers_as_ablate(network, trials, dtype, alpha):
     assert np.array_equal(ours.vacuous, core.vacuous)
     assert ours.sectors.n_R == core.sectors.n_R
     # What a function of the user's does not tell.
-    untold = {"n_steps": 9, "cell": repr(network.cell)}
+    untold = {"n_steps": 9, "cell": repr(network.cell), "trials_caution": ""}
     assert core.settings == {**ours.settings, **untold, "measure": "fvu"}
 
 
@@ -138,7 +138,7 @@ def test_scores_that_are_not_finite_are_a_result(network, bad):
     assert not np.isfinite(profile.change[1:]).any()
     assert np.isnan(profile.interval().value[1:]).all()
     assert str(profile).count("diverged") == len(SUBSETS) - 1
-    assert [text.get_text() for text in profile.plot().texts] == ["diverged\n"] * (len(SUBSETS) - 1)
+    assert [text.get_text() for text in profile.plot().texts] == ["  diverged"] * (len(SUBSETS) - 1)
     all_bad = ablate_with(network.W_hh, lambda _: [np.inf, -np.inf], alpha=0.6)
     assert all_bad.diverged.all()
 

@@ -29,11 +29,12 @@ from .coordinates.sectors import Sectors
 from .diagnosis.account import Account, account
 from .diagnosis.atlas import Atlas, atlas
 from .diagnosis.cuts import CutCurve, cut_curve
-from .diagnosis.diagnose import Diagnosis, diagnose
+from .diagnosis.diagnose import diagnose
 from .diagnosis.dose import Dose, dose
 from .diagnosis.interactions import Interactions, Shapley
 from .diagnosis.nulls import Null, null
 from .diagnosis.removable import Removable, removable
+from .diagnosis.result import Diagnosis
 from .diagnosis.subset_game import SubsetGame, subset_game
 from .importers import ImportedNetwork, import_network, load_network
 from .networks import pytorch

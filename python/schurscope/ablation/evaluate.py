@@ -43,6 +43,8 @@ class Evaluator:
         The value of an ablation is the sum over trials of `sums`, divided by this.
     step_weight : (steps,)
     chance : float
+    trials_caution : str
+        See `Measure.trials_caution`.
     """
 
     def __init__(
@@ -62,12 +64,13 @@ class Evaluator:
         if isinstance(measure, Score):
             self.denominator: Denominator | None = None
             self.total, self.chance = float(trials.n_trials), float("nan")
-            self.step_weight = np.empty(0)
+            self.step_weight, self.trials_caution = np.empty(0), ""
             return
         self.trials = self._with_targets()
         task = _targets_of(measure, self.trials)
         self.denominator, self.total = task.denominator, task.total
         self.step_weight, self.chance = task.step_weight, task.chance
+        self.trials_caution = task.caution
 
     def of_network(self, network: Network) -> Evaluator:
         """The evaluator of a network with other weights and the same cell, noise and Schur form.
@@ -289,6 +292,7 @@ class _Targets:
     total: float
     step_weight: _Float64
     chance: float
+    caution: str
 
     @classmethod
     def of(cls, measure: Measure, trials: Trials) -> _Targets:
@@ -301,6 +305,7 @@ class _Targets:
             float(denominator.total()),
             measure.step_weight(targets, weights),
             measure.chance(targets, weights),
+            measure.trials_caution(targets, weights) if measure.needs_targets else "",
         )
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .._internal.brief import brief
 from .._internal.checks import Rng, choice, fraction, generator, positive_int
 from .._internal.frozen import ReadOnly
+from .._internal.html import table
 from ..coordinates.schur import OrderedSchur
 from ..coordinates.sectors import Sectors
 from ..coordinates.sectors import couplings as COUPLINGS_OF_N
@@ -46,6 +48,9 @@ class Intervals(NamedTuple):
     value: _Float64
     change: _Float64
     sensitivity: _Float64
+
+    def __repr__(self) -> str:
+        return brief("Intervals", self._asdict())
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -131,13 +136,20 @@ class AblationProfile(ReadOnly):
         return self.sectors.warning
 
     @property
-    def caution(self) -> str:
-        """A warning if the effects are hard to interpret, else an empty string.
+    def cautions(self) -> tuple[str, ...]:
+        """What makes the effects hard to interpret, one sentence each.
 
-        A full network no better than chance has not learnt the task. Usually the network or the
-        trials were loaded wrongly.
+        A full network that has not learnt the task: no better than chance (usually the network or
+        the trials were loaded wrongly), or nearer to chance than to `Measure.required`. Trials on
+        which doing nothing scores well, because most of the weighted steps only ask for fixation.
         """
-        return self.definition.caution(float(self.value[0]), self.chance)
+        of_network = self.definition.caution(float(self.value[0]), self.chance)
+        return tuple(filter(None, (of_network, self.settings.get("trials_caution", ""))))
+
+    @property
+    def caution(self) -> str:
+        """All `cautions` in one text; empty if there are none."""
+        return ". ".join(self.cautions)
 
     def __len__(self) -> int:
         """Number of ablations, the full network included."""
@@ -294,15 +306,24 @@ class AblationProfile(ReadOnly):
         return f"AblationProfile(measure={self.measure!r}, rows={len(self)}, {cut})"
 
     def __str__(self) -> str:
-        measure = self.definition.heading
-        heading = ("ablation", measure, f"Δ{measure}", "removed mass", "S_ΔT", "")
+        heading = self._heading()
         rows = [heading, *(_cells(row) for row in self)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(heading))]
         lines = [_line(row, widths) for row in rows]
         lines.insert(1, "─" * max(map(len, lines)))
-        caution = [f"caution: {self.caution}"] if self.caution else []
+        cautions = [f"caution: {caution}" for caution in self.cautions]
         warning = [f"warning: {self.warning}"] if self.warning else []
-        return "\n".join([*warning, *self._header(), *lines, *caution])
+        return "\n".join([*warning, *self._header(), *lines, *cautions])
+
+    def _repr_html_(self) -> str:
+        warning = [f"warning: {self.warning}"] if self.warning else []
+        cautions = [f"caution: {caution}" for caution in self.cautions]
+        rows = map(_cells, self)
+        return table("Ablations", self._heading(), rows, [*warning, *self._header(), *cautions])
+
+    def _heading(self) -> tuple[str, ...]:
+        measure = self.definition.heading
+        return ("ablation", measure, f"Δ{measure}", "removed mass", "S_ΔT", "")
 
     def _header(self) -> list[str]:
         settings, sectors = self.settings, self.sectors

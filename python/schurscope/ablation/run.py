@@ -111,5 +111,9 @@ def ablate(
         per_step,
         denominator=evaluator.denominator,
         chance=evaluator.chance,
-        settings={"n_steps": trials.n_steps, "cell": repr(network.cell)},
+        settings={
+            "n_steps": trials.n_steps,
+            "cell": repr(network.cell),
+            "trials_caution": evaluator.trials_caution,
+        },
     )

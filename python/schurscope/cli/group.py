@@ -8,6 +8,7 @@ import click
 
 from .. import __version__
 from .ablate import ablate_command
+from .diagnose import diagnose_command
 from .info import info_command
 from .options import INTERRUPTED, as_options
 from .reproduce import reproduce_command
@@ -54,10 +55,19 @@ def main() -> None:
     Train a network of your own and ablate it:
       schurscope train flip-flop --out flipflop.npz
       schurscope ablate flipflop.npz --task flip-flop --out flipflop-ablation
+    Find out what it needs, and why:
+      schurscope diagnose flipflop.npz --task flip-flop
     Ablate one trained elsewhere, on your own trials:
       schurscope ablate model.pt --trials trials.npz --out report
     """  # noqa: D301 - click reads the backspace
 
 
-for command in (reproduce_command, train_command, ablate_command, sweep_command, info_command):
+for command in (
+    reproduce_command,
+    train_command,
+    ablate_command,
+    diagnose_command,
+    sweep_command,
+    info_command,
+):
     main.add_command(command)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from ..coordinates.schur import Order, order_named
 from ..importers import FORMATS, ImportedNetwork, import_network
 from ..importers.expressions import SIZES
 from ..importers.formats.tensorflow import index_of
@@ -28,6 +29,14 @@ def named_task(_ctx: click.Context, _param: click.Parameter, name: str | None) -
     """The task of that name with its default parameters; a usage error suggests the nearest."""
     try:
         return None if name is None else task_named(name)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def named_order(_ctx: click.Context, _param: click.Parameter, name: str) -> Order:
+    """The order of that name, also with hyphens."""
+    try:
+        return order_named(name.replace("-", "_"))
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 

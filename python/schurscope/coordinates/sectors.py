@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._internal.checks import choice, shown
+from .._internal.html import facts
 
 if TYPE_CHECKING:
     from .conditioning import Conditioning
@@ -20,7 +21,7 @@ __all__ = ["COUPLINGS", "Sectors", "coupling_names", "couplings"]
 _Int64 = npt.NDArray[np.int64]
 
 couplings = ("RR", "CR", "CC")
-"""T_RR, T_C→R (rows in R, columns in C) and T_CC."""
+"""T_RR, T_CR (rows in R, columns in C) and T_CC."""
 
 COUPLINGS = (*couplings, "BB")
 """The couplings of N, and BB, the nonnormality inside the 2x2 blocks of B."""
@@ -129,6 +130,22 @@ class Sectors:
         asked = coupling_names(names, couplings)
         rows = [self._rectangle(name) for name in couplings if name in asked]
         return np.array(rows, dtype=np.int64).reshape(-1, 4)
+
+    def _repr_html_(self) -> str:
+        found = self.conditioning
+        sure = len(set(found.n_R_range)) == 1
+        span = "" if sure else ", but {} to {} under rounding".format(*found.n_R_range)
+        named = {
+            "alpha": f"{self.alpha:g}",
+            "n_R": f"{self.n_R} of {self.n_hidden}{span}",
+            "gap": f"{self.gap:.3g}",
+            "rank": found.rank,
+            "null dimensions in R, C": "{}, {}".format(*found.null_dimensions),
+            "movement of R's projector": f"{found.projector_movement:.2g}",
+            "movement of CR": f"{found.CR_movement:.2g}",
+        }
+        verdict = self.warning or "Rounding of the weights leaves this cut as it is."
+        return facts("Sectors", named, [verdict])
 
     def places(self, names: Iterable[str]) -> tuple[_Int64, _Int64]:
         """Rectangles (n, 4) of the named couplings of N, and rows (n, 2) of the blocks of BB.

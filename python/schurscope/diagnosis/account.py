@@ -264,8 +264,9 @@ class _Moments:
         for part in probes(evaluator, question.probes):
             rates, deltas = evaluator.adjoints(part.signs[0], part.first)
             z, d = (values.astype(np.float64) @ Q for values in (rates, deltas))
-            second += np.einsum("bti,btj->ij", z, z, optimize=True)
-            first += z.sum(axis=(0, 1))
+            steps = z.reshape(-1, n_hidden)
+            second += steps.T @ steps
+            first += steps.sum(axis=0)
             adjoint += float(np.square(d).sum())
             for place, D in enumerate(removed):
                 driven = z @ D.T

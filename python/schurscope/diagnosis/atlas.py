@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from .._internal.checks import Rng, choice, nonnegative_int, positive
+from .._internal.checks import Rng, choice, nonnegative_int, positive, positive_int
 from .._internal.frozen import ReadOnly
 from ..coordinates.schur import Order, OrderedSchur
 from ..networks.network import Network
@@ -96,7 +96,7 @@ class Atlas(ReadOnly):
     @property
     def work(self) -> float:
         """Trials run for exact effects, as a share of all trials for all pairs."""
-        return float(self.trials_used.sum() / (len(self.pairs) * self.settings["n_trials"]))
+        return float(self.trials_used.sum() / max(1, len(self) * self.settings["n_trials"]))
 
     def matrix(self) -> _Float64:
         """The effects as a matrix of blocks, (blocks, blocks); NaN where there is no pair."""
@@ -209,7 +209,7 @@ def atlas(
     """
     choice(method, "method", METHODS)
     confirm = nonnegative_int(confirm, "confirm")
-    n_probes = nonnegative_int(n_probes, "n_probes")
+    n_probes = positive_int(n_probes, "n_probes")
     if tolerance is not None:
         tolerance = positive(tolerance, "tolerance")
     question = Question(network, trials, measure, order, schur, rng, n_threads)

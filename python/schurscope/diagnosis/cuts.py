@@ -40,7 +40,8 @@ class CutCurve(ReadOnly):
     cut : (cuts,)
         k, the number of rows in R: every row at which a block ends, except the last.
     change : (cuts,)
-        Change of the measure when T_C→R is removed.
+        Change of the measure when T_C→R is removed; 0 where that is only rounding error, a removed
+        mass of at most N_h · eps of the weights' dtype.
     interval : (cuts, 2)
         Of `change`, bootstrapped over trials.
     removed_mass : (cuts,)
@@ -195,12 +196,15 @@ def cut_curve_of(question: Question, tolerance: float, level: float) -> CutCurve
     for rows, differences in batch_differences(evaluator, batch):
         change[rows] = mean_change(evaluator, differences)
         interval[rows] = percentile_ends(resamples.values(differences), level)
+    removed_mass = removed_masses(schur, batch)
+    vacuous = removed_mass <= n_hidden * np.finfo(question.network.dtype).eps
+    change[vacuous] = interval[vacuous] = 0.0
     gap = _gaps(schur.keys, cut)
     return CutCurve(
         cut=cut,
         change=change,
         interval=interval,
-        removed_mass=removed_masses(schur, batch),
+        removed_mass=removed_mass,
         key=schur.keys[cut - 1],
         gap=gap,
         tied=gap <= tolerance,

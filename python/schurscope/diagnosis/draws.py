@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-__all__ = ["drawn_blocks", "drawn_gains"]
+__all__ = ["drawn_blocks", "drawn_gains", "has_choice"]
 
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
@@ -30,15 +30,27 @@ def drawn_gains(squares: _Float64, target: float, n: int, rng: np.random.Generat
 def drawn_blocks(sizes: _Int64, n_R: int, rng: np.random.Generator) -> _Int64:
     """A uniformly random set of blocks of total dimension n_R, by index, increasing."""
     singles, doubles = np.flatnonzero(sizes == 1), np.flatnonzero(sizes == 2)
-    counts = np.arange(len(doubles) + 1)
-    ways = _log_binomial(len(doubles), counts) + _log_binomial(len(singles), n_R - 2 * counts)
+    ways = _log_ways(sizes, n_R)
     chances = np.exp(ways - ways.max())
-    two = rng.choice(counts, p=chances / chances.sum())
+    two = rng.choice(len(ways), p=chances / chances.sum())
     chosen = [
         rng.choice(doubles, two, replace=False),
         rng.choice(singles, n_R - 2 * two, replace=False),
     ]
     return np.sort(np.concatenate(chosen))
+
+
+def has_choice(sizes: _Int64, n_R: int) -> bool:
+    """Whether more than one set of blocks has the total dimension n_R."""
+    ways = _log_ways(sizes, n_R)  # 0 for one, at least log 2 for more
+    return bool(ways.max() > 0.5 or (ways > -0.5).sum() > 1)
+
+
+def _log_ways(sizes: _Int64, n_R: int) -> _Float64:
+    """Logarithm of the number of sets of dimension n_R with 0, 1, … 2x2 blocks."""
+    singles, doubles = int((sizes == 1).sum()), int((sizes == 2).sum())
+    counts = np.arange(doubles + 1)
+    return _log_binomial(doubles, counts) + _log_binomial(singles, n_R - 2 * counts)
 
 
 def _log_binomial(n: int, k: _Int64) -> _Float64:

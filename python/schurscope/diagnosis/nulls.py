@@ -20,7 +20,7 @@ from ..ablation.profile import AblationProfile
 from ..coordinates.sectors import COUPLINGS, Sectors
 from ..networks.network import Network
 from ..trials.trials import Trials
-from .draws import drawn_blocks, drawn_gains
+from .draws import drawn_blocks, drawn_gains, has_choice
 from .exact import full_sums
 from .pairs import Pairs
 from .question import Question
@@ -190,13 +190,18 @@ def null(
     ------
     TypeError, ValueError
         The profile is not from `ablate`; network or trials are not the profile's; no such
-        ablations; C is empty, or R and C allow a single set, so that there is nothing to draw.
+        ablations; no other set of eigenvalues has R's dimension, for ``"partition"``.
     """
     choice(kind, "kind", KINDS)
     draws = positive_int(draws, "draws")
     question = _question(profile, network, trials, rng, n_threads)
     sectors, evaluator = profile.sectors, question.evaluator()
     names = _rows(profile, kind, ablations)
+    if kind == "partition" and not has_choice(profile.schur.block_sizes, sectors.n_R):
+        raise ValueError(
+            "profile must have a cut that another set of eigenvalues could make, got n_R = "
+            f"{sectors.n_R} of {profile.schur.n_hidden} at alpha={profile.alpha:g}"
+        )
     batch = Batch.of([Ablation.of(name, sectors) for name in names])
     observed = changes(evaluator, batch)
     if kind == "pairs":

@@ -72,7 +72,7 @@ class SecondOrder:
                     entries, count, signs, part.first
                 )
         samples /= np.sqrt(evaluator.total * n_probes)
-        return cls(linear / evaluator.total, samples.reshape(-1, count))
+        return cls(linear / evaluator.total, samples.reshape(n_probes * evaluator.n_trials, count))
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from .diagnose import Diagnosis
+    from .result import Diagnosis
 
 __all__ = ["verdict", "warnings"]
 

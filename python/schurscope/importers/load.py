@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy.typing as npt
 
+from .._internal.brief import Brief
 from .._internal.checks import choice, printable, shown
 from .._internal.files import MAX_BYTES
+from .._internal.html import facts
 from ..networks.cell import Activation, Form, Readout
 from ..networks.files import is_network_file
 from ..networks.network import Network
@@ -28,8 +30,8 @@ from .unused import variants
 __all__ = ["FORMATS", "ImportedNetwork", "contents", "import_network", "load_network"]
 
 
-@dataclass(frozen=True)
-class ImportedNetwork:
+@dataclass(frozen=True, repr=False)
+class ImportedNetwork(Brief):
     """A network and the record of its import; ``print`` shows it.
 
     Attributes
@@ -54,14 +56,28 @@ class ImportedNetwork:
     notes: tuple[str, ...]
     variants: tuple[tuple[str, Network], ...] = field(default=(), repr=False)
 
+    def _repr_html_(self) -> str:
+        named = {
+            "network": repr(self.network),
+            "cell": self.network.cell,
+            "format": self.format,
+            **self.mapped,
+        }
+        unused = [f"ignored: {name} ({why})" for name, why in self._unused().items()]
+        return facts("Imported network", named, unused + [f"note: {note}" for note in self.notes])
+
     def __str__(self) -> str:
         lines = [f"{self.network!r} from {self.format}", f"  {self.network.cell}"]
         lines += [f"  {part} = {source}" for part, source in self.mapped.items()]
-        of_optimizers = Counter(filter(None, map(_optimizer_of, self.ignored)))
-        lines += [f"  ignored: {name} ({n} entries)" for name, n in of_optimizers.items()]
-        others = {name: why for name, why in self.ignored.items() if not _optimizer_of(name)}
-        lines += [f"  ignored: {name} ({why})" for name, why in others.items()]
+        lines += [f"  ignored: {name} ({why})" for name, why in self._unused().items()]
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])
+
+    def _unused(self) -> dict[str, str]:
+        """Ignored entries → the reason, those of an optimiser's state counted."""
+        of_optimizers = Counter(filter(None, map(_optimizer_of, self.ignored)))
+        counted = {name: f"{n} entries" for name, n in of_optimizers.items()}
+        others = {name: why for name, why in self.ignored.items() if not _optimizer_of(name)}
+        return {**counted, **others}
 
 
 def _optimizer_of(name: str) -> str:

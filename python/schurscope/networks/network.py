@@ -24,6 +24,7 @@ from .._internal.checks import (
     real_array,
 )
 from .._internal.files import MAX_BYTES
+from .._internal.html import facts
 from .cayley import Cayley
 from .cell import Cell, CellNames
 from .files import read_network, write_network
@@ -313,3 +314,13 @@ class Network:
         extras += [repr(self.cell)] * (self.cell != Cell())
         sizes = f"N_h={self.n_hidden}, N_x={self.n_inputs}, N_y={self.n_outputs}"
         return f"Network({', '.join([sizes, *extras, str(self.dtype)])})"
+
+    def _repr_html_(self) -> str:
+        parts = {
+            name: f"{value.shape} from {value.min():.3g} to {value.max():.3g}"
+            for name in ("W_hh", "W_xh", "W_hy", "b_h", "b_y", "h_0")
+            if (value := getattr(self, name)) is not None
+        }
+        kept_normal = {} if self.cayley is None else {"cayley": repr(self.cayley)}
+        sizes = f"N_h {self.n_hidden}, N_x {self.n_inputs}, N_y {self.n_outputs}, {self.dtype}"
+        return facts("Network", {"sizes": sizes, **parts, **kept_normal, "cell": self.cell})

@@ -202,7 +202,8 @@ def _common_cells(
         readout = cell.readout if form == "current" else "rates"
         changed = replace(cell, activation=activation, form=form, leak=leak, readout=readout)
         if _difference(replace(network, cell=changed), inputs, wanted) <= limit:
-            found.append(f"activation={activation!r}, form={form!r}, leak={leak:g}")
+            told = "" if np.ndim(leak) else f", leak={leak:g}"
+            found.append(f"activation={activation!r}, form={form!r}{told}")
     return found
 
 

@@ -4,7 +4,7 @@ Every function takes ``ax=None``, draws on the given Axes or on new ones, and re
 ``save_figure(ax.figure, path)`` writes them. No function touches pyplot or the global style, so a
 script's own figures are unaffected.
 
-A coupling has one colour everywhere: blue RR, red C→R, green CC, which colour-blind readers can
+A coupling has one colour everywhere: blue RR, red CR, green CC, which colour-blind readers can
 distinguish. Combined ablations have colours of their own.
 """
 

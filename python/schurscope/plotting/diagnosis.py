@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from ..diagnosis.account import Account
     from ..diagnosis.atlas import Atlas
     from ..diagnosis.cuts import CutCurve
-    from ..diagnosis.diagnose import Diagnosis
     from ..diagnosis.dose import Dose
     from ..diagnosis.removable import Removable
+    from ..diagnosis.result import Diagnosis
 
 __all__ = [
     "account_levels",
@@ -74,7 +74,8 @@ def cut_effects(curve: CutCurve, alpha: float | None = None, ax: Axes | None = N
 def atlas_map(atlas: Atlas, ax: Axes | None = None) -> Axes:
     """The effects as a matrix of blocks: red raises the measure, blue lowers it.
 
-    Lines part R and C. The scale is linear up to a hundredth of the largest effect and logarithmic beyond.
+    Lines part R and C. The scale is linear up to a hundredth of the largest effect and logarithmic
+    beyond.
     """
     ax = axes_or_new(ax, (4.6, 4.0))
     effects = atlas.matrix()

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ..._internal.checks import FloatArray
 from .base import Measure, weighted
 from .denominators import Denominator, Variance
+from .fixation import Fixation
 
 __all__ = ["cross_entropy", "fidelity", "fvu"]
 
@@ -52,6 +53,10 @@ class FVU(Measure):
     def chance(self, targets: FloatArray, weights: _Float64) -> float:
         """1, the value of the mean target."""
         return 1.0
+
+    def is_dominated(self, fixation: Fixation) -> bool:
+        """Whether telling fixation from the rest explains most of the variance."""
+        return fixation.variance > 0.5
 
 
 class Fidelity(FVU):

@@ -1,0 +1,55 @@
+"""Prints and saves a diagnosis, for the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress as Bar
+
+from .._internal.files import atomic_path
+from .._internal.json import write_json
+from ..diagnosis.question import Progress
+from ..diagnosis.result import Diagnosis
+
+
+@contextmanager
+def shown_progress() -> Iterator[Progress]:
+    """A bar on standard error, for `diagnose`."""
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("diagnosing")
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield progress
+
+
+def print_diagnosis(diagnosis: Diagnosis) -> None:
+    """Print the page, warnings first and in colour."""
+    console = Console(soft_wrap=True)
+    for line in str(diagnosis).splitlines():
+        style = "bold yellow" if line.startswith("warning:") else None
+        console.print(line, style=style, highlight=False, markup=False)
+
+
+def save_diagnosis(out: Path, diagnosis: Diagnosis, settings: Mapping[str, Any]) -> None:
+    """Write the figure, the tables, the settings and the diagnosis into the folder `out`."""
+    from ..plotting import save_figure
+
+    save_figure(diagnosis.plot(), out / "page.png")
+    frames = {"couplings": diagnosis.to_dataframe(), "pairs": diagnosis.atlas.to_dataframe()}
+    if diagnosis.cuts is not None:
+        frames["cuts"] = diagnosis.cuts.to_dataframe()
+    for name, frame in frames.items():
+        with atomic_path(out / f"{name}.csv") as path:
+            frame.to_csv(path, index=False)
+    profile = diagnosis.profile.settings
+    write_json(
+        out / "settings.json",
+        {**settings, **profile, **diagnosis.settings, "warnings": diagnosis.warnings},
+    )
+    diagnosis.save(out / "diagnosis.npz")
