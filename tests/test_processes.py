@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import schurscope
+import threaded
 from schurscope._internal.frozen import computed_once
 
 CALLS = {
@@ -107,6 +108,10 @@ def test_a_forked_process_computes_the_same(script):
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 0, run.stderr
+
+
+def test_many_threads_compute_what_one_does():
+    threaded.main()
 
 
 def test_the_package_computes_nothing_under_a_lock_that_a_fork_would_copy():

@@ -29,6 +29,8 @@ _CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13
 _CLASSES[15] = "u8"
 _STRUCT = 2
 _OTHERS = {1: "cell", 2: "struct array", 3: "object", 4: "char", 5: "sparse", 16: "function"}
+_OTHERS[17] = "object"
+_FLAGS = 6
 _COMPLEX = 0x0800
 
 
@@ -94,8 +96,8 @@ def _inflated(
     content = stream.decompress(stream.unconsumed_tail, length) if length else b""
     if len(content) != length or stream.decompress(stream.unconsumed_tail, 1):
         raise ValueError("a compressed element does not have the length that it claims")
-    if not stream.eof:  # at the end the checksum is compared
-        raise ValueError("a compressed element ends before its checksum")
+    if not stream.eof or stream.unused_data:  # at the end the checksum is compared
+        raise ValueError("a compressed element does not end with its checksum")
     return kind, memoryview(content)
 
 
@@ -107,7 +109,10 @@ def _matrices(
     A struct yields its fields, whose matrices are unnamed: `given` is their name.
     """
     elements = _elements(data, order)
-    flags = np.frombuffer(next(elements)[1], f"{order}u4")
+    flags_kind, content = next(elements)
+    flags = np.frombuffer(content, f"{order}u4")
+    if flags_kind != _FLAGS or flags.size != 2:
+        raise ValueError("an array does not start with its flags")
     shape = tuple(int(size) for size in np.frombuffer(next(elements)[1], f"{order}i4"))
     name = bytes(next(elements)[1]).decode("latin-1")
     name = entry_name(name if given is None else given)
@@ -121,7 +126,9 @@ def _matrices(
                 yield from _matrices(field, order, f"{name}.{label}")
         return
     if kind not in _CLASSES:
-        yield name, f"a MATLAB {_OTHERS.get(kind, 'object')}, not an array of numbers"
+        if kind not in _OTHERS:
+            raise ValueError(f"{name} is of the unknown class {kind}")
+        yield name, f"a MATLAB {_OTHERS[kind]}, not an array of numbers"
         return
     if int(flags[0]) & _COMPLEX:
         yield name, "complex numbers"
