@@ -13,7 +13,7 @@ import scipy.linalg
 import scipy.special
 
 COUPLINGS = ("RR", "CR", "CC")
-SUBSETS = ("full", "RR", "CR", "CC", "RR+CR", "RR+CC", "CR+CC", "RR+CR+CC")
+SUBSETS = ("full", "RR", "CR", "CC", "RR+CR", "RR+CC", "CR+CC", "RR+CR+CC", "BB")
 TIE = 1e-12
 
 
@@ -101,12 +101,27 @@ def couplings(T, alpha):
     }
 
 
+def normal_blocks(T):
+    """T with each 2x2 block replaced by the normal block of the same eigenvalues."""
+    normal = T.copy()
+    for start in block_starts(T):
+        if block_size(T, start) == 2:
+            block = slice(start, start + 2)
+            real, imaginary = (lambda z: (z.real, abs(z.imag)))(
+                np.linalg.eigvals(T[block, block])[0]
+            )
+            turn = imaginary * np.sign(T[start, start + 1])
+            normal[block, block] = [[real, turn], [-turn, real]]
+    return normal
+
+
 def ablated(W, names, alpha=0.9):
-    """W~ = Q T~ Q^T with the named couplings zeroed, and the removed mass |dT| / |T|."""
+    """W~ = Q T~ Q^T with the named couplings removed, and the removed mass |dT| / |T|."""
     Q, T = ordered_schur(W)
-    kept = T.copy()
+    kept = normal_blocks(T) if "BB" in names else T.copy()
     for name in names:
-        kept[couplings(T, alpha)[name]] = 0
+        if name != "BB":
+            kept[couplings(T, alpha)[name]] = 0
     norm = np.linalg.norm(T)
     return Q @ kept @ Q.T, (np.linalg.norm(T - kept) / norm if norm else 0.0)
 
@@ -159,7 +174,7 @@ def replay_accuracy(outputs, targets, weights):
 
 
 def profile(network, inputs, targets, weights, measure, alpha=0.9, eps=2.0**-52):
-    """Value, change, removed mass and sensitivity of all eight subsets: a dict of 4-tuples.
+    """Value, change, removed mass and sensitivity of the subsets: a dict of 4-tuples.
 
     `network` is a dict of arrays: W_hh, W_xh, W_hy and perhaps b_h, b_y. Subsets that remove no
     more than N_h `eps` are vacuous: nothing is run, no change, no sensitivity.
@@ -337,7 +352,7 @@ def cell_rollout(network, inputs, h_0=None, noise=None):
             read = h
         else:
             h = (1 - cell.leak) * h + cell.leak * (phi(h) @ W_hh.T + drive)
-            read = phi(h)
+            read = h if cell.readout == "hidden" else phi(h)
         states.append(h)
         outputs.append(psi(read @ W_hy.T + b_y))
     return np.stack(outputs, 1), np.stack(states, 1)
@@ -367,3 +382,53 @@ def cross_entropy(outputs, probabilities, weights):
     """Weighted mean of the cross entropy of softmax(outputs), in nats."""
     each = -(probabilities * scipy.special.log_softmax(outputs, axis=2)).sum(axis=2)
     return np.average(each, weights=weights)
+
+
+# Diagnosis
+
+
+def pair_labels(T):
+    """Block indices (I, J), I < J and I = J for 2x2 blocks, and what their removal takes from T."""
+    starts = block_starts(T)
+    spans = [range(start, start + block_size(T, start)) for start in starts]
+    removed = T - normal_blocks(T)
+    pairs, parts = [], []
+    for I, rows in enumerate(spans):  # noqa: E741
+        for J in range(I, len(spans)):
+            if I == J and len(rows) == 1:
+                continue
+            D = np.zeros_like(T)
+            for i in rows:
+                for j in spans[J]:
+                    D[i, j] = removed[i, j] if I == J else T[i, j]
+            pairs.append((I, J))
+            parts.append(D)
+    return pairs, parts
+
+
+def features(adjoints, rates, Q, parts):
+    """s_p(b), trial by trial and step by step: (trials, pairs)."""
+    found = np.zeros((len(rates), len(parts)))
+    for trial in range(len(rates)):
+        for delta, r in zip(adjoints[trial], rates[trial], strict=True):
+            for p, D in enumerate(parts):
+                found[trial, p] += (Q.T @ delta) @ D @ (Q.T @ r)
+    return found
+
+
+def greedy(linear, samples, price):
+    """The order in which each next pair adds least per price, from the model itself."""
+    quadratic = samples.T @ samples
+    order = []
+    while len(order) < len(price):
+        base = linear[order].sum() + quadratic[np.ix_(order, order)].sum()
+        best, score = None, math.inf
+        for p in range(len(price)):
+            if p in order:
+                continue
+            more = [*order, p]
+            change = linear[more].sum() + quadratic[np.ix_(more, more)].sum() - base
+            if change / price[p] < score:
+                best, score = p, change / price[p]
+        order.append(best)
+    return order

@@ -1,8 +1,9 @@
-"""Cells: activations, forms, leaks, initial states and noise, against plain NumPy."""
+"""Cells: activations, forms, leaks, readouts, initial states and noise, against plain NumPy."""
 
 from __future__ import annotations
 
 import itertools
+import pickle
 from dataclasses import replace
 
 import mpmath
@@ -12,28 +13,8 @@ import pytest
 import reference
 import schurscope as ss
 from schurscope import _core
-from schurscope.networks.cell import ACTIVATIONS, FORMS
-
-N_H, N_X, N_Y = 19, 3, 2
-LEAKS = (1.0, 0.3)
-cells = pytest.mark.parametrize(
-    "cell",
-    [ss.Cell(*each) for each in itertools.product(ACTIVATIONS, FORMS, LEAKS)],
-    ids=lambda cell: f"{cell.activation}-{cell.form}-{cell.leak}",
-)
-
-
-def network_of(cell, rng, dtype=np.float64, h_0=True, gain=0.8):
-    parts = [
-        rng.standard_normal(shape).astype(dtype)
-        for shape in [(N_H, N_H), (N_H, N_X), (N_Y, N_H), N_H, N_Y, N_H]
-    ]
-    W_hh, W_xh, W_hy, b_h, b_y, start = parts
-    scale = dtype(gain / np.sqrt(N_H))
-    return ss.Network(
-        W_hh * scale, W_xh, W_hy * scale, b_h, b_y, cell=cell, h_0=start if h_0 else None
-    )
-
+from schurscope.networks.cell import ACTIVATIONS
+from small_cells import BIASES, N_H, N_X, N_Y, SIZES, cell_of, cells, forms_read, leaks, network_of
 
 # --- Activations ----------------------------------------------------------------------------------
 
@@ -101,26 +82,68 @@ def test_rollouts_agree_with_the_equations(rng, cell, dtype):
     assert network.rollout(inputs).dtype == dtype
 
 
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@forms_read
+@leaks
+def test_rollouts_agree_for_widths_that_leave_remainders(rng, form, readout, leak, sizes):
+    cell = cell_of("tanh", form, readout, leak, n_h=sizes[0])
+    for dtype, biases in itertools.product([np.float64, np.float32], BIASES):
+        network = network_of(cell, rng, dtype, sizes=sizes, biases=biases)
+        inputs = rng.standard_normal((37, 5, sizes[1])).astype(dtype)
+        outputs, states = reference.cell_rollout(network, inputs)
+        atol = 1e-13 if dtype == np.float64 else 1e-5
+        np.testing.assert_allclose(network.states(inputs), states, rtol=0, atol=atol * sizes[1])
+        np.testing.assert_allclose(network.rollout(inputs), outputs, rtol=0, atol=atol * sizes[1])
+
+
+@forms_read
+@pytest.mark.parametrize("activation", ["relu", "softplus"])
+def test_equal_leaks_have_the_bits_of_one_leak(rng, activation, form, readout):
+    task = ss.tasks.FlipFlop(n_channels=2, n_steps=9)
+    one = ss.Cell(activation, form, 0.3, readout=readout)
+    of_units = replace(one, leak=np.full(N_H, 0.3))
+    assert one != of_units
+    network = network_of(one, rng, np.float32, sizes=(N_H, task.n_inputs, task.n_outputs))
+    trials = task.trials(40, rng=2)
+    profile = ss.ablate(network, trials)
+    result = ss.train(network, task, epochs=1, batches_per_epoch=5, rng=1)
+    again = replace(network, cell=of_units)
+    assert np.array_equal(again.rollout(trials.inputs), network.rollout(trials.inputs))
+    assert np.array_equal(ss.ablate(again, trials).per_trial, profile.per_trial)
+    trained = ss.train(again, task, epochs=1, batches_per_epoch=5, rng=1)
+    assert np.array_equal(trained.network.W_hh, result.network.W_hh)
+    assert trained.network.cell == of_units
+
+
 @pytest.mark.parametrize("output", ACTIVATIONS)
-@pytest.mark.parametrize("form", FORMS)
-def test_the_output_nonlinearity_acts_on_the_readout(rng, form, output):
-    network = network_of(ss.Cell("tanh", form, 0.5, output), rng)
+@forms_read
+def test_the_output_nonlinearity_acts_on_the_readout(rng, form, readout, output):
+    network = network_of(ss.Cell("tanh", form, 0.5, output, readout=readout), rng)
     inputs = rng.standard_normal((5, 7, N_X))
     outputs, _ = reference.cell_rollout(network, inputs)
     np.testing.assert_allclose(network.rollout(inputs), outputs, atol=1e-13)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@forms_read
 @pytest.mark.parametrize("activation", ["tanh", "softplus"])
-def test_trials_may_start_from_states_of_their_own(rng, activation, form):
-    network = network_of(ss.Cell(activation, form, 0.5), rng)
+def test_trials_may_start_from_states_of_their_own(rng, activation, form, readout):
+    network = network_of(cell_of(activation, form, readout, "of units"), rng)
     inputs = rng.standard_normal((70, 4, N_X))
     h_0 = rng.standard_normal((70, N_H))
     outputs, _ = reference.cell_rollout(network, inputs, h_0=h_0)
     np.testing.assert_allclose(network.rollout(inputs, h_0=h_0), outputs, atol=1e-12)
 
 
-@pytest.mark.parametrize("cell", [ss.Cell(noise=0.3), ss.Cell("relu", "current", 0.2, noise=0.3)])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        ss.Cell(noise=0.3),
+        ss.Cell("relu", "current", 0.2, noise=0.3),
+        cell_of("tanh", "rate", "rates", "of units", noise=0.3),
+        cell_of("tanh", "current", "hidden", "of units", noise=0.3),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_noise_enters_at_the_input_of_each_unit(rng, cell, dtype):
     network = network_of(cell, rng, dtype)
@@ -151,6 +174,12 @@ def test_wrong_cells_and_states_are_refused(rng):
         ss.Cell(leak=0)
     with pytest.raises(ValueError, match="noise must be"):
         ss.Cell(noise=-1)
+    with pytest.raises(ValueError, match=r"readout must be one of 'rates', 'hidden', got 'rate'"):
+        ss.Cell(form="current", readout="rate")
+    with pytest.raises(
+        ValueError, match=r"readout must be 'rates' in the rate form.* got 'hidden'"
+    ):
+        ss.Cell(readout="hidden")
     network = network_of(ss.Cell(), rng)
     with pytest.raises(ValueError, match="h_0 must have shape"):
         network.rollout(np.zeros((3, 2, N_X)), h_0=np.zeros((2, N_H)))
@@ -158,67 +187,64 @@ def test_wrong_cells_and_states_are_refused(rng):
         ss.Network(network.W_hh, network.W_xh, network.W_hy, cell="relu")
 
 
-# --- Gradients and training -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("leak", LEAKS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_gradients_agree_with_central_differences(rng, activation, form, leak):
-    n_h, n_x, n_y = sizes = (5, 2, 2)
-    output = {"tanh": "sigmoid", "softplus": "tanh", "relu": "softplus"}.get(activation, "identity")
-    cell = ss.Cell(activation, form, leak, output, noise=1)
-    h_0, noise = rng.standard_normal((4, n_h)), rng.standard_normal((4, 6, n_h)) / 4
-    inputs, targets = rng.standard_normal((4, 6, n_x)), rng.standard_normal((4, 6, n_y))
-    weights = rng.uniform(0.1, 2, (4, 6))
-    weights[:, 2] = 0
-    size = n_h * n_h + n_h * n_x + n_y * n_h + n_h + n_y
-    theta = rng.normal(0, 0.4, size)
-
-    def loss(parameters):
-        named = reference.unflatten(parameters, *sizes, -1, True, True)
-        network = ss.Network(**named, cell=cell)
-        outputs, _ = reference.cell_rollout(network, inputs, h_0, noise)
-        error = np.einsum("nt,ntc->", weights, (outputs - targets) ** 2)
-        return error / (n_y * weights.sum())
-
-    gradient = np.empty(size)
-    trials = (inputs, targets, weights, h_0, noise)
-    value = _core.loss_gradient(theta, (*sizes, -1, True, True), cell.names, trials, gradient)
-    assert value == pytest.approx(loss(theta), rel=1e-12)
-    expected = reference.central_differences(loss, theta)
-    np.testing.assert_allclose(gradient, expected, atol=1e-6 * np.abs(expected).max())
-
-
 @pytest.mark.parametrize(
-    "cell",
+    ("leak", "error", "told"),
     [
-        ss.Cell("relu", leak=0.5),
-        ss.Cell("softplus", "current", 0.5, noise=0.05),
-        ss.Cell("sigmoid", output="tanh"),
+        ([0.5, 1.5], ValueError, r"leak must lie in \(0, 1\], got leak\[1\] = 1.5"),
+        ([0.5, 0.0], ValueError, r"leak must lie in \(0, 1\], got leak\[1\] = 0"),
+        ([0.5, np.nan], ValueError, "leak must be finite"),
+        ([], ValueError, "leak must have at least one entry"),
+        ([[0.5]], ValueError, r"leak must have shape \(N_h,\), got \(1, 1\)"),
+        ("0.5", TypeError, "leak must be a real number, got '0.5'"),
+        (["0.5"], TypeError, "leak must be float32 or float64"),
     ],
-    ids=str,
 )
-def test_networks_of_any_cell_learn(cell):
-    task = ss.tasks.FlipFlop(n_channels=1, n_steps=10, pulse_probability=0.3)
-    start = np.full(24, 0.1, np.float32)
-    network = replace(ss.init_network(task, 24, rng=0, cell=cell), b_h=start * 0, h_0=start)
+def test_wrong_leaks_are_refused(leak, error, told):
+    with pytest.raises(error, match=told):
+        ss.Cell(leak=leak)
 
-    def trained():
-        return ss.train(network, task, epochs=4, learning_rate=3e-3, rng=1)
 
-    result = trained()
-    assert result.loss[-20:].mean() < 0.4 * result.loss[:5].mean()
-    assert result.network.cell == cell
-    assert np.array_equal(result.network.h_0, start)
-    assert np.array_equal(trained().loss, result.loss)
+def test_leaks_must_be_as_many_as_units(rng):
+    with pytest.raises(ValueError, match=r"a leak for each of the 19 units, .* got 3 leaks"):
+        network_of(ss.Cell(leak=[0.5, 0.5, 0.5]), rng)
+
+
+def test_cells_with_leaks_are_values():
+    given = np.array([0.25, 0.5], np.float32)
+    cell = ss.Cell("relu", leak=given)
+    given[0] = 1
+    assert cell.leak.tolist() == [0.25, 0.5]
+    assert cell.leak.dtype == np.float64
+    same = pickle.loads(pickle.dumps(ss.Cell("relu", leak=[0.25, 0.5])))
+    assert same == cell
+    for each in (cell, same):
+        with pytest.raises(ValueError, match="read-only"):
+            each.leak[0] = 1
+    assert {cell: 1}[same] == 1
+    assert cell != ss.Cell("relu", leak=[0.25, 0.75])
+    assert cell != replace(cell, leak=0.25)
+    assert cell != "relu"
+    long = ss.Cell(form="current", leak=np.linspace(0.1, 0.5, 300), readout="hidden")
+    assert str(long) == (
+        "Cell(activation='tanh', form='current', leak=0.1 … 0.5 of 300 units, output='identity', "
+        "noise=0.0, readout='hidden')"
+    )
 
 
 # --- Ablations ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "cell", [ss.Cell("softplus", "current", 0.3, "tanh", noise=0.2), ss.Cell("relu", leak=0.6)]
+    "cell",
+    [
+        ss.Cell("softplus", "current", 0.3, "tanh", noise=0.2),
+        ss.Cell("relu", leak=0.6),
+        cell_of("relu", "rate", "rates", "of units", noise=0.2),
+        cell_of("softplus", "current", "rates", "of units"),
+        cell_of("tanh", "current", "hidden", "of units"),
+        ss.Cell("tanh", "current", 0.3, "tanh", noise=0.2, readout="hidden"),
+    ],
+    ids=str,
 )
 def test_ablations_agree_with_rollouts_of_the_ablated_networks(rng, cell):
     network = network_of(cell, rng)
@@ -271,3 +297,17 @@ def test_a_leaky_network_may_be_cut_by_the_modulus_of_its_map(rng):
         ss.ablate(network, trials, schur=expected, order="modulus")
     spread = ss.tie_spread(network, trials, order="leaky_modulus", tolerance=0.05, n_orders=2)
     assert spread.settings["tie_rule"] == expected.tie_rule
+
+
+def test_different_leaks_have_no_leaky_modulus(rng):
+    network = network_of(cell_of("tanh", "rate", "rates", "of units"), rng)
+    trials = ss.Trials(rng.standard_normal((9, 8, N_X)), rng.standard_normal((9, 8, N_Y)))
+    told = "order must be 'modulus' or 'real_part' .* here 0.05 … 1, got 'leaky_modulus'"
+    with pytest.raises(ValueError, match=told):
+        ss.ablate(network, trials, order="leaky_modulus")
+    with pytest.raises(ValueError, match=told):
+        ss.tie_spread(network, trials, order="leaky_modulus")
+    assert ss.ablate(network, trials, order="real_part").settings["cell"] == repr(network.cell)
+    equal = replace(network, cell=ss.Cell(leak=np.full(N_H, 0.2)))
+    expected = ss.ordered_schur(network.W_hh, "leaky_modulus", 0.2)
+    assert ss.ablate(equal, trials, order="leaky_modulus").schur.tie_rule == expected.tie_rule

@@ -113,10 +113,12 @@ def test_train_options_reach_the_training(tmp_path, recurrent):
     path = tmp_path / "net.npz"
     options = ["--recurrent", recurrent, "--dtype", "float64", "--optimizer", "adamw"]
     options += ["--weight-decay", 0.1, "--clip", 0.5, "--learning-rate", 0.01]
+    options += ["--form", "current", "--readout", "hidden", "--leak", 0.5]
     result = call("train", "copy", *SMALL, *options, "--set", "horizon=3", "--out", path)
     assert result.exit_code == 0, result.output
     network = Network.load(path)
     assert network.dtype == np.float64
+    assert network.cell == schurscope.Cell(form="current", leak=0.5, readout="hidden")
     assert (network.cayley is not None) == (recurrent == "cayley")
     settings = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     expected = {"optimizer": "adamw", "weight_decay": 0.1, "clip": 0.5, "learning_rate": 0.01}
@@ -162,7 +164,7 @@ def test_ablate_measures_accuracy_on_the_copy_task(tmp_path):
     options = ["--task", "copy", *parameters, "--out", tmp_path / "out"]
     text = call("ablate", tmp_path / "net.npz", *options).output
     assert "replay_accuracy over 2048 trials of 6 steps" in text
-    assert text.count("vacuous") == 7
+    assert text.count("vacuous") == 8
     assert (tmp_path / "out" / "accuracy_per_lag.png").exists()
 
 
@@ -190,7 +192,7 @@ def test_ablate_takes_a_network_and_trials_from_elsewhere(elsewhere):
     result = call("ablate", elsewhere / "model.pt", *options)
     assert result.exit_code == 0, result.output
     assert "fvu over 40 trials of 20 steps, float32" in result.stdout
-    assert "note: assumed form='rate', leak=1.0, output='identity'" in result.stderr
+    assert "note: assumed --form rate, --leak 1.0, --output identity: the" in result.stderr
     settings = json.loads((out / "settings.json").read_text(encoding="utf-8"))
     assert settings["imported"]["mapped"]["W_hh"] == "rnn.weight_hh_l0"
     assert settings["trials"] == str(elsewhere / "trials.npz")
@@ -221,16 +223,23 @@ def test_ablate_takes_other_cells(network, tmp_path):
     again = call("ablate", tmp_path / "net.npz", *options, "--out", tmp_path / "out")
     assert again.output.startswith(first.output)  # the noise comes from the seed
     assert (tmp_path / "out" / "trajectories.png").exists()
+    hyphens = ["leaky-modulus" if option == "leaky_modulus" else option for option in options]
+    assert call("ablate", tmp_path / "net.npz", *hyphens).output == first.output
+    wrong = call("ablate", tmp_path / "net.npz", *options[:2], "--order", "leaky")
+    assert wrong.exit_code == 2
+    assert "order must be one of" in " ".join(wrong.output.split())
 
 
 def test_info_tells_what_is_in_a_network(elsewhere, trained):
     text = call("info", elsewhere / "model.pt", "--key", "W_hy=value.weight").output
     assert "  W_hh = rnn.weight_hh_l0" in text
     assert "  ignored: policy.weight (float32 (2, 10), not part of the network)" in text
-    assert "  note: assumed activation='tanh'" in text
+    assert "  note: assumed --activation tanh" in text
     ambiguous = call("info", elsewhere / "model.pt")
     assert ambiguous.exit_code == 1
-    assert "policy.weight (2, 10), value.weight (1, 10); name it with keys=" in ambiguous.output
+    assert (
+        "policy.weight (2, 10), value.weight (1, 10); name it with --key W_hy=" in ambiguous.output
+    )
     assert "from schurscope" in call("info", trained[0]).output
 
 
@@ -241,18 +250,20 @@ def test_networks_under_names_of_ones_own(tmp_path, rng):
     np.savez(path, R=R, I=into, O=out, b=np.ones((1, 10)), alpha=0.2)
     unnamed = call("info", path)
     assert unnamed.exit_code == 1
-    assert "--key W_hh=… --key W_xh=… --key W_hy=…" in unnamed.output
+    assert "--key W_hh=R --key W_xh=… --key W_hy=…" in unnamed.output
     keys = ["--key", "W_hh=R.T", "--key", "W_xh=I.T", "--key", "W_hy=O.T"]
     text = call("info", path, *keys).output
     assert "  W_hh = Rᵀ" in text
     assert "left out: b (1, 10); " in text
-    assert "name them with keys={'b_h': 'b'} (on the command line --key b_h=b)" in text
-    assert "  note: assumed leak=1.0, though the source has alpha = 0.2, " in text
+    assert "name them with --key b_h=b\n" in text
+    assert "  note: assumed --leak 1.0, though the source has alpha = 0.2, " in text
     cell = ["--activation", "relu", "--leak", 0.2, "--output", "sigmoid", "--noise", 0.1]
     options = [*keys, "--key", "b_h=b", *cell, "--dtype", "float32"]
     wanted = schurscope.Cell("relu", leak=0.2, output="sigmoid", noise=0.1)
+    read = call("info", path, *options, "--form", "current", "--readout", "hidden").output
+    assert "noise=0.1, readout='hidden')\n" in read
     text = call("info", path, *options).output
-    assert text.startswith("Network(N_h=10, N_x=3, N_y=2, b_h, ")
+    assert "\nNetwork(N_h=10, N_x=3, N_y=2, b_h, " in text
     assert f"float32) from arrays\n  {wanted}\n" in text
     x, y = rng.standard_normal((20, 8, 3)), rng.standard_normal((20, 8, 2))
     schurscope.Trials(x, y).save(tmp_path / "trials.npz")
@@ -388,3 +399,67 @@ def test_a_closed_pipe_is_no_traceback(trained):
     os.close(write)
     _, errors = process.communicate(timeout=60)
     assert "Traceback" not in errors
+
+
+@pytest.fixture
+def own(tmp_path, rng):
+    """A file whose entries have names of their own."""
+    shapes = {"R": (6, 6), "w_in": (3, 6), "w_out": (6, 2)}
+    arrays = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+    np.savez(tmp_path / "own.npz", **arrays, w_out_scale=np.array([4.23]), kind="relu")
+    return tmp_path / "own.npz"
+
+
+KEYS = ("--key", "W_hh=R", "--key", "W_xh=w_in.T")
+
+
+def test_info_lists_the_content_of_what_is_no_network(own, tmp_path):
+    listed = [
+        f"{own} holds 5 entries",
+        "  R            float64 (6, 6)",
+        "  w_out_scale  float64 (1,)",
+        "  kind         'relu'",
+    ]
+    for options in ((), ("--key", "W_hh=X"), (*KEYS, "--key", "W_hy=w_out.T")):
+        told = call("info", own, *options)
+        assert told.exit_code == (0 if len(options) > 2 else 1)
+        assert set(listed) <= set(told.stdout.splitlines())
+    (tmp_path / "some.json").write_text('{"list": [[1, 2], [3]], "n": 2, "none": null}')
+    told = call("info", tmp_path / "some.json")
+    assert told.exit_code == 1
+    assert "  list.0  int64 (2,)\n" in told.stdout
+    assert "  n       2\n" in told.stdout
+    assert "has no W_hh and no W_xh" in told.stderr
+    (tmp_path / "damaged").write_bytes(b"nothing")
+    assert "damaged or of no known format" in call("info", tmp_path / "damaged").stderr
+
+
+def test_a_tensorflow_checkpoint_is_named_as_tensorflow_does(tmp_path):
+    (tmp_path / "model.ckpt.index").write_bytes(b"x")
+    assert "model.ckpt.index is damaged or of no" in call("info", tmp_path / "model.ckpt").output
+    assert "does not exist" in call("info", tmp_path / "other.ckpt").output
+
+
+def test_messages_name_options(own, tmp_path, rng):
+    unnamed = call("info", own).stderr
+    assert "with --key W_hh=R --key W_xh=w_in.T --key W_hy=w_out.T, and b_h" in unnamed
+    scaled = call("info", own, *KEYS, "--key", "W_hy=w_out.T").stdout
+    assert "name the product: --key 'W_hy=(w_out * w_out_scale).T'\n" in scaled
+    assert "give --activation to settle it" in scaled
+    for command in (("info", own), ("ablate", own, "--task", "flip-flop")):
+        wrong = call(*command, *KEYS, "--key", "W_hy=(w_out * 2")
+        assert wrong.exit_code == 1
+        assert "'(w_out * 2': expected ')', at its end (position 10)" in wrong.stderr
+        size = call(*command, "--key", "W_hh=R[:n_y]", "--key", "W_xh=w_in.T")
+        assert "n_y is not known; give it with --key n_y=…\n" in size.stderr
+    weights = {"W_in": rng.standard_normal((6, 3)), "W_rec": np.eye(6), "init_state": np.ones(6)}
+    np.savez(tmp_path / "psychrnn.npz", **weights, W_out=np.ones((2, 6)))
+    path = tmp_path / "psychrnn.npz"
+    for options, told in (
+        ((), "does not state its leak; give --leak, which is alpha = dt / tau there"),
+        (("--leak", "0.1", "--form", "rate"), "states --form current, got --form rate"),
+    ):
+        for command in (("info", path), ("ablate", path, "--task", "flip-flop")):
+            assert told in call(*command, *options).stderr
+    given = call("info", own, *KEYS, "--key", "W_hy=w_out[:, :n_y].T", "--key", "n_y=1")
+    assert "N_y=1" in given.stdout

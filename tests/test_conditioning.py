@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import pickle
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.linalg
 from hypothesis import given
 from hypothesis import strategies as st
 
+import cut_verdicts
 import schurscope as ss
+from schurscope import _core
+from schurscope.reproduce import paper_sweep
+from schurscope.sweep import Store, load_result, plan
+from schurscope.sweep.work import run_batch
 
 SIZES = (8, 64, 200)
 
@@ -177,8 +183,128 @@ def test_other_orders_are_judged_by_their_own_key(order, rng):
     sound = schur.sectors(float(between))
     assert sound.n_R == last + 1
     assert sound.determined
-    on_an_eigenvalue = schur.sectors(float(keys[last] / keys.max()))
+    on_an_eigenvalue = schur.sectors(float(keys[last] / keys.max()) + 1e-12)
     assert not on_an_eigenvalue.determined
+
+
+def test_the_movement_of_CR_is_that_of_a_perturbed_matrix(rng):
+    W = np.float32(rng.standard_normal((20, 20)))
+    sectors = ss.ordered_schur(W).sectors(0.7)
+    n_R, T = sectors.n_R, sectors.schur.T
+
+    def mass(matrix):
+        """‖T_CR‖_F, which no choice of bases within R and C changes, by SciPy."""
+        cut = np.sort(np.abs(np.linalg.eigvals(matrix)))[::-1][n_R - 1 : n_R + 1].mean()
+        T, _, count = scipy.linalg.schur(matrix, sort=lambda re, im: np.hypot(re, im) > cut)
+        assert count == n_R
+        return np.linalg.norm(T[:n_R, n_R:])
+
+    W = np.float64(W)
+    changes = [mass(W * (1 + 2.0**-24 * rng.uniform(-1, 1, W.shape))) - mass(W) for _ in range(20)]
+    relative = np.abs(changes) / np.linalg.norm(T[:n_R, n_R:])
+    assert relative.max() < 3 * sectors.conditioning.CR_movement < 100 * relative.max()
+
+
+def test_CR_of_a_normal_matrix_is_noise(rng):
+    W = ss.init_network(ss.tasks.FlipFlop(), 40, "normal", rng).W_hh
+    assert ss.ordered_schur(W.astype(np.float64)).sectors(0.9).conditioning.CR_movement > 0.1
+    exact = ss.ordered_schur(np.diag([1.0, 0.5, 0.2])).sectors(0.9)
+    assert exact.conditioning.CR_movement == 0  # nothing there, and nothing moves
+    assert ss.ordered_schur(np.eye(3)).sectors(0.9).conditioning.CR_movement == 0
+
+
+def test_the_repr_has_the_verdict_and_its_reasons(rng):
+    sound = ss.ordered_schur(rng.standard_normal((9, 9))).sectors(0.9).conditioning
+    assert repr(sound).startswith("Conditioning(determined; rank=9, null_dimensions=(0, 0), n_R_")
+    assert "projector_movement=" in repr(sound)
+    assert "CR_movement=" in repr(sound)
+    unsound = ss.ordered_schur(rotated(chain(9))).sectors(0.9).conditioning
+    assert repr(unsound).startswith(f"Conditioning(not determined: {unsound.reason}; rank=8, ")
+
+
+# Large matrices: first order
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_movements_of_large_matrices_are_those_of_perturbed_ones(dtype, rng):
+    W = rng.standard_normal((256, 256)) / 16
+    schur = ss.ordered_schur(W.astype(dtype))
+    sectors = schur.sectors(0.9)
+    noise = schur._noise[0] if sectors.determined else None
+    descending, radii = noise.movement(schur.eigenvalues, np.abs)
+    step = 2.0**-24  # the movement is linear in it
+    moved = []
+    for _ in range(3):
+        E = schur.W * step * rng.uniform(-1, 1, W.shape)
+        other = np.sort(np.abs(np.linalg.eigvals(schur.W + E)))[::-1]
+        moved.append((other - descending) * noise.unit_roundoff / step)
+    found = np.sqrt(np.square(moved).mean(axis=0))
+    if dtype == np.float32:  # in float64, the error of the Schur form itself comes on top
+        # A modulus moves by the part of the movement along the eigenvalue.
+        assert 0.4 < np.median(found / radii) < 1.0
+    assert (found < 5 * radii).all()
+
+
+def test_large_matrices_with_clusters_are_perturbed(rng):
+    for W, is_linear in (
+        (rng.standard_normal((256, 256)), True),
+        (rotated(np.diag(np.repeat([1.0, 0.5], 128)) + np.eye(256, k=1)), False),
+        (low_rank(256, rng), True),
+    ):
+        schur = ss.ordered_schur(W)
+        assert schur.conditioning(schur.sectors(0.9))
+        assert (schur._noise[0].spread is not None) == is_linear
+
+
+# Verdicts that are known from how a matrix was made; `python tests/cut_verdicts.py` counts many
+
+
+@pytest.mark.parametrize("kind", cut_verdicts.KINDS)
+def test_verdicts_are_right(kind):
+    rng = np.random.default_rng(7)
+    for _ in range(16):
+        case = cut_verdicts.case(kind, cut_verdicts.order(rng, 96), rng)
+        said = cut_verdicts.verdict(case)
+        assert said == case.determined, (kind, case.is_rotated, case.W.dtype, case.alpha)
+
+
+@pytest.mark.parametrize("kind", cut_verdicts.KINDS)
+def test_known_verdicts_agree_with_exact_eigenvalues_of_perturbed_matrices(kind):
+    rng = np.random.default_rng(3)
+    for _ in range(4):
+        case = cut_verdicts.case(kind, 6, rng)
+        # Several roundings: the cut, too, is only known to a few.
+        W, size = case.W.astype(np.float64), 8 * float(np.finfo(case.W.dtype).eps)
+        counts = {exact_n_R(W, size, case.alpha, rng) for _ in range(12)}
+        if case.determined:
+            assert len(counts) == 1, (case, counts)
+        elif kind not in ("nilpotent", "feedforward chain", "low rank"):
+            # Theirs lie in R, wherever rounding puts them.
+            assert len(counts) > 1, (case, counts)
+
+
+def exact_n_R(W, size, alpha, rng):
+    """n_R of W + E with 60 digits."""
+    with mpmath.workdps(60):
+        E = W * size * rng.uniform(-1, 1, W.shape)
+        eigenvalues = mpmath.eig(mpmath.matrix(W) + mpmath.matrix(E), right=False)
+        moduli = [abs(one) for one in eigenvalues]
+        return sum(one >= (alpha - mpmath.mpf("1e-12")) * max(moduli) for one in moduli)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("group", "seeds"), [("copy", 1), ("neuroscience", 2)])
+def test_networks_of_the_paper_raise_no_alarm(group, seeds, tmp_path):
+    sweep = paper_sweep(group, seeds=seeds)
+    store = Store.create(tmp_path, _core.LEVEL)
+    jobs = plan(sweep)
+    assert len(jobs) == {"copy": 2, "neuroscience": 6}[group]
+    assert all(run_batch(jobs, tmp_path))
+    for job in jobs:
+        result = load_result(store, job.key)
+        for alpha in sweep.alphas:
+            sectors = ss.ordered_schur(result.network.W_hh).sectors(alpha)
+            assert sectors.determined, (job, alpha, sectors.conditioning)
 
 
 # In profiles

@@ -155,6 +155,16 @@ def test_our_own_files_and_folders(tmp_path, network, trials):
         ss.load_network(tmp_path / "trials.npz")
 
 
+def test_leaks_and_the_readout_can_be_given(arrays):
+    leaks = np.linspace(0.1, 1, len(arrays["W_hh"]))
+    network = ss.load_network(
+        arrays, activation="tanh", form="current", leak=leaks, readout="hidden"
+    )
+    assert network.cell == ss.Cell("tanh", "current", leaks, readout="hidden")
+    with pytest.raises(ValueError, match="readout must be 'rates' in the rate form"):
+        ss.load_network(arrays, activation="tanh", readout="hidden")
+
+
 def test_a_format_can_be_insisted_on(arrays):
     assert import_network(arrays, format="arrays").format == "arrays"
     for name in set(FORMATS) - {"arrays"}:
@@ -220,6 +230,7 @@ def test_pickled_entries_are_never_loaded(tmp_path, arrays):
         (b"\x93NUMPY\x01\x00", "holds a single array"),
         (b"\x80\x04K\x01.", "is a pickle"),
         (b'{"W_hh": [[1, 2], [3', "is damaged or not JSON"),
+        (b'{"a": 1' + b"0" * 400 + b"}", "has no W_hh"),
         (b'{"a":' * 100_000, "is damaged: it is nested too deeply"),
         (b"PK\x03\x04 and so on", "is damaged"),
         (b"\x89HDF\r\n\x1a\n and so on", "is damaged"),

@@ -13,6 +13,8 @@ from schurscope.importers import import_network
 jax = framework("jax")
 linen = framework("flax.linen")
 nnx = framework("flax.nnx")
+serialization = framework("flax.serialization")
+msgpack = framework("msgpack")
 jnp = jax.numpy
 
 # Most sources here do not say their activation, of which `test_importers_warnings` has the tests.
@@ -166,3 +168,49 @@ def test_gates_of_nnx_are_refused(cell):
     model = nnx.RNN(getattr(nnx, cell)(3, 8, rngs=nnx.Rngs(0)))
     with pytest.raises(ValueError, match=r"holds the gates of an? (GRU|LSTM): .*dense_h\.kernel"):
         ss.load_network(model)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_messagepack_as_flax_writes(tmp_path, rng, dtype):
+    model = LinenModel(dtype=dtype)
+    x = rng.standard_normal((4, 9, 3)).astype(dtype)
+    params = model.init(jax.random.key(3), x)
+    path = tmp_path / "params.msgpack"
+    path.write_bytes(serialization.to_bytes(params))
+    network = ss.load_network(path)
+    wanted = model.apply(params, x)
+    np.testing.assert_allclose(network.rollout(x), wanted, rtol=0, atol=TOLERANCE[dtype])
+    state = {"params": params["params"], "opt_state": {"0": {"mu": params["params"]}}, "step": 5}
+    path.write_bytes(serialization.msgpack_serialize(state))
+    found = import_network(path)
+    assert set(found.ignored.values()) == {"of the optimiser", "int, not an array"}
+    np.testing.assert_array_equal(found.network.W_hh, network.W_hh)
+
+
+def test_messagepack_of_other_dtypes_and_chunks(tmp_path, rng, monkeypatch):
+    monkeypatch.setattr(serialization, "MAX_CHUNK_SIZE", 64)
+    arrays = {"W_hh": rng.standard_normal((6, 6)).astype("f4"), "n": np.arange(3)}
+    arrays |= {"W_xh": jnp.asarray(rng.standard_normal((6, 3)), jnp.bfloat16)}
+    arrays |= {"W_hy": rng.standard_normal((2, 6)).astype("f4"), "b_y": np.float32([1, 2])}
+    path = tmp_path / "params.msgpack"
+    path.write_bytes(serialization.msgpack_serialize(dict(arrays)))
+    with pytest.warns(UserWarning, match=r"widened to float32.*: W_xh \(bfloat16\)"):
+        network = ss.load_network(path)
+    for name in ("W_hh", "W_xh", "W_hy", "b_y"):
+        np.testing.assert_array_equal(getattr(network, name), np.asarray(arrays[name], "f4"))
+
+
+def test_damaged_messagepack_is_refused(tmp_path, rng):
+    whole = serialization.to_bytes({"W_hh": rng.standard_normal((5, 5)), "b_h": np.ones(5)})
+    path = tmp_path / "net.msgpack"
+    for length in range(1, len(whole), 17):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"net\.msgpack"):
+            ss.load_network(path)
+    huge = msgpack.packb(((2**40,), "float32", b"1234"))
+    path.write_bytes(msgpack.packb({"W_hh": msgpack.ExtType(1, huge)}))
+    with pytest.raises(ValueError, match=r"damaged.*\(1099511627776,\) float32 of 4 bytes"):
+        ss.load_network(path)
+    path.write_bytes(whole)
+    with pytest.raises(ValueError, match="more than max_bytes = 100"):
+        ss.load_network(path, max_bytes=100)

@@ -40,7 +40,7 @@ def same(network, arrays):
 
 
 COST = """
-import json, resource, sys, warnings
+import json, re, resource, sys, warnings
 import schurscope as ss
 warnings.simplefilter("ignore")
 used = lambda who: resource.getrusage(who)
@@ -52,7 +52,9 @@ except (ValueError, TypeError, OSError) as error:
     told = str(error)
 both = used(resource.RUSAGE_SELF), used(resource.RUSAGE_CHILDREN)
 cpu = sum(one.ru_utime + one.ru_stime for one in both) - before
-print(json.dumps([told, cpu, sum(one.ru_maxrss for one in both) * 1024]))
+# ru_maxrss of this process is at least that of the process that started it.
+own = re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1]
+print(json.dumps([told, cpu, (int(own) + both[1].ru_maxrss) * 1024]))
 """
 
 

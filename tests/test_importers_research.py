@@ -65,6 +65,7 @@ CTRNN = {
     "no leak": {"activation": "softplus"},
     "inside": {"activation": "sigmoid", "alpha": 0.3, "nonlinearity_mode": "post_blend"},
     "Dale": {"activation": "tanh", "alpha": 0.5, "dale": True, "ei_ratio": 0.7},
+    "currents": {"activation": "tanh", "alpha": 0.3, "nonlinearity_mode": "rate"},
     "signs": {"activation": "tanh", "alpha": 0.5, "dale_signs": [1, -1] * (N_H // 2)},
 }
 
@@ -77,7 +78,9 @@ def test_neuralrnn_folders(tmp_path, inputs, options):
     wanted = model(torch.tensor(inputs)).outputs.detach().numpy()
     for path in (folder, folder / "config.json"):
         network = ss.load_network(path)
-        assert network.cell.form == "rate"
+        is_current = options.get("nonlinearity_mode") == "rate"
+        assert network.cell.form == ("current" if is_current else "rate")
+        assert network.cell.readout == ("hidden" if is_current else "rates")
         assert_computes(network, inputs, wanted)
     with pytest.raises(ValueError, match="states activation="):
         ss.load_network(folder, activation="identity")
@@ -121,9 +124,6 @@ def test_neuralrnn_low_rank(tmp_path, inputs, scale_by_hidden_size):
 
 @pytest.mark.usefixtures("neuralrnn")
 def test_neuralrnn_models_that_do_not_fit(tmp_path):
-    _, folder = saved(tmp_path, "ctrnn", "CTRNN", nonlinearity_mode="rate")
-    with pytest.raises(ValueError, match="nonlinearity_mode 'rate', which reads out the currents"):
-        ss.load_network(folder)
     _, folder = saved(tmp_path, "ctrnn", "CTRNN", activation="elu")
     with pytest.raises(ValueError, match="states the activation 'elu', which is not one of tanh"):
         ss.load_network(folder)

@@ -54,7 +54,8 @@ def test_vectors_that_are_left_out(own):
     without = {**keys, "b_h": None, "h_0": None}
     assert told(arrays, keys=without, activation="tanh") == []
     with pytest.raises(
-        ValueError, match=r"keys=\{'W_hh': ….*, and b_h, b_y and h_0 if it has them"
+        ValueError,
+        match=r"keys=\{'W_hh': 'R', 'W_xh': …, .*and b_h, b_y and h_0.* h @ W, W_hh is 'R\.T'",
     ):
         ss.load_network(arrays)
 
@@ -75,14 +76,14 @@ def test_an_assumed_activation(tmp_path, own):
 
 @pytest.mark.parametrize(
     "entries",
-    [{"alpha": 0.2}, {"config": {"tau": 100, "dt": 20.0}}, {"Leak": np.float32(0.2)}],
+    [{"alpha": 0.2}, {"config": {"tau": 100.0}}, {"Leak": np.float32(0.2)}],
     ids=str,
 )
 def test_a_leak_that_is_not_used(tmp_path, own, entries):
     arrays, keys = own
     source = {**{name: arrays[name] for name in "RIO"}, **entries}
     name, value = next(iter(entries.items()))
-    shown = "config.tau = 100, config.dt = 20" if name == "config" else f"{name} = {value:g}"
+    shown = "config.tau = 100" if name == "config" else f"{name} = {value:g}"
     (text,) = told(source, keys=keys, activation="tanh")
     assert f"assumed leak=1.0, though the source has {shown}, " in text
     assert "give leak=" in text
@@ -98,6 +99,22 @@ def test_a_leak_that_is_not_used(tmp_path, own, entries):
         assert told(path, keys=keys, activation="tanh") == [text]
 
 
+@pytest.mark.parametrize("where", ["{}", "config.{}"])
+def test_dt_and_tau_are_the_leak(tmp_path, own, where):
+    arrays, keys = own
+    source = {name: arrays[name] for name in "RIO"}
+    source |= {where.format("dt"): np.float64(20), where.format("tau"): np.float64(100)}
+    np.savez(tmp_path / "net.npz", **source)
+    shown = f"leak=0.2, which is {where.format('dt')} / {where.format('tau')} = 20 / 100; give"
+    for given in (source, tmp_path / "net.npz"):
+        (text,) = told(given, keys=keys, activation="tanh")
+        assert text.startswith(shown)
+        assert import_network(given, keys=keys).network.cell.leak == 0.2
+    assert told(source, keys=keys, activation="tanh", leak=0.2) == []
+    (text,) = told(source, keys=keys, activation="tanh", leak=0.5)
+    assert text.startswith("got another leak, although the source has")
+
+
 def test_an_optimisers_alpha_is_no_leak(own):
     arrays, keys = own
     source = {**{name: arrays[name] for name in "RIO"}, "opt": {"param_groups": [{"alpha": 0.99}]}}
@@ -108,10 +125,14 @@ def test_transposed_matrices(own, rng):
     arrays, keys = own
     rows = {name: arrays[name].T for name in "RIO"}
     match = (
-        r"W_xh \(3, 6\) and W_hy \(6, 2\): transposed\?.* W_hh too.*--key W_hh=R\.T --key W_xh=I"
+        r"W_xh \(3, 6\) and W_hy \(6, 2\) fit only transposed.*'W_xh': 'I\.T', 'W_hy': 'O\.T'\} .*"
+        r"--key W_xh=I\.T --key W_hy=O\.T\).*W_hh.* if states are rows there, h @ W, it is 'R\.T'"
     )
     with pytest.raises(ValueError, match=match):
         ss.load_network(rows, keys=keys)
+    match = r"W_xh \(3, 6\) fits only transposed.*Name it keys=\{'W_xh': 'I\.T'\}"
+    with pytest.raises(ValueError, match=match):
+        ss.load_network({**rows, "O": arrays["O"]}, keys={**keys, "W_hh": "R + 0"})
     keys = {part: f"{name}.T" for part, name in keys.items()}
     network = ss.load_network(rows, keys=keys, activation="tanh")
     inputs = rng.standard_normal((4, 9, 3))
@@ -185,7 +206,8 @@ def test_given_arrays(own):
 def test_names_without_underscores(own):
     arrays, _ = own
     names = {"Wrec": "R", "Win": "I", "Wout": "O", "brec": "b", "bout": "c"}
-    network = ss.load_network({n: arrays[a] for n, a in names.items()}, activation="tanh")
+    own = {n: arrays[a] for n, a in names.items()}
+    network = ss.load_network(own, activation="tanh", form="rate", leak=1)
     x = np.random.default_rng(1).standard_normal((2, 5, 3))
     plain = ss.Network(arrays["R"], arrays["I"], arrays["O"], arrays["b"][0], arrays["c"])
     wanted = reference.cell_rollout(plain, x)[0]
@@ -237,3 +259,122 @@ def test_what_is_no_network_is_told_how_to_become_one(tmp_path, own, trials):
     (tmp_path / "model.pt").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"model\.pt is damaged.*\(truncated\?\)"):
         ss.load_network(tmp_path / "model.pt")
+
+
+def with_moments(arrays, style):
+    """The arrays with two moments of each, as optimisers are saved in various places."""
+    return arrays | {
+        style.format(name=name, moment=moment): np.ones_like(array)
+        for name, array in arrays.items()
+        for moment in ("m", "v")
+    }
+
+
+@pytest.mark.parametrize(
+    "style", ["adam.{moment}.{name}", "{name}/{moment}", "{moment}_{name}", "{name}_{moment}"]
+)
+def test_moments_are_never_proposed(rng, style):
+    names = {"W_hh": (6, 6), "W_xh": (6, 3), "W_hy": (2, 6), "extra": (6,)}
+    arrays = with_moments({name: rng.standard_normal(s) for name, s in names.items()}, style)
+    found = import_network(arrays, activation="tanh")
+    assert [name for name, why in found.ignored.items() if why != "of the optimiser"] == ["extra"]
+    (text,) = told(arrays, activation="tanh")
+    assert "left out: extra (6,); " in text
+    own = with_moments({"R": arrays["W_hh"], "w_in": arrays["W_xh"].T}, style)
+    with pytest.raises(
+        ValueError,
+        match=r"it holds R \(6, 6\), w_in \(3, 6\)\. Name the entries "
+        r"with keys=\{'W_hh': 'R', 'W_xh': 'w_in\.T', 'W_hy': …\}",
+    ):
+        ss.load_network(own)
+
+
+def test_moments_of_known_optimisers(rng):
+    kernel = rng.standard_normal((6, 6))
+    slots = [
+        *("rnn/kernel/Adam", "rnn/kernel/Adam_1", "beta1_power", "opt_state.0.mu.params.kernel"),
+        *("x/.OPTIMIZER_SLOT/optimizer/m", "optimizer/vars/1", "exp_avg.W", "Adam/rnn/kernel/m:0"),
+    ]
+    found = import_network(
+        {"W_hh": kernel, "W_xh": kernel, "W_hy": kernel, **dict.fromkeys(slots, kernel)}
+    )
+    assert found.ignored == dict.fromkeys(slots, "of the optimiser")
+
+
+def test_low_rank_factors_are_no_moments(rng):
+    m, n = rng.standard_normal((2, 6, 2))
+    arrays = {"m": m, "n": n, "v": np.ones((6, 6))}
+    keys = {"W_hh": "m @ n.T", "W_xh": "v", "W_hy": "v"}
+    network = ss.load_network(arrays, keys=keys, activation="tanh")
+    np.testing.assert_array_equal(network.W_hh, m @ n.T)
+
+
+def test_low_rank_factors_are_proposed(rng):
+    m, n = rng.standard_normal((2, 6, 2))
+    arrays = {"net.m": m, "net.n": n, "net.w_in": np.ones((3, 6)), "net.w_out": np.ones((6, 2))}
+    told = (
+        r"'W_hh': 'net\.m @ net\.n\.T / n_h', 'W_xh': 'net\.w_in\.T', 'W_hy': 'net\.w_out\.T'.* "
+        r"Leave out / n_h if its code does not divide"
+    )
+    with pytest.raises(ValueError, match=told):
+        ss.load_network(arrays)
+    with pytest.raises(ValueError, match=r"'W_hh': 'net\.m @ net\.n / n_h'"):
+        ss.load_network({**arrays, "net.n": n.T})
+
+
+SCALES = {
+    "number": ({"w_out_scale": 4.23}, "w_out_scale = 4.23", "(w_out * w_out_scale).T"),
+    "array": ({"w_out_scale": np.array([4.23])}, "w_out_scale = 4.23", "(w_out * w_out_scale).T"),
+    "row": ({"scale_w_out": np.array([[2.0, 3.0]])}, "scale_w_out", "(w_out * scale_w_out).T"),
+    "odd": ({"w_out scale": np.array(4.0)}, "w_out scale = 4", "… * 'w_out scale'"),
+    "units": ({"I_gain": np.arange(6.0)}, "I_gain (6,)", "diag(I_gain) @ I"),
+    "elsewhere": ({"gain": 1.5}, "gain = 1.5", "… * gain"),
+}
+
+
+@pytest.mark.parametrize("kind", SCALES)
+def test_a_scale_is_not_left_out_in_silence(own, kind):
+    scale, shown, product = SCALES[kind]
+    arrays, _ = own
+    source = {"R": arrays["R"], "I": arrays["I"], "w_out": arrays["O"].T, **scale}
+    keys = {"W_hh": "R", "W_xh": "I", "W_hy": "w_out.T"}
+    (text,) = told(source, keys=keys, activation="tanh")
+    assert text.startswith(shown)
+    assert "was not used; if " in text
+    part = "W_xh" if kind == "units" else "W_hy"
+    assert f"keys={{{part!r}: {product!r}}}" in text
+    if "…" in product:
+        product = product.replace("…", "w_out.T")
+    network = ss.load_network(source, keys={**keys, part: product}, activation="tanh")
+    ((_, value),) = scale.items()
+    wanted = (
+        arrays["I"] * value[:, None]
+        if kind == "units"
+        else arrays["O"] * np.reshape(value, (-1, 1))
+    )
+    np.testing.assert_allclose(getattr(network, part), wanted, rtol=1e-6)
+    assert told(source, keys={**keys, part: product}, activation="tanh") == []
+
+
+def test_a_scale_of_1_changes_nothing(own):
+    arrays, keys = own
+    source = {**{name: arrays[name] for name in "RIO"}, "O_scale": np.ones(1, "f4")}
+    assert told(source, keys=keys, activation="tanh") == []
+    assert "O_scale" in import_network(source, keys=keys).ignored
+
+
+def test_a_scale_is_no_bias(own):
+    arrays, keys = own
+    one = {
+        "R": arrays["R"],
+        "I": arrays["I"],
+        "O": arrays["O"][:1],
+        "O_scale": np.full(1, 2.0, "f4"),
+    }
+    (text,) = told({**one, "taus_gaus": np.ones(6)}, keys=keys, activation="tanh")
+    assert "b_y" not in text
+    assert "'O * O_scale'" in text
+    (text,) = told(
+        {**one, "O_scale": np.ones(1), "b_out": np.ones(1)}, keys=keys, activation="tanh"
+    )
+    assert "keys={'b_y': 'b_out'}" in text

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "python" / "schurscope"
 # Each imports only those before it when it loads; what it loads later, in a function, is free.
 ORDER = (
     *("_version", "_cpu", "_internal", "_core", "trials", "networks", "training", "coordinates"),
-    *("ablation", "importers", "sweep", "plotting", "report", "reproduce", "cli"),
+    *("ablation", "diagnosis", "importers", "sweep", "plotting", "report", "reproduce", "cli"),
 )
 LEAVES = {"plotting", "report", "reproduce", "cli"}
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from schurscope import _core, _cpu, _internal
+from schurscope.networks.cell import Cell
 
 USABLE = [level for level in _core.BUILT_LEVELS if level in _core.RUNNABLE_LEVELS]
 BEST = USABLE[-1]
@@ -150,6 +151,7 @@ ROLLOUT = """
 import sys
 import numpy as np
 from schurscope import _core
+from schurscope.networks.cell import Cell
 
 rng = np.random.default_rng(7)
 n_hidden, n_inputs, n_outputs, trials, steps = 37, 3, 5, 11, 40
@@ -164,7 +166,7 @@ for dtype in (np.float32, np.float64):
     outputs = np.empty((trials, steps, n_outputs), dtype)
     states = np.empty((trials, steps, n_hidden), dtype)
     *weights, x = [array.astype(dtype) for array in (W_hh, *rest, inputs)]
-    cell = ("tanh", "rate", 1.0, "identity")
+    cell = Cell().names
     _core.rollout((*weights, cell), (x, None, None, None, None), outputs, states, 1)
     results[f"outputs_{dtype.__name__}"] = outputs
     results[f"states_{dtype.__name__}"] = states
@@ -242,7 +244,7 @@ def test_threads_at_work_in_the_core_are_left_out_of_the_automatic_number(monkey
     ]
     inputs = rng.standard_normal((trials, steps, 1))
     outputs = np.empty((trials, steps, 1))
-    network = (*weights, ("tanh", "rate", 1.0, "identity"))
+    network = (*weights, Cell().names)
     arguments = (network, (inputs, None, None, None, None), outputs, None, 2)
     worker = threading.Thread(target=_core.rollout, args=arguments)
     monkeypatch.setenv("SCHURSCOPE_NUM_THREADS", "64")

@@ -11,6 +11,7 @@ import pytest
 import reference
 import schurscope as ss
 from schurscope.ablation.measures import MEASURES
+from schurscope.ablation.measures.fixation import fixation_of
 
 NAMES = ("RR", "CR", "CC", "RR+CR+CC")
 
@@ -282,3 +283,71 @@ def test_tie_spread_of_a_noisy_network_shares_the_noise(network, trials):
     assert spread.spread[spread.names.index("CR")] < 1e-10
     other = ss.tie_spread(noisy, trials, tolerance=0.3, n_orders=3, rng=6)
     assert not np.allclose(other.reference, spread.reference)
+
+
+# Cautions
+
+
+def fixation_trials(rng, n_trials=60, n_steps=20, n_decision=4):
+    """Fixation, class 0, then a decision between two classes that the inputs show, as neurogym."""
+    classes = np.zeros((n_trials, n_steps), int)
+    classes[:, -n_decision:] = rng.integers(1, 3, (n_trials, 1))
+    return ss.Trials.from_classes(rng.standard_normal((n_trials, n_steps, 3)), classes, 3)
+
+
+@pytest.fixture
+def fixating(network):
+    """A network that always answers class 0."""
+    return ss.Network(network.W_hh, network.W_xh, np.zeros((3, 12)), b_y=[1.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize("measure", ["accuracy", "cross_entropy", "fvu"])
+def test_trials_that_mostly_ask_for_fixation_are_cautioned(fixating, rng, measure):
+    every = fixation_trials(rng)
+    profile = ss.ablate(fixating, every, measure=measure)
+    assert profile.cautions[-1].startswith("80 % of the weighted steps have the same target, [1, ")
+    assert profile.cautions[-1] in str(profile)
+    decisions = every.with_weights(every.targets[..., 0] == 0)
+    assert ss.ablate(fixating, decisions, measure=measure).settings["trials_caution"] == ""
+
+
+def test_the_share_of_variance_of_a_fixation_is_that_of_the_answer_it_describes(rng):
+    trials = fixation_trials(rng)
+    targets, weights = trials.targets.astype(float), rng.integers(1, 4, (60, 20)).astype(float)
+    found = fixation_of(targets, weights)
+    is_fixed = targets[..., 0] == 1
+    assert found.share == pytest.approx(weights[is_fixed].sum() / weights.sum())
+    mean = np.average(targets[~is_fixed], axis=0, weights=weights[~is_fixed])
+    answer = np.where(is_fixed[..., None], targets, mean)
+    assert found.variance == pytest.approx(1 - ss.measures.fvu(answer, targets, weights))
+
+
+def test_no_fixation_where_the_answer_at_most_steps_differs_between_trials(rng):
+    whole = np.zeros((40, 9), int)  # a decision at every step
+    whole[:25] = 1
+    assert fixation_of(np.eye(2)[whole], np.ones((40, 9))) is None
+    many = rng.choice(2, (40, 30), p=[0.4, 0.6])  # decisions of many trials in one sequence
+    assert fixation_of(np.eye(2)[many], np.ones((40, 30))) is None
+    quiet = np.zeros((40, 9, 1))  # 0 until the last steps, which have all the variance
+    quiet[:, -3:] = rng.choice([-1, 1], (40, 1, 1))
+    found = fixation_of(quiet, np.ones((40, 9)))
+    assert found.share == pytest.approx(2 / 3)
+    assert not ss.measures.fvu.is_dominated(found)
+
+
+@pytest.mark.parametrize("task", ss.tasks.TASKS)
+def test_no_task_of_the_package_is_mostly_fixation(task, rng):
+    made = ss.task_named(task)
+    trials = made.trials(64, rng)
+    assert fixation_of(trials.targets, trials.step_weights.astype(float)) is None
+
+
+def test_a_network_nearer_to_chance_than_to_its_task_is_cautioned():
+    for measure, far, near in (("fvu", 0.7, 0.3), ("accuracy", 0.6, 0.8), ("fidelity", 0.7, 0.0)):
+        definition, chance = MEASURES[measure], 0.5 if measure == "accuracy" else 1.0
+        assert definition.caution(far, chance).startswith("the full network is far from doing")
+        assert f"{definition.required:g}" in definition.caution(far, chance)
+        assert definition.caution(near, chance) == ""
+        assert definition.caution(np.nan, chance) == definition.caution(far, np.nan) == ""
+    # Where doing nothing suffices, the trials are to blame.
+    assert MEASURES["accuracy"].caution(0.97, 0.95) == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,14 +20,21 @@ from schurscope.networks.network import Network
 from schurscope.trials.tasks import ContextIntegration
 
 SUFFIXES = (".npz", ".safetensors")
-CELLS = st.builds(
-    Cell,
-    st.sampled_from(ACTIVATIONS),
-    st.sampled_from(FORMS),
-    st.floats(0, 1, exclude_min=True),
-    st.sampled_from(ACTIVATIONS),
-    st.floats(0, allow_infinity=False),
-)
+FORMS_READ = (*((form, "rates") for form in FORMS), ("current", "hidden"))
+LEAK = st.floats(0, 1, exclude_min=True)
+
+
+@st.composite
+def cells(draw, n_hidden):
+    form, readout = draw(st.sampled_from(FORMS_READ))
+    return Cell(
+        draw(st.sampled_from(ACTIVATIONS)),
+        form,
+        draw(LEAK | hnp.arrays(np.float64, n_hidden, elements=LEAK)),
+        draw(st.sampled_from(ACTIVATIONS)),
+        draw(st.floats(0, allow_infinity=False)),
+        readout,
+    )
 
 
 @st.composite
@@ -49,7 +57,7 @@ def networks(draw):
         maybe(n_hidden),
         maybe(n_outputs),
         None,
-        draw(CELLS),
+        draw(cells(n_hidden)),
         maybe(n_hidden),
     )
 
@@ -92,6 +100,24 @@ def test_a_network_with_the_default_cell_is_stored_as_it_always_was(tmp_path, ne
         names = set(archive.namelist())
     wanted = {"format", "entries", "W_hh", "W_xh", "W_hy", "b_h", "b_y"}
     assert names == {f"{name}.npy" for name in wanted}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_cell_that_does_not_fit_its_leaks_is_refused(tmp_path, suffix, network):
+    path = tmp_path / f"net{suffix}"
+    leaks = np.linspace(0.1, 1, network.n_hidden)
+    replace(network, cell=Cell(leak=leaks)).save(path)
+    assert Network.load(path).cell.leak.tobytes() == leaks.tobytes()
+    if suffix == ".npz":
+        arrays, _ = read_npz(path)
+        np.savez(path, **{**arrays, "cell_leak": leaks[1:]})
+    else:
+        with safetensors.safe_open(path, "np") as file:
+            metadata = file.metadata()
+        arrays = {**safetensors.numpy.load_file(path), "cell_leak": leaks[1:]}
+        safetensors.numpy.save_file(arrays, path, metadata)
+    with pytest.raises(ValueError, match=r"does not hold a valid network: .* got 11 leaks"):
+        Network.load(path)
 
 
 def test_the_safetensors_package_reads_ours_and_we_read_its(tmp_path, network):
@@ -183,4 +209,10 @@ def test_a_cell_reads_as_plain_json(tmp_path, network):
     cell = Cell("relu", "current", 0.1)
     Network(network.W_hh, network.W_xh, network.W_hy, cell=cell).save(tmp_path / "net.npz")
     text = read_npz(tmp_path / "net.npz")[0]["cell"].item()
-    assert json.loads(text)["leak"] == 0.1
+    assert json.loads(text) == {
+        "activation": "relu",
+        "form": "current",
+        "leak": 0.1,
+        "output": "identity",
+        "noise": 0.0,
+    }  # as versions before 0.2 read it

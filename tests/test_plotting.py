@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import pairwise
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -13,7 +15,10 @@ from matplotlib.colors import to_hex
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
-from schurscope import ablate, init_network, plotting
+from cut_verdicts import rotated
+from schurscope import Cell, Trials, ablate, init_network, plotting
+from schurscope.ablation.plan import SUBSETS
+from schurscope.coordinates.sectors import couplings
 from schurscope.trials.tasks import Copy, FlipFlop
 
 TASK = FlipFlop(n_steps=8)
@@ -111,12 +116,30 @@ def test_bars_are_means_points_are_seeds_and_diamonds_are_published(profiles):
 
 def test_vacuous_bars_are_hatched_and_vacuous_curves_left_out(vacuous_profile):
     bars = plotting.value_bars(vacuous_profile).patches
-    assert [bool(bar.get_hatch()) for bar in bars] == [False] + [True] * 7
+    assert [bool(bar.get_hatch()) for bar in bars] == [False] + [True] * (len(SUBSETS) - 1)
+    for kind in ("change", "value", "sensitivity"):
+        texts = [text.get_text().strip() for text in vacuous_profile.plot(kind=kind).texts]
+        assert texts == ["vacuous"] * (len(SUBSETS) - 1)
     ax = plotting.accuracy_per_lag(vacuous_profile)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["full"]
-    assert ax.get_legend().get_title().get_text() == "7 ablations vacuous"
-    texts = [text.get_text().strip() for text in plotting.sensitivity_bars(vacuous_profile).texts]
-    assert texts == ["vacuous"] * 7
+    assert ax.get_legend().get_title().get_text() == "8 ablations vacuous"
+
+
+def test_ablations_that_are_vacuous_in_some_seeds_are_counted(vacuous_profile, copy_profiles):
+    ax = plotting.change_bars([vacuous_profile, *copy_profiles])
+    assert ax.get_xticklabels()[0].get_text() == "−RR\n1 of 4\nvacuous"
+    assert not any(bar.get_hatch() for bar in ax.patches)
+
+
+@pytest.mark.parametrize("kind", ["change", "value", "sensitivity"])
+def test_bars_of_a_cut_that_is_not_determined_are_empty(networks, kind):
+    W_hh = np.float32(rotated(np.eye(14, k=1), np.random.default_rng(0)))  # all rounding
+    network = replace(networks[0], W_hh=W_hh)
+    ax = ablate(network, TASK.trials(20, 3)).plot(kind=kind)
+    bars = dict(zip([text.get_text() for text in ax.get_xticklabels()], ax.patches, strict=True))
+    for name, bar in bars.items():
+        assert (bar.get_linestyle() == "--") == (name != "full"), name
+    assert [text.get_text() for text in ax.texts][-1] == "cut not determined"
 
 
 def test_curves_are_means_over_generated_steps(copy_profiles):
@@ -130,9 +153,39 @@ def test_curves_are_means_over_generated_steps(copy_profiles):
 def test_the_image_is_T_and_the_borders_are_at_the_cut(profiles):
     schur, sectors = profiles[0].schur, profiles[0].sectors
     ax = plotting.schur_matrix(schur, sectors)
-    np.testing.assert_array_equal(ax.images[0].get_array().filled(0), np.abs(schur.T))
-    RR = ax.patches[0]
-    assert RR.get_x() + RR.get_width() == pytest.approx(sectors.n_R - 0.5, abs=0.1)
+    layers = [image.get_array().filled(0) for image in ax.images]
+    assert len(layers) == 1 + len(couplings)
+    np.testing.assert_array_equal(sum(layers), np.abs(schur.T))
+    for name, layer in zip(couplings, layers[1:], strict=True):
+        assert not layer[~sectors.mask(name)].any()
+    R, _, C, _ = (line.get_xdata() for line in ax.lines)  # above the columns, beside the rows
+    assert R.tolist() == [-0.5, sectors.n_R - 0.5]
+    assert C.tolist() == [sectors.n_R - 0.5, 13.5]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["blocks", *couplings]
+    (bar,) = (axes for axes in ax.figure.axes if axes is not ax)
+    assert bar.get_ylabel().startswith("$|T_{ij}|$, white ")
+    assert not ax.child_axes
+
+
+def test_a_large_matrix_keeps_its_largest_entries_and_has_a_zoom():
+    network = init_network(TASK, 300, "normal", 1)
+    schur = ablate(network, TASK.trials(2, 9), ablations=["CR"]).schur
+    ax = plotting.schur_matrix(schur, schur.sectors(0.5))
+    blocks = ax.images[0].get_array().filled(0)
+    assert blocks.shape == (150, 150)
+    for place in range(150):
+        part = slice(2 * place, 2 * place + 2)
+        assert blocks[place, place] == np.abs(schur.T[part, part]).max()
+    # T above the blocks of a normal matrix is rounding, and white.
+    assert not any(image.get_array().filled(0).any() for image in ax.images[1:])
+    (zoom,) = ax.child_axes
+    np.testing.assert_array_equal(
+        zoom.images[0].get_array().filled(0) > 0, np.abs(schur.T[:16, :16]) > 1e-6 * schur.rho
+    )
+    left, bottom, right, top = ax.transData.inverted().transform(zoom.get_window_extent()).ravel()
+    assert right < top  # matrix rows grow downwards: the zoom lies below the diagonal
+    assert left > 0
+    assert bottom < 300
 
 
 def test_the_spectrum_shows_every_eigenvalue_on_its_side(profiles):
@@ -146,18 +199,44 @@ def test_the_spectrum_shows_every_eigenvalue_on_its_side(profiles):
 def test_trajectories_are_target_full_and_ablated(networks, profiles):
     trials = TASK.trials(3, 1)
     ax = plotting.trajectories(networks[0], trials, ablations=("CR", "RR+CC"), trial=2, channel=1)
-    curves = {line.get_label(): line.get_ydata() for line in ax.lines}
-    assert list(curves) == ["target", "full", "−CR", "−RR −CC"]
-    np.testing.assert_array_equal(curves["target"], trials.targets[2, :, 1])
-    np.testing.assert_allclose(
-        curves["full"], networks[0].rollout(trials.inputs)[2, :, 1], rtol=1e-6
-    )
+    lines, rows = ax.lines[:6], ["full", "−CR", "−RR −CC"]  # a target behind each
+    assert [line.get_label() for line in lines[1::2]] == rows
+    assert [text.get_text() for text in ax.get_yticklabels()] == rows
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["target"]
+    bases = [line.get_ydata() - trials.targets[2, :, 1] for line in lines[::2]]
+    np.testing.assert_allclose(bases, [[base[0]] * 8 for base in bases], atol=1e-6)
+    pairs = zip(lines[1::2], bases, strict=True)
+    curves = {line.get_label(): line.get_ydata() - base for line, base in pairs}
+    for (_, upper), (_, lower) in pairwise(zip(lines[::2], lines[1::2], strict=True)):
+        assert upper.get_ydata().min() > lower.get_ydata().max()  # no row hides another
+    full = networks[0].rollout(trials.inputs)[2, :, 1]
+    np.testing.assert_allclose(curves["full"], full, atol=1e-6)
     W_hh = profiles[0].schur.ablated({"RR", "CC"})
     assert not np.array_equal(curves["full"], curves["−RR −CC"])
     ablated = type(networks[0])(
         W_hh.astype(np.float32), networks[0].W_xh, networks[0].W_hy
     ).rollout(trials.inputs)
-    np.testing.assert_allclose(curves["−RR −CC"], ablated[2, :, 1], rtol=1e-6)
+    np.testing.assert_allclose(curves["−RR −CC"], ablated[2, :, 1], atol=1e-6)
+
+
+def test_trajectories_have_the_users_time(networks):
+    trials = TASK.trials(2, 1)
+    ax = plotting.trajectories(networks[0], trials)
+    assert (ax.get_xlabel(), ax.lines[0].get_xdata()[-1]) == ("step", 7)
+    ax = plotting.trajectories(networks[0], trials, dt=20, unit="ms")
+    assert (ax.get_xlabel(), ax.lines[0].get_xdata()[-1]) == ("time (ms)", 140)
+    with pytest.raises(ValueError, match="dt must be the duration of a step in ms, got None"):
+        plotting.trajectories(networks[0], trials, unit="ms")
+    with pytest.raises(ValueError, match="dt must be greater than 0, got -1"):
+        plotting.trajectories(networks[0], trials, dt=-1)
+
+
+def test_trajectories_survive_a_network_that_diverges_and_trials_without_targets(networks):
+    relu = replace(networks[0], W_hh=40 * networks[0].W_hh, cell=Cell("relu"))
+    trials = Trials(np.ones((1, 30, 3), np.float32))
+    ax = plotting.trajectories(relu, trials)
+    assert np.isfinite(ax.get_ylim()).all()
+    assert ax.get_legend() is None
 
 
 def test_profiles_that_do_not_belong_together_are_refused(profiles, copy_profiles, networks):

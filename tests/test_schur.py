@@ -229,7 +229,9 @@ def test_unknown_coupling():
             call("CC")
         with pytest.raises(TypeError, match=r"couplings must be a collection of names.* got 7"):
             call(7)
-    with pytest.raises(ValueError, match="coupling must be one of 'RR', 'CR', 'CC', got 'C->R'"):
+    with pytest.raises(
+        ValueError, match="coupling must be one of 'RR', 'CR', 'CC', 'BB', got 'C->R'"
+    ):
         sectors.mask("C->R")
 
 

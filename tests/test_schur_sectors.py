@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import reference
 from schur_matrices import SUBSETS, TOLERANCE, distance, gaussian, generic, orthogonal
 from schurscope.coordinates.schur import ordered_schur
-from schurscope.coordinates.sectors import couplings
+from schurscope.coordinates.sectors import COUPLINGS, couplings
 
 # Sectors
 
@@ -105,6 +105,34 @@ def test_ablating_everything_leaves_the_blocks(W):
         ]
     everything = schur.ablated(couplings)
     assert everything == pytest.approx(schur.Q @ B @ schur.Q.T, abs=TOLERANCE * np.linalg.norm(W))
+
+
+@given(generic(), st.sampled_from([0.0, 0.5, 2.0]))
+def test_gains_on_the_nonnormality_of_blocks_keep_their_eigenvalues(W, gain):
+    schur = ordered_schur(W)
+    W_ablated = schur.ablated({"BB"}, gain=gain)
+    blocks = schur.Q.T @ W_ablated @ schur.Q
+    off = schur.sectors().mask("BB")
+    assert blocks[~off] == pytest.approx(schur.T[~off], abs=TOLERANCE * np.linalg.norm(W))
+    for start in schur.starts[schur.block_sizes == 2]:
+        before, after = (M[start : start + 2, start : start + 2] for M in (schur.T, blocks))
+        if min(abs(before[0, 1]), abs(before[1, 0])) < 1e-6 * np.linalg.norm(W):
+            continue  # rounding of W decides the ratio
+        assert after[0, 1] * after[1, 0] == pytest.approx(before[0, 1] * before[1, 0], rel=1e-8)
+        ratio = -before[0, 1] / before[1, 0]
+        assert -after[0, 1] / after[1, 0] == pytest.approx(ratio**gain, rel=1e-6)
+        moved = distance(np.linalg.eigvals(after), np.linalg.eigvals(before))
+        assert moved <= 1e-10 * schur.rho
+
+
+@given(generic())
+def test_without_the_four_couplings_the_matrix_is_normal(W):
+    schur = ordered_schur(W)
+    normal = schur.ablated(COUPLINGS)
+    scale = np.linalg.norm(W) ** 2
+    assert normal @ normal.T == pytest.approx(normal.T @ normal, abs=1e-12 * scale)
+    assert distance(np.linalg.eigvals(normal), schur.eigenvalues) <= 1e-10 * schur.rho
+    assert normal == pytest.approx(reference.ablated(W, COUPLINGS)[0], abs=1e-9 * np.sqrt(scale))
 
 
 def test_what_removes_nothing_gives_the_matrix_bit_for_bit():

@@ -87,6 +87,8 @@ def test_the_example_of_the_documentation_is_a_sweep(tmp_path):
         ("widths = [8]\n[training]\nepoch = 9\n" + TASK, 3, "did you mean 'epochs'"),
         ("widths = [8]\n[cell]\nlaek = 0.5\n" + TASK, 3, "did you mean 'leak'"),
         ("widths = [8]\n[cell]\nleak = 2.0\n" + TASK, 3, r"leak must lie in \(0, 1\], got 2"),
+        ("widths = [8]\n[cell]\nleak = [0.5, 0.2]\n" + TASK, 3, "one leak for .* leaks of 2 units"),
+        ("widths = [8]\n[cell]\nreadout = 'hidden'\n" + TASK, 3, "readout must be 'rates'"),
         ("cell = 3\nwidths = [8]\n" + TASK, 1, "cell must be a table"),
         ("widths = [8]\n[[tasks]]\ntask = 'flipflop'\n", 3, "did you mean 'flip-flop'"),
         ("widths = [8]\n[[tasks]]\nn_steps = 3\n", 2, "a task needs its name"),

@@ -236,6 +236,8 @@ def test_lines_against_width_run_through_the_means(rows):
     line = ax.lines[0]
     np.testing.assert_allclose(line.get_xdata(), WIDTHS)
     np.testing.assert_allclose(line.get_ydata(), mine.groupby("N_h")["n_R"].mean())
+    none = plotting.quantity_against_width(one_kind(rows, "sine").assign(passed=False), "change")
+    assert [text.get_text() for text in none.texts] == ["no network passed its gate"]
 
 
 def test_spectra_are_sorted_and_scaled():

@@ -103,8 +103,8 @@ def test_values_must_be_finite(name, value):
             r"got \(2, 4, 1\)",
         ),
         (
-            {"weights": np.ones((2, 3, 1))},
-            r"weights must have shape \(2, 3\) because inputs has shape .* got \(2, 3, 1\)",
+            {"weights": np.ones((2, 3, 2))},
+            r"weights must have shape \(2, 3\) because inputs has shape .* got \(2, 3, 2\)",
         ),
         ({"inputs": np.ones((0, 3, 4))}, r"inputs must have at least one entry per axis.*\(0, 3"),
         ({"inputs": np.ones((2, 0, 4))}, "inputs must have at least one entry per axis"),
@@ -320,6 +320,24 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path):
     with pytest.raises(ValueError, match="would unpack from"):
         Trials.load(path, max_bytes=10**6)
     assert Trials.load(path).n_trials == 1000
+
+
+def test_weights_may_have_one_channel(tmp_path, trials):
+    column = trials.weights[..., np.newaxis]
+    made = [
+        Trials(trials.inputs, trials.targets, column),
+        trials.with_weights(column),
+        Trials.from_arrays(trials.inputs, trials.targets, column),
+        Trials.from_arrays(
+            *(array.transpose(2, 1, 0) for array in (trials.inputs, trials.targets, column)),
+            axes="FTB",
+        ),
+        Trials.from_list(list(trials.inputs), list(trials.targets), list(column)),
+        Trials.from_classes(trials.inputs, np.zeros((7, 9), int), 2, column),
+    ]
+    np.savez(tmp_path / "own.npz", x=trials.inputs, y=trials.targets, weights=column)
+    for found in [*made, Trials.load(tmp_path / "own.npz")]:
+        np.testing.assert_array_equal(found.weights, trials.weights)
 
 
 def test_weights_that_vanish_in_float32_are_refused(trials):

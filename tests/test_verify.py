@@ -83,6 +83,30 @@ def test_an_unusual_leak_is_found(network):
     assert found.suggestions == ("leak=0.137",)
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"form": "current"}, "readout='hidden'"),
+        ({}, "form='current', readout='hidden'"),
+    ],
+    ids=["readout", "form and readout"],
+)
+def test_a_readout_of_the_hidden_state_is_found(network, trials, given, told):
+    right = changed(network, form="current", leak=0.3, readout="hidden")
+    wrong = replace(network, cell=ss.Cell(leak=0.3, **given))
+    found = ss.verify(wrong, trials.inputs, right.rollout(trials.inputs))
+    assert found.suggestions == (told,)
+    again = ss.verify(right, trials.inputs, wrong.rollout(trials.inputs))
+    assert again.suggestions == ("readout='rates'" if given else "form='rate'",)
+
+
+def test_leaks_of_the_units_are_verified_too(network, trials):
+    one, of_units = changed(network, leak=0.2), changed(network, leak=np.linspace(0.1, 1, 12))
+    assert ss.verify(of_units, trials.inputs, of_units.rollout(trials.inputs)).agrees
+    found = ss.verify(of_units, trials.inputs, one.rollout(trials.inputs))
+    assert found.suggestions == ("leak=0.2",)
+
+
 def test_a_bias_too_many_and_swapped_axes(network, trials):
     bare = ss.Network(network.W_hh, network.W_xh, network.W_hy, None, network.b_y)
     found = ss.verify(network, trials.inputs, bare.rollout(trials.inputs))
@@ -125,3 +149,42 @@ def test_wrong_arguments_are_named(network, trials):
         ss.verify(replace(network, cell=ss.Cell(noise=0.1)), trials.inputs, trials.targets)
     with pytest.raises(ValueError, match="tolerance must be greater than 0"):
         ss.verify(network, trials.inputs, trials.targets, tolerance=0)
+
+
+def test_a_missing_bias_is_suggested(original, reference):
+    """The outputs of a network with biases, compared with the network without."""
+    rng = np.random.default_rng(8)
+    b_h, b_y = rng.standard_normal(12) / 3, np.array([0.25, -1.5])
+    plain = replace(original, b_h=None, b_y=None, h_0=None)
+    x = reference[0]
+    found = ss.verify(plain, x, replace(plain, b_h=b_h).rollout(x))
+    assert found.suggestions == ("a bias of the hidden units, b_h, which is missing",)
+    found = ss.verify(plain, x, replace(plain, b_y=b_y).rollout(x))
+    if plain.cell.output == "identity":
+        assert found.suggestions == ("a bias of the outputs, b_y = [ 0.25 -1.5 ]",)
+    transposed = replace(plain, b_h=b_h, W_hh=plain.W_hh.T).rollout(x)
+    assert ss.verify(plain, x, transposed).suggestions == ()  # two mistakes that no bias hides
+
+
+def test_activation_form_and_leak_together(original, reference):
+    wrong = changed(original, activation="sigmoid", leak=0.01)
+    cell = original.cell
+    told = f"activation={cell.activation!r}, form={cell.form!r}, leak={cell.leak:g}"
+    assert ss.verify(wrong, *reference).suggestions == (told,)
+
+
+def test_unused_entries_are_tried_as_biases(network, trials):
+    x = trials.inputs
+    whole = replace(network, b_y=None, cell=ss.Cell("relu"), h_0=np.linspace(-1, 1, 12))
+    names = {"W_hh": "W_hh", "W_xh": "W_xh", "W_hy": "W_hy", "b_h": "offset", "h_0": "start"}
+    arrays = {own: getattr(whole, name) for name, own in names.items()}
+    for part, missing, right in (("b_h", "h_0", "offset"), ("h_0", "b_h", "start")):
+        outputs = replace(whole, **{missing: None}).rollout(x)
+        told = (
+            rf"would agree with keys=\{{'{part}': '{right}'\}} \(on the command line --key {part}="
+        )
+        with (
+            pytest.warns(UserWarning, match="left out: offset .*, start"),
+            pytest.raises(ValueError, match=told),
+        ):
+            ss.load_network(arrays, activation="relu", reference=(x, outputs))

@@ -18,9 +18,8 @@ void to_ablations(const NetworkArguments<T>& weights, const SchurArguments& schu
   const TrialsView<T> trials = measured_trials_view<T>(arguments, n, network.n_inputs, network.n_outputs);
   const auto& [Q, schur_T] = schur;
   require(has_shape(Q, {n, n}) && has_shape(schur_T, {n, n}), "Q and T must have the shape of W_hh");
-  const std::vector<Rectangle> rectangles = rectangles_of(std::get<1>(ablations), std::get<2>(ablations), n);
-  const std::vector<Gains> perturbations = ablations_of(ablations, rectangles);
-  const Index n_ablations = static_cast<Index>(perturbations.size());
+  const Ablations checked(ablations, n);
+  const Index n_ablations = checked.count();
   auto& [per_trial, per_step] = sums;
   require(has_shape(per_trial, {n_ablations, trials.n_trials}) && has_shape(per_step, {n_ablations, trials.n_steps}),
           "sums must be (ablations, trials) and (ablations, steps)");
@@ -28,7 +27,7 @@ void to_ablations(const NetworkArguments<T>& weights, const SchurArguments& schu
   const SchurView<T> view{network.W_hh, Q.data(), schur_T.data(), n};
   const Measure chosen = Measure::named(measure);
   run([&](Interrupt& interrupt) {
-    run_ablations(network, view, perturbations, trials, chosen, to, n_threads, interrupt);
+    run_ablations(network, view, checked.perturbations(), trials, chosen, to, n_threads, interrupt);
   });
 }
 

@@ -12,6 +12,8 @@ void bind_rollouts(pybind11::module_& m);
 template <class T>
 void bind_ablations(pybind11::module_& m);
 template <class T>
+void bind_features(pybind11::module_& m);
+template <class T>
 void bind_training(pybind11::module_& m);
 
 }  // namespace bindings

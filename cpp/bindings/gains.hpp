@@ -1,4 +1,4 @@
-// Schur forms and the gains on their rectangles, as tuples of arrays.
+// Schur forms and the gains on their parts, as tuples of arrays.
 #pragma once
 
 #include <pybind11/stl.h>
@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "arguments.hpp"
+#include "schurscope/perturbation/block_gains.hpp"
+#include "schurscope/perturbation/combined.hpp"
 #include "schurscope/perturbation/gains.hpp"
 
 namespace bindings {
@@ -15,36 +17,74 @@ namespace bindings {
 /// (Q, T)
 using SchurArguments = std::tuple<Array<double>, Array<double>>;
 
-/// Rectangles (n, 4) of T, first row, end row, first column, end column, with a gain each.
-using GainsArguments = std::tuple<Array<std::int64_t>, Array<double>>;
+/// (offsets, places, gains): places (n, 4) of T with a gain each; ablation a has the places offsets[a] … offsets[a + 1].
+using PlacesArguments = std::tuple<Array<std::int64_t>, Array<std::int64_t>, Array<double>>;
 
-/// (offsets, rectangles, gains): ablation a has the rectangles offsets[a] … offsets[a + 1].
-using AblationsArguments = std::tuple<Array<std::int64_t>, Array<std::int64_t>, Array<double>>;
+/// Rectangles (first row, end row, first column, end column), and ranges (first row, end row) of blocks.
+using AblationsArguments = std::tuple<PlacesArguments, PlacesArguments>;
 
-/// The rectangles, copied and checked to lie inside (n, n).
-inline std::vector<Rectangle> rectangles_of(const Array<std::int64_t>& array, const Array<double>& gains, Index n) {
-  require(array.ndim() == 2 && array.shape(1) == 4 && has_shape(gains, {array.shape(0)}),
-          "rectangles must be (n, 4) with n gains");
-  const auto at = array.unchecked<2>();
-  std::vector<Rectangle> rectangles;
-  for (Index k = 0; k < array.shape(0); ++k) {
-    rectangles.push_back({at(k, 0), at(k, 1), at(k, 2), at(k, 3)});
-    for (Index c = 0; c < 4; ++c) require(at(k, c) >= 0 && at(k, c) <= n, "a rectangle lies outside T");
+using Perturbation = Combined<Gains, BlockGains>;
+
+/// Places of one kind, copied and checked to lie inside (n, n), with their gains.
+template <class Place, std::size_t size>
+class Places {
+ public:
+  Places(const PlacesArguments& arguments, Index n) : offsets_(std::get<0>(arguments)), gains_(std::get<2>(arguments)) {
+    const auto& [offsets, places, gains] = arguments;
+    require(places.ndim() == 2 && places.shape(1) == size && has_shape(gains, {places.shape(0)}),
+            "places must have one gain each");
+    require(offsets.ndim() == 1 && offsets.size() >= 1, "offsets must have one entry more than there are ablations");
+    const auto at = places.template unchecked<2>();
+    for (Index k = 0; k < places.shape(0); ++k) {
+      for (Index c = 0; c < static_cast<Index>(size); ++c) {
+        require(at(k, c) >= 0 && at(k, c) <= n, "a place lies outside T");
+      }
+      if constexpr (size == 4) {
+        places_.push_back({at(k, 0), at(k, 1), at(k, 2), at(k, 3)});
+      } else {
+        places_.push_back({at(k, 0), at(k, 1)});
+      }
+    }
+    for (Index a = 0; a < count(); ++a) {
+      require(0 <= offsets.at(a) && offsets.at(a) <= offsets.at(a + 1) &&
+                  offsets.at(a + 1) <= static_cast<Index>(places_.size()),
+              "offsets must not decrease");
+    }
   }
-  return rectangles;
-}
 
-/// Views of `rectangles`, which must come from the same arguments.
-inline std::vector<Gains> ablations_of(const AblationsArguments& arguments, const std::vector<Rectangle>& rectangles) {
-  const auto& [offsets, unchecked, gains] = arguments;
-  require(offsets.ndim() == 1 && offsets.size() >= 2, "offsets must have one entry more than there are ablations");
-  std::vector<Gains> ablations;
-  for (Index a = 0; a + 1 < offsets.size(); ++a) {
-    const Index begin = offsets.at(a), end = offsets.at(a + 1);
-    require(0 <= begin && begin <= end && end <= static_cast<Index>(rectangles.size()), "offsets must not decrease");
-    ablations.push_back({rectangles.data() + begin, gains.data() + begin, end - begin});
+  Index count() const { return offsets_.size() - 1; }
+
+  template <class Part>
+  Part part(Index ablation) const {
+    const Index begin = offsets_.at(ablation), end = offsets_.at(ablation + 1);
+    return {places_.data() + begin, gains_.data() + begin, end - begin};
   }
-  return ablations;
-}
+
+ private:
+  Array<std::int64_t> offsets_;
+  Array<double> gains_;
+  std::vector<Place> places_;
+};
+
+/// The ablations of a call. Keeps what its perturbations point to.
+class Ablations {
+ public:
+  Ablations(const AblationsArguments& arguments, Index n)
+      : rectangles_(std::get<0>(arguments), n), ranges_(std::get<1>(arguments), n) {
+    require(rectangles_.count() == ranges_.count() && rectangles_.count() > 0,
+            "rectangles and ranges must be of the same ablations");
+    for (Index a = 0; a < rectangles_.count(); ++a) {
+      perturbations_.push_back({{rectangles_.part<Gains>(a), ranges_.part<BlockGains>(a)}});
+    }
+  }
+
+  const std::vector<Perturbation>& perturbations() const { return perturbations_; }
+  Index count() const { return static_cast<Index>(perturbations_.size()); }
+
+ private:
+  Places<Rectangle, 4> rectangles_;
+  Places<BlockRange, 2> ranges_;
+  std::vector<Perturbation> perturbations_;
+};
 
 }  // namespace bindings

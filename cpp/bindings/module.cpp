@@ -55,6 +55,8 @@ PYBIND11_MODULE(SCHURSCOPE_MODULE, m) {
   bindings::bind_rollouts<double>(m);
   bindings::bind_ablations<float>(m);
   bindings::bind_ablations<double>(m);
+  bindings::bind_features<float>(m);
+  bindings::bind_features<double>(m);
   bindings::bind_training<float>(m);
   bindings::bind_training<double>(m);
 }

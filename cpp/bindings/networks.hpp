@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <tuple>
+#include <variant>
 
 #include "arguments.hpp"
 #include "schurscope/network.hpp"
@@ -14,13 +15,26 @@
 
 namespace bindings {
 
-/// (activation, form, leak, output)
-using CellArguments = std::tuple<std::string, std::string, double, std::string>;
+/// (activation, form, leak, output, readout). `leak` is that of every unit, or (N_h,).
+using CellArguments =
+    std::tuple<std::string, std::string, std::variant<double, Array<double>>, std::string, std::string>;
 
-inline CellDescription cell_of(const CellArguments& cell) {
-  const std::string& form = std::get<1>(cell);
+inline CellDescription cell_of(const CellArguments& cell, Index n_hidden) {
+  const auto& [activation, form, leak, output, readout] = cell;
   require(form == "rate" || form == "current", "form must be rate or current");
-  return {Activation::named(std::get<0>(cell)), form == "rate" ? Form::rate : Form::current, std::get<2>(cell)};
+  require(readout == "rates" || readout == "hidden", "readout must be rates or hidden");
+  CellDescription description;
+  description.activation = Activation::named(activation);
+  description.form = form == "rate" ? Form::rate : Form::current;
+  description.readout = readout == "rates" ? Readout::rates : Readout::hidden;
+  if (const double* const shared = std::get_if<double>(&leak)) {
+    description.leak = *shared;
+  } else {
+    const auto& leaks = std::get<Array<double>>(leak);
+    require(has_shape(leaks, {n_hidden}), "leak must be a number or (N_h,)");
+    description.leaks = leaks.data();
+  }
+  return description;
 }
 
 inline Activation output_of(const CellArguments& cell) { return Activation::named(std::get<3>(cell)); }
@@ -41,8 +55,10 @@ NetworkView<T> network_view(const NetworkArguments<T>& network) {
     const T* const begin = b.data();
     return std::any_of(begin, begin + b.size(), [](T value) { return value != T(0); }) ? begin : nullptr;
   };
-  return {n_hidden,    n_inputs,  n_outputs, W_hh.data(),   W_xh.data(),
-          W_hy.data(), bias(b_h), bias(b_y), cell_of(cell), output_of(cell)};
+  return {n_hidden,       n_inputs,    n_outputs,
+          W_hh.data(),    W_xh.data(), W_hy.data(),
+          bias(b_h),      bias(b_y),   cell_of(cell, n_hidden),
+          output_of(cell)};
 }
 
 /// (inputs, targets, weights, h_0, noise). `h_0` is (trials, N_h), or (1, N_h) for all trials.

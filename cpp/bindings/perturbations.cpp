@@ -7,18 +7,18 @@ namespace bindings {
 
 namespace {
 
-/// W (n, n), schur (Q, T), ablation (rectangles, gains); returns ||dT||_F.
-double to_ablated_matrix(const Array<double>& W, const SchurArguments& schur, const GainsArguments& ablation,
+/// W (n, n), schur (Q, T), one ablation; returns ||dT||_F.
+double to_ablated_matrix(const Array<double>& W, const SchurArguments& schur, const AblationsArguments& ablation,
                          Array<double> out) {
   const auto& [Q, T] = schur;
-  const auto& [rectangles, gains] = ablation;
   require(W.ndim() == 2, "W must be a matrix");
   const Index n = W.shape(0);
   require(has_shape(W, {n, n}) && has_shape(Q, {n, n}) && has_shape(T, {n, n}) && has_shape(out, {n, n}),
           "W, Q, T and out must have one shape");
-  const std::vector<Rectangle> checked = rectangles_of(rectangles, gains, n);
+  const Ablations checked(ablation, n);
+  require(checked.count() == 1, "there must be one ablation");
   const SchurView<double> view{W.data(), Q.data(), T.data(), n};
-  const Gains perturbation{checked.data(), gains.data(), static_cast<std::int64_t>(checked.size())};
+  const Perturbation& perturbation = checked.perturbations().front();
   double* const to = out.mutable_data();
   return without_gil([&] {
     PerturbationScratch scratch;
@@ -27,17 +27,15 @@ double to_ablated_matrix(const Array<double>& W, const SchurArguments& schur, co
 }
 
 void to_removed_masses(const Array<double>& T, const AblationsArguments& arguments, Array<double> out) {
-  const auto& [offsets, rectangles, gains] = arguments;
   require(T.ndim() == 2 && T.shape(0) == T.shape(1), "T must be square");
   const Index n = T.shape(0);
-  const std::vector<Rectangle> checked = rectangles_of(rectangles, gains, n);
-  const std::vector<Gains> ablations = ablations_of(arguments, checked);
-  require(has_shape(out, {offsets.size() - 1}), "out must have one entry per ablation");
+  const Ablations ablations(arguments, n);
+  require(has_shape(out, {ablations.count()}), "out must have one entry per ablation");
   const double* const from = T.data();
   double* norm = out.mutable_data();
   without_gil([&] {
     PerturbationScratch scratch;
-    for (const Gains& ablation : ablations) *norm++ = remove(from, n, ablation, scratch).norm;
+    for (const Perturbation& ablation : ablations.perturbations()) *norm++ = remove(from, n, ablation, scratch).norm;
   });
 }
 

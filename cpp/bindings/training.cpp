@@ -15,7 +15,7 @@ using AdamArguments = std::tuple<double, double, double, double, double, bool, d
 
 Model model_of(const LayoutArguments& layout, const CellArguments& cell) {
   const auto& [n_hidden, n_inputs, n_outputs, n_pairs, has_b_h, has_b_y] = layout;
-  return {{n_hidden, n_inputs, n_outputs, n_pairs, has_b_h, has_b_y}, cell_of(cell), output_of(cell)};
+  return {{n_hidden, n_inputs, n_outputs, n_pairs, has_b_h, has_b_y}, cell_of(cell, n_hidden), output_of(cell)};
 }
 
 template <class T>

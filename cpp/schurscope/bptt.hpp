@@ -1,16 +1,14 @@
-// Exact gradients by backpropagation through time, using the steps of cells/.
+// Exact gradients by backpropagation through time. With the state s_t = [r_{t-1}; 1; x_t], the u_t that the readout
+// reads, such as r_t, and e_t and d_t of adjoints.hpp,
 //
-// With the state s_t = [r_{t-1}; 1; x_t], the cell's products z_t, e_t = dL/d(W_hy r_t + b_y) and d_t = dL/dz_t, which
-// the cell computes from d_{t+1} and e_t,
-//
-//     dL/d[W_hh | b_h | W_xh] = Σ_t d_t s_tᵀ,    dL/d[W_hy | b_y] = Σ_t e_t [r_t; 1]ᵀ.
+//     dL/d[W_hh | b_h | W_xh] = Σ_t d_t s_tᵀ,    dL/d[W_hy | b_y] = Σ_t e_t [u_t; 1]ᵀ.
 #pragma once
 
 #include <utility>
 
+#include "schurscope/adjoints.hpp"
 #include "schurscope/gradient_sums.hpp"
 #include "schurscope/matrix.hpp"
-#include "schurscope/rollout.hpp"
 
 namespace schurscope {
 inline namespace SCHURSCOPE_ISA {
@@ -25,7 +23,7 @@ struct GradientView {
   T* b_y;
 };
 
-/// e = dL/d(W_hy r + b_y) for L = scale · Σ w (y - target)²; y = ψ(…) becomes e in place. Returns Σ w (y - target)².
+/// e = dL/d(W_hy u + b_y) for L = scale · Σ w (y - target)²; y = ψ(…) becomes e in place. Returns Σ w (y - target)².
 template <class T>
 double output_error(Activation output, Index n_outputs, Index width, const T* target, const T* weight, T scale, T* y) {
   Vec<T> loss{};
@@ -41,37 +39,28 @@ double output_error(Activation output, Index n_outputs, Index width, const T* ta
   return simd::total<T>(loss);
 }
 
-/// The buffers of the two passes over one panel, reused from batch to batch.
+/// Gradients of the loss by the two passes of adjoints.hpp. Its memory is reused from batch to batch.
 template <class Cell>
 class Backpropagation {
   using T = typename Cell::Scalar;
 
  public:
   /// Allocates for trials of this length and networks of these widths.
-  Backpropagation(const NetworkView<T>& network, const Cell& cell, Index n_steps) : cell_(cell), n_steps_(n_steps) {
-    const Index width = panel_lanes<T>, n_outputs = network.n_outputs;
-    const auto resize = [](auto& buffer, Index size) { buffer.resize(static_cast<std::size_t>(size)); };
-    recurrent_gradient_.resize(cell.product_rows(), cell.depth());
-    readout_gradient_.resize(n_outputs, network.readout_depth());
-    resize(states_, (n_steps + 1) * cell.depth() * width);
-    resize(errors_, n_steps * n_outputs * width);
-    resize(delta_, (cell.product_rows() + n_outputs) * width);
-    resize(next_delta_, (cell.product_rows() + n_outputs) * width);
-    resize(transposed_, recurrent_gradient_.columns() * width);
-    resize(next_transposed_, recurrent_gradient_.columns() * width);
-    resize(carried_, cell.carried_rows() * width);
-    resize(tape_, n_steps * cell.tape_rows() * width);
-    resize(adjoint_, cell.adjoint_rows() * width);
-    resize(scratch_, cell.scratch_rows() * width);
+  Backpropagation(const NetworkView<T>& network, const Cell& cell, Index n_steps)
+      : passes_(network, cell, n_steps), product_rows_(cell.product_rows()) {
+    const Index width = panel_lanes<T>;
+    recurrent_gradient_.resize(product_rows_, cell.depth());
+    readout_gradient_.resize(network.n_outputs, network.readout_depth());
+    transposed_.resize(static_cast<std::size_t>(recurrent_gradient_.columns() * width));
+    next_transposed_.resize(static_cast<std::size_t>(recurrent_gradient_.columns() * width));
+    read_transposed_.resize(static_cast<std::size_t>(readout_gradient_.columns() * width));
   }
 
   /// Mean squared error over channels and weighted steps, Σ w (ŷ - y)² / (n_outputs Σ w), and its gradient.
   /// Without any weight both are 0.
   double loss_gradient(const NetworkView<T>& network, const TrialsView<T>& trials, const GradientView<T>& gradient,
                        Interrupt& interrupt) {
-    cell_.pack(network, recurrent_);
-    cell_.pack_backward(network, backward_);
-    pack_readout(network, readout_);
+    passes_.pack(network);
     recurrent_gradient_.clear();
     readout_gradient_.clear();
 
@@ -84,9 +73,7 @@ class Backpropagation {
     for (Index p = 0; p < PanelLayout<T>{trials.n_trials}.count(); ++p) {
       panel_.load(trials, p);
       detail::with_constant(panel_.vectors(), [&](auto v) {
-        constexpr int V = decltype(v)::value;
-        loss += forward<V>(network, static_cast<T>(scale), interrupt);
-        backward<V>(network, interrupt);
+        loss += run_panel<decltype(v)::value>(network, static_cast<T>(scale), interrupt);
       });
     }
     write_gradient(network, gradient);
@@ -94,63 +81,44 @@ class Backpropagation {
   }
 
  private:
-  T* state(Index t, Index width) { return states_.data() + t * cell_.depth() * width; }
-  T* tape(Index t, Index width) { return tape_.data() + t * cell_.tape_rows() * width; }
-
-  /// Fills states_ with s_0 … s_{n_steps}, errors_ with e_t and tape_; returns Σ w (ŷ - y)².
+  /// Adds the panel's gradients; returns Σ w (ŷ - y)².
   template <int V>
-  double forward(const NetworkView<T>& network, T scale, Interrupt& interrupt) {
+  double run_panel(const NetworkView<T>& network, T scale, Interrupt& interrupt) {
     constexpr Index width = V * lanes<T>;
-    const Index n_outputs = network.n_outputs;
+    const Index columns = recurrent_gradient_.columns();
     double loss = 0;
-    cell_.start(panel_.h_0(), width, carried_.data(), states_.data());
-    for (Index t = 0; t < n_steps_; ++t) {
-      if (t % 16 == 0) interrupt.check();
-      T* const now = state(t, width);
-      T* const next = state(t + 1, width);
-      set_inputs(network, panel_.inputs(t), width, now);
-      cell_.template advance<V>(recurrent_,
-                                Step<T>{now, panel_.noise(t), carried_.data(), scratch_.data(), next, tape(t, width)});
-      if (network.has_bias()) std::fill_n(next + network.n_hidden * width, width, T(1));
-      if (!panel_.counts(t)) continue;
-      T* const error = errors_.data() + t * n_outputs * width;
-      multiply<V>(readout_, next, error);
-      loss += output_error(network.output, n_outputs, width, panel_.targets(t), panel_.weights(t), scale, error);
-    }
+    passes_.template forward<V>(network, panel_, interrupt, [&](Index t, T* error) {
+      loss +=
+          output_error(network.output, network.n_outputs, width, panel_.targets(t), panel_.weights(t), scale, error);
+    });
+    transpose_panel<V>(passes_.last_state(width), readout_gradient_.columns(), columns, next_transposed_.data());
+    passes_.template backward<V>(
+        network, panel_, interrupt,
+        [&](const T* error, const T* next, const T* read) { add_readout_gradient<V>(error, next, read); },
+        [&](Index, const T* delta, const T* state) {
+          transpose_panel<V>(state, columns, columns, transposed_.data());
+          recurrent_gradient_.add(delta, state, transposed_.data(), columns, width);
+          std::swap(transposed_, next_transposed_);
+        });
     return loss;
   }
 
+  /// For u_t in the state, whose transpose is at hand, or on the tape.
   template <int V>
-  void backward(const NetworkView<T>& network, Interrupt& interrupt) {
+  void add_readout_gradient(const T* error, const T* next, const T* read) {
     constexpr Index width = V * lanes<T>;
-    const Index n_outputs = network.n_outputs, delta_size = cell_.product_rows() * width;
-    const Index columns = recurrent_gradient_.columns();
-    std::fill_n(delta_.data(), delta_size, T(0));
-    adjoint_.clear();
-    transpose_panel<V>(state(n_steps_, width), readout_gradient_.columns(), columns, next_transposed_.data());
-    for (Index t = n_steps_ - 1; t >= 0; --t) {
-      if (t % 16 == 0) interrupt.check();
-      const T* const now = state(t, width);
-      const T* const next = state(t + 1, width);
-      T* const error = delta_.data() + delta_size;
-      if (panel_.counts(t)) {
-        std::copy_n(errors_.data() + t * n_outputs * width, n_outputs * width, error);
-        readout_gradient_.add(error, next, next_transposed_.data(), columns, width);
-      } else {
-        std::fill_n(error, n_outputs * width, T(0));
-      }
-      cell_.template retreat<V>(backward_, ReverseStep<T>{delta_.data(), now, next, tape(t, width), adjoint_.data(),
-                                                          scratch_.data(), next_delta_.data()});
-      std::swap(delta_, next_delta_);
-      transpose_panel<V>(now, columns, columns, transposed_.data());
-      recurrent_gradient_.add(delta_.data(), now, transposed_.data(), columns, width);
-      std::swap(transposed_, next_transposed_);
+    if (read == next) {
+      readout_gradient_.add(error, read, next_transposed_.data(), recurrent_gradient_.columns(), width);
+    } else {
+      const Index columns = readout_gradient_.columns();
+      transpose_panel<V>(read, columns, columns, read_transposed_.data());
+      readout_gradient_.add(error, read, read_transposed_.data(), columns, width);
     }
   }
 
   void write_gradient(const NetworkView<T>& network, const GradientView<T>& gradient) {
     const Index n_hidden = network.n_hidden, n_inputs = network.n_inputs;
-    for (Index i = 0; i < cell_.product_rows(); ++i) {
+    for (Index i = 0; i < product_rows_; ++i) {
       const T* const row = recurrent_gradient_.row(i);
       std::copy_n(row, n_hidden, gradient.W_hh + i * n_hidden);
       std::copy_n(row + network.readout_depth(), n_inputs, gradient.W_xh + i * n_inputs);
@@ -163,15 +131,11 @@ class Backpropagation {
     }
   }
 
-  Cell cell_;
-  Index n_steps_;
-  typename Cell::Packed recurrent_, backward_;
-  PackedMatrix<T> readout_;
+  AdjointPasses<Cell> passes_;
+  Index product_rows_;
   TrialPanel<T> panel_;
-  AlignedBuffer<T> states_, errors_;                     // (steps + 1, depth, width), (steps, n_outputs, width)
-  AlignedBuffer<T> carried_, tape_, adjoint_, scratch_;  // the cell's: see cells/
-  AlignedBuffer<T> delta_, next_delta_;                  // [d_{t+1}; e_t]
-  AlignedBuffer<T> transposed_, next_transposed_;        // s_tᵀ, (width, columns)
+  AlignedBuffer<T> transposed_, next_transposed_;  // s_tᵀ, (width, columns)
+  AlignedBuffer<T> read_transposed_;               // [u_t; 1]ᵀ, unless it is in s_tᵀ
   GradientSums<T> recurrent_gradient_, readout_gradient_;
 };
 

@@ -1,10 +1,10 @@
 // A recurrent network: views of the caller's arrays, a description of its cell, and the packed weights.
 //
-// Each step maps the state and an input x_t to rates r_t, and these to outputs
+// Each step maps the state and an input x_t to rates r_t, which act on other units through W_hh, and gives outputs
 //
-//     y_t = ψ(W_hy r_t + b_y).
+//     y_t = ψ(W_hy u_t + b_y).
 //
-// The cell defines the rates: see cells/.
+// The cell defines the rates and u_t, which is r_t in all cells but one: see cells/.
 #pragma once
 
 #include "schurscope/activation.hpp"
@@ -16,11 +16,16 @@ inline namespace SCHURSCOPE_ISA {
 /// Whether the state is the rate φ(…), or the current that φ is applied to.
 enum class Form { rate, current };
 
+/// Whether the readout reads the rates r_t or the hidden state h_t. In the rate form they are the same.
+enum class Readout { rates, hidden };
+
 /// Description by which `with_cell` (cells/cells.hpp) chooses a cell.
 struct CellDescription {
   Activation activation = activations::Tanh{};
   Form form = Form::rate;
-  double leak = 1;
+  double leak = 1;                ///< of every unit, if they have none of their own
+  const double* leaks = nullptr;  ///< of each unit, (n_hidden,), owned by the caller, or null
+  Readout readout = Readout::rates;
 };
 
 /// Row-major weights owned by the caller; a null bias is zero.

@@ -34,15 +34,15 @@ struct RolloutScratch {
   static std::size_t size(Index rows, Index width) { return static_cast<std::size_t>(rows * width); }
 };
 
-/// ŷ_t into scratch.y.
+/// ŷ_t into scratch.y, from the panel [u_t; 1] that `run_panel` visits.
 template <int V, class T>
-inline void read_out(const NetworkView<T>& network, const PackedMatrix<T>& readout, const T* state,
+inline void read_out(const NetworkView<T>& network, const PackedMatrix<T>& readout, const T* read,
                      RolloutScratch<T>& scratch) {
-  multiply<V>(readout, state, scratch.y.data());
+  multiply<V>(readout, read, scratch.y.data());
   activate(network.output, network.n_outputs * V * lanes<T>, scratch.y.data());
 }
 
-/// Run one panel and call visit(t, state) after each step with the state whose first N_h rows are the rates r_t;
+/// Run one panel and call visit(t, read) after each step with the panel [u_t; 1] that the readout reads;
 /// scratch.carried then holds that of step t.
 template <int V, class Cell, class T, class Visit>
 void run_panel(const NetworkView<T>& network, const Cell& cell, const typename Cell::Packed& recurrent,
@@ -57,7 +57,7 @@ void run_panel(const NetworkView<T>& network, const Cell& cell, const typename C
     cell.template advance<V>(recurrent, Step<T>{state, panel.noise(t), scratch.carried.data(), scratch.of_step.data(),
                                                 next, /*tape=*/nullptr});
     set_inputs(network, panel.inputs(std::min(t + 1, n_steps - 1)), width, next);
-    visit(t, next);
+    visit(t, cell.read(next, scratch.carried.data()));
     std::swap(state, next);
     if (t % 16 == 0) interrupt.check();  // it reads the clock, which is slow beside a small step
   }
@@ -80,13 +80,13 @@ void rollout_of(const NetworkView<T>& network, const Cell& cell, const TrialsVie
       const Index first = layout.first(p), count = panel.count(), width = panel.width();
       with_constant(panel.vectors(), [&](auto v) {
         constexpr int V = decltype(v)::value;
-        run_panel<V>(network, cell, recurrent, panel, n_steps, scratch, interrupt, [&](Index t, const T* state) {
+        run_panel<V>(network, cell, recurrent, panel, n_steps, scratch, interrupt, [&](Index t, const T* read) {
           if (states != nullptr) {
-            const T* const h = cell.hidden(state, scratch.carried.data());
+            const T* const h = cell.hidden(read, scratch.carried.data());
             from_panel(h, width, first, count, t, n_steps, network.n_hidden, states);
           }
           if (outputs != nullptr) {
-            read_out<V>(network, readout, state, scratch);
+            read_out<V>(network, readout, read, scratch);
             from_panel(scratch.y.data(), width, first, count, t, n_steps, network.n_outputs, outputs);
           }
         });

@@ -26,6 +26,16 @@ from .ablation.run import ablate
 from .ablation.ties import TieSpread, tie_spread
 from .coordinates.schur import OrderedSchur, ordered_schur
 from .coordinates.sectors import Sectors
+from .diagnosis.account import Account, account
+from .diagnosis.atlas import Atlas, atlas
+from .diagnosis.cuts import CutCurve, cut_curve
+from .diagnosis.diagnose import diagnose
+from .diagnosis.dose import Dose, dose
+from .diagnosis.interactions import Interactions, Shapley
+from .diagnosis.nulls import Null, null
+from .diagnosis.removable import Removable, removable
+from .diagnosis.result import Diagnosis
+from .diagnosis.subset_game import SubsetGame, subset_game
 from .importers import ImportedNetwork, import_network, load_network
 from .networks import pytorch
 from .networks.cayley import Cayley
@@ -46,13 +56,23 @@ __all__ = [
     "Ablation",
     "AblationProfile",
     "AblationRow",
+    "Account",
+    "Atlas",
     "Cayley",
     "Cell",
+    "CutCurve",
+    "Diagnosis",
+    "Dose",
     "ImportedNetwork",
+    "Interactions",
     "Intervals",
     "Network",
+    "Null",
     "OrderedSchur",
+    "Removable",
     "Sectors",
+    "Shapley",
+    "SubsetGame",
     "Sweep",
     "SweepTask",
     "Task",
@@ -63,6 +83,11 @@ __all__ = [
     "__version__",
     "ablate",
     "ablate_with",
+    "account",
+    "atlas",
+    "cut_curve",
+    "diagnose",
+    "dose",
     "fvu",
     "get_cmake_dir",
     "get_include",
@@ -70,10 +95,13 @@ __all__ = [
     "init_network",
     "load_network",
     "measures",
+    "null",
     "ordered_schur",
     "plotting",
     "pytorch",
+    "removable",
     "replay_accuracy",
+    "subset_game",
     "sweep",
     "task_named",
     "tasks",

@@ -86,6 +86,8 @@ run_ablations = _variant.run_ablations
 rollout = _variant.rollout
 activate = _variant.activate
 cayley_matrix = _variant.cayley_matrix
+coupling_features = _variant.coupling_features
+adjoints = _variant.adjoints
 train = _variant.train
 loss_gradient = _variant.loss_gradient
 

@@ -9,16 +9,18 @@ _Float64: TypeAlias = npt.NDArray[np.float64]
 _Int64: TypeAlias = npt.NDArray[np.int64]
 _Complex128: TypeAlias = npt.NDArray[np.complex128]
 
-# Activation, form, leak and output of `schurscope.Cell`.
-_Cell: TypeAlias = tuple[str, str, float, str]
+# Activation, form, leak, output and readout of `schurscope.Cell`; the leak of all units or (N_h,).
+_Cell: TypeAlias = tuple[str, str, float | _Float64, str, str]
 # W_hh, W_xh, b_h, W_hy, b_y and the cell.
 _Network: TypeAlias = tuple[_Real, _Real, _Real, _Real, _Real, _Cell]
 # Inputs, targets, weights, h_0 and noise.
 _Trials: TypeAlias = tuple[_Real, _Real | None, _Real | None, _Real | None, _Real | None]
 # Q and T.
 _Schur: TypeAlias = tuple[_Float64, _Float64]
-# Offsets, rectangles and gains: ablation a has the rectangles offsets[a] to offsets[a + 1].
-_Ablations: TypeAlias = tuple[_Int64, _Int64, _Float64]
+# Offsets, places of T, and gains: ablation a has the places offsets[a] to offsets[a + 1].
+_Places: TypeAlias = tuple[_Int64, _Int64, _Float64]
+# Gains on rectangles of N, and on ranges of blocks of B.
+_Ablations: TypeAlias = tuple[_Places, _Places]
 # N_h, N_x, N_y, the pairs of a Cayley parametrisation or -1, and whether there are b_h and b_y.
 _Layout: TypeAlias = tuple[int, int, int, int, bool, bool]
 # Learning rate, beta1, beta2, epsilon, weight decay, whether it is decoupled, and the clip.
@@ -39,9 +41,7 @@ def sort_blocks(
     T: _Float64, Q: _Float64, by_real_part: bool, shift: float
 ) -> tuple[int, _Complex128]: ...
 def reorder_schur(T: _Float64, Q: _Float64, order: _Int64) -> tuple[int, _Complex128]: ...
-def ablated_matrix(
-    W: _Float64, schur: _Schur, ablation: tuple[_Int64, _Float64], out: _Float64
-) -> float: ...
+def ablated_matrix(W: _Float64, schur: _Schur, ablation: _Ablations, out: _Float64) -> float: ...
 def removed_masses(T: _Float64, ablations: _Ablations, out: _Float64) -> None: ...
 def cayley_matrix(U: _Float64, pairs: _Float64, reals: _Float64, out: _Float64) -> None: ...
 def activate(activation: str, x: _Real, out: _Real) -> None: ...
@@ -59,6 +59,23 @@ def run_ablations(
     trials: _Trials,
     measure: str,
     sums: tuple[_Float64, _Float64],
+    n_threads: int,
+) -> None: ...
+def coupling_features(
+    network: _Network,
+    Q: _Float64,
+    entries: tuple[_Float64, _Int64],
+    trials: _Trials,
+    cotangents: _Real,
+    features: _Real,
+    n_threads: int,
+) -> None: ...
+def adjoints(
+    network: _Network,
+    trials: _Trials,
+    cotangents: _Real,
+    rates: _Real,
+    deltas: _Real,
     n_threads: int,
 ) -> None: ...
 def train(

@@ -10,15 +10,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from ._internal.brief import Brief
 from ._internal.checks import Rng, choice, generator, nonnegative, positive, positive_int
 from ._internal.frozen import ReadOnly
+from ._internal.html import facts
 from .networks.cayley import Cayley
 from .networks.network import Network
 from .trials.tasks import Task, Trials
@@ -81,8 +83,8 @@ class TrainingOptions:
         return self.epochs * self.batches_per_epoch
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingResult(ReadOnly):
+@dataclass(frozen=True, eq=False, repr=False)
+class TrainingResult(Brief, ReadOnly):
     """The result of :func:`train`.
 
     Attributes
@@ -97,7 +99,15 @@ class TrainingResult(ReadOnly):
 
     network: Network
     loss: NDArray[np.float64]
-    settings: Mapping[str, Any] = field(repr=False)
+    settings: Mapping[str, Any]
+
+    def _repr_html_(self) -> str:
+        named = {
+            "network": repr(self.network),
+            "updates": len(self.loss),
+            "loss": f"{self.loss[0]:.4g} at first, {self.loss[-1]:.4g} at last",
+        }
+        return facts("Training", {**named, **self.settings})
 
 
 def train(

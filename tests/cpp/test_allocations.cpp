@@ -6,6 +6,7 @@
 #include <new>
 #include <random>
 #include <stdexcept>
+#include <vector>
 
 namespace {
 std::atomic<long> allocations{0};
@@ -37,8 +38,10 @@ namespace {
 
 using namespace schurscope;
 
+constexpr Index n_hidden = 37;
+
 long allocations_of_training(const CellDescription& cell, Index n_batches) {
-  constexpr Index n_hidden = 37, n_inputs = 3, n_outputs = 2, batch_size = 70, n_steps = 6;
+  constexpr Index n_inputs = 3, n_outputs = 2, batch_size = 70, n_steps = 6;
   const Index n_trials = n_batches * batch_size;
   std::mt19937 random(1);
   std::normal_distribution<float> normal(0, 0.2f);
@@ -67,8 +70,11 @@ long allocations_of_training(const CellDescription& cell, Index n_batches) {
 }
 
 TEST_CASE("training allocates nothing per step") {
+  const std::vector<double> leaks(n_hidden, 0.5);
   for (const CellDescription& cell :
-       {CellDescription{}, CellDescription{activations::Softplus{}, Form::current, 0.5}}) {
+       {CellDescription{}, CellDescription{activations::Softplus{}, Form::current, 0.5},
+        CellDescription{activations::Softplus{}, Form::rate, 1, leaks.data()},
+        CellDescription{activations::Tanh{}, Form::current, 1, leaks.data(), Readout::hidden}}) {
     const long once = allocations_of_training(cell, 1);
     CHECK(once > 0);
     CHECK(allocations_of_training(cell, 9) == once);

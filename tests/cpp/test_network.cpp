@@ -68,10 +68,33 @@ struct Case {
   }
 };
 
+// A leak for each unit, for the widest of the shapes; one has none.
+const Values<double> leaks = [] {
+  Values<double> values(250);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = 1.0 / double(1 + i % 7);
+  return values;
+}();
+
+const CellDescription described[] = {{},
+                                     {activations::Sigmoid{}, Form::rate, 0.4},
+                                     {activations::Softplus{}, Form::current, 0.3},
+                                     {activations::Sigmoid{}, Form::rate, 1, leaks.data()},
+                                     {activations::Softplus{}, Form::current, 1, leaks.data()},
+                                     {activations::Tanh{}, Form::current, 0.3, nullptr, Readout::hidden},
+                                     {activations::Tanh{}, Form::current, 1, leaks.data(), Readout::hidden}};
+
+double plain_activation(const CellDescription& cell, double z) {
+  if (cell.activation.is<activations::Sigmoid>()) return 1 / (1 + std::exp(-z));
+  if (cell.activation.is<activations::Softplus>()) return std::log1p(std::exp(z));
+  return std::tanh(z);
+}
+
 /// Outputs (trials, steps, n_outputs), in double, one number at a time.
 template <class T>
-Values<double> plain_outputs(const Case<T>& c) {
+Values<double> plain_outputs(const Case<T>& c, const CellDescription& cell = {}) {
   const Shape& s = c.shape;
+  const bool current = cell.form == Form::current, reads_rates = cell.readout == Readout::rates;
+  const auto rate = [&](double h) { return current ? plain_activation(cell, h) : h; };
   Values<double> outputs;
   for (Index trial = 0; trial < s.n_trials; ++trial) {
     Values<double> h(std::size_t(s.n_hidden), 0.0);
@@ -80,18 +103,21 @@ Values<double> plain_outputs(const Case<T>& c) {
       for (Index i = 0; i < s.n_hidden; ++i) {
         double sum = s.biases ? double(c.b_h[std::size_t(i)]) : 0;
         for (Index k = 0; k < s.n_hidden; ++k)
-          sum += double(c.W_hh[std::size_t(i * s.n_hidden + k)]) * h[std::size_t(k)];
+          sum += double(c.W_hh[std::size_t(i * s.n_hidden + k)]) * rate(h[std::size_t(k)]);
         for (Index k = 0; k < s.n_inputs; ++k) {
           sum += double(c.W_xh[std::size_t(i * s.n_inputs + k)]) *
                  double(c.inputs[std::size_t((trial * s.n_steps + t) * s.n_inputs + k)]);
         }
-        next[std::size_t(i)] = std::tanh(sum);
+        const double a = cell.leaks != nullptr ? cell.leaks[i] : cell.leak;
+        const double value = current ? sum : plain_activation(cell, sum);
+        next[std::size_t(i)] = (1 - a) * h[std::size_t(i)] + a * value;
       }
       h = next;
       for (Index i = 0; i < s.n_outputs; ++i) {
         double sum = s.biases ? double(c.b_y[std::size_t(i)]) : 0;
         for (Index k = 0; k < s.n_hidden; ++k)
-          sum += double(c.W_hy[std::size_t(i * s.n_hidden + k)]) * h[std::size_t(k)];
+          sum += double(c.W_hy[std::size_t(i * s.n_hidden + k)]) *
+                 (reads_rates ? rate(h[std::size_t(k)]) : h[std::size_t(k)]);
         outputs.push_back(sum);
       }
     }
@@ -104,18 +130,23 @@ void check_rollout(double tolerance) {
   for (const Shape& shape : shapes) {
     CAPTURE(shape.n_hidden);
     const Case<T> c(shape);
-    const Values<double> expected = plain_outputs(c);
-    Values<T> outputs(expected.size());
-    Interrupt interrupt;
-    rollout<T>(c.network(), c.trials(), outputs.data(), nullptr, 2, interrupt);
-    double worst = 0;
-    for (std::size_t i = 0; i < expected.size(); ++i)
-      worst = std::max(worst, std::abs(double(outputs[i]) - expected[i]));
-    CHECK(worst < tolerance);
+    for (const CellDescription& cell : described) {
+      CAPTURE(&cell - described);
+      const Values<double> expected = plain_outputs(c, cell);
+      Values<T> outputs(expected.size());
+      Interrupt interrupt;
+      NetworkView<T> network = c.network();
+      network.cell = cell;
+      rollout<T>(network, c.trials(), outputs.data(), nullptr, 2, interrupt);
+      double worst = 0;
+      for (std::size_t i = 0; i < expected.size(); ++i)
+        worst = std::max(worst, std::abs(double(outputs[i]) - expected[i]));
+      CHECK(worst < tolerance);
+    }
   }
 }
 
-TEST_CASE("rollouts agree with plain loops") {
+TEST_CASE("rollouts agree with plain loops, for each cell") {
   check_rollout<double>(1e-13);
   check_rollout<float>(1e-4);
 }
@@ -179,9 +210,6 @@ TEST_CASE("ablations agree with plain loops, with the same bits for any number o
   check_ablations<double>(1e-12);
   check_ablations<float>(1e-4);
 }
-
-const CellDescription described[] = {
-    {}, {activations::Sigmoid{}, Form::rate, 0.4}, {activations::Softplus{}, Form::current, 0.3}};
 
 TEST_CASE("gradients agree with central differences, dense and Cayley, for each cell") {
   for (const Shape& shape : shapes) {

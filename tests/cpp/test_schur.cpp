@@ -6,6 +6,8 @@
 #include <limits>
 #include <random>
 
+#include "schurscope/perturbation/block_gains.hpp"
+#include "schurscope/perturbation/combined.hpp"
 #include "schurscope/perturbation/gains.hpp"
 #include "schurscope/schur.hpp"
 
@@ -369,6 +371,36 @@ TEST_CASE("an ablation that removes nothing gives W bit for bit") {
     CHECK(result.removed == 0);
     CHECK(result.W == W_rows);
     CHECK(ablate<float>(W_float, schur, rectangles, gains, scratch).W == W_float);
+  }
+}
+
+TEST_CASE("without the couplings and the nonnormality of the blocks the matrix is normal and keeps its eigenvalues") {
+  PerturbationScratch scratch;
+  for (const Index n : {2, 9, 40}) {
+    const RowMajorMatrix<double> W = gaussian(n, 30 + static_cast<unsigned>(n));
+    const RealSchur schur = real_schur(W);
+    const RowMajorMatrix<double> Q = schur.Q, T = schur.T;
+    const Rectangle all{0, n, 0, n};
+    const BlockRange blocks{0, n};
+    const double none = 0, half = 0.5;
+    RowMajorMatrix<double> normal(n, n), partly(n, n);
+    const SchurView<double> view{W.data(), Q.data(), T.data(), n};
+    const Combined<Gains, BlockGains> everything{{Gains{&all, &none, 1}, BlockGains{&blocks, &none, 1}}};
+    const double removed = ablated_matrix(view, everything, scratch, normal.data());
+    CHECK((normal * normal.transpose() - normal.transpose() * normal).norm() <= tolerance(n) * W.squaredNorm());
+    double squared_moduli = 0;
+    for (const auto eigenvalue : Eigen::EigenSolver<MatrixXd>(W).eigenvalues()) squared_moduli += std::norm(eigenvalue);
+    CHECK(normal.squaredNorm() == doctest::Approx(squared_moduli).epsilon(1e-9));
+    CHECK(removed > 0);
+    // Half the gain: the geometric mean of the entries before and after.
+    ablated_matrix(view, BlockGains{&blocks, &half, 1}, scratch, partly.data());
+    const MatrixXd changed = Q.transpose() * partly * Q;
+    for (Index row = 0; row + 1 < n; ++row) {
+      if (T(row + 1, row) == 0) continue;
+      const double b = T(row, row + 1), c = T(row + 1, row), omega = std::sqrt(-b * c);
+      CHECK(std::abs(changed(row, row + 1)) == doctest::Approx(std::sqrt(std::abs(b) * omega)).epsilon(1e-9));
+      CHECK(std::abs(changed(row + 1, row)) == doctest::Approx(std::sqrt(std::abs(c) * omega)).epsilon(1e-9));
+    }
   }
 }
 

@@ -11,7 +11,9 @@
 //     scratch_rows()                  rows of scratch for a step in either direction
 //     pack(network, packed), pack_backward(network, packed)
 //     start(h_0, width, carried, rates)    the state before the first step; a null h_0 is 0
-//     hidden(rates, carried)          whichever of the two holds h_t, the user's state
+//     read(state, carried)            the panel [u_t; 1] that the readout reads: the state, if u_t is r_t; else `carried`,
+//                                     and then a step's tape begins with the panel too, for read(state, tape)
+//     hidden(read, carried)           whichever of the two holds h_t, the user's state
 //     advance<V>(packed, step)        a forward step (step.hpp), products included
 //     retreat<V>(packed, step)        a reverse step
 //
@@ -24,6 +26,7 @@
 #include "schurscope/cells/current.hpp"
 #include "schurscope/cells/elman.hpp"
 #include "schurscope/cells/rate.hpp"
+#include "schurscope/cells/read_current.hpp"
 
 namespace schurscope {
 inline namespace SCHURSCOPE_ISA {
@@ -45,7 +48,7 @@ void with_first_fitting(const NetworkView<T>& network, const F& f) {
 /// Call f with the network's cell: the first of the list that fits.
 template <class T, class F>
 void with_cell(const NetworkView<T>& network, const F& f) {
-  detail::with_first_fitting<cells::Elman<T>, cells::Rate<T>, cells::Current<T>>(network, f);
+  detail::with_first_fitting<cells::Elman<T>, cells::Rate<T>, cells::Current<T>, cells::ReadCurrent<T>>(network, f);
 }
 
 }  // namespace SCHURSCOPE_ISA

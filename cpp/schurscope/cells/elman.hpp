@@ -13,7 +13,8 @@ class Elman : public Ungated<T> {
   using Ungated<T>::Ungated;
 
   static bool fits(const CellDescription& cell) {
-    return cell.activation.is<activations::Tanh>() && cell.form == Form::rate && static_cast<T>(cell.leak) == T(1);
+    return cell.activation.is<activations::Tanh>() && cell.form == Form::rate && cell.leaks == nullptr &&
+           static_cast<T>(cell.leak) == T(1);
   }
 
   template <int V>

@@ -20,7 +20,7 @@ struct Step {
 /// The reverse step. The delta of a step is d_t = dL/dz_t, with z_t the cell's products.
 template <class T>
 struct ReverseStep {
-  const T* later;  ///< [d_{t+1}; e_t], with e_t = dL/d(W_hy r_t + b_y)
+  const T* later;  ///< [d_{t+1}; e_t], with e_t = dL/d(W_hy u_t + b_y)
   const T* state;  ///< as the forward step left it
   const T* next;   ///< [r_t; …]
   const T* tape;   ///< as the forward step left it

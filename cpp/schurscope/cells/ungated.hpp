@@ -38,8 +38,9 @@ class Ungated {
     }
   }
 
-  /// h_t is the rates.
-  const T* hidden(const T* rates, const T* /*carried*/) const { return rates; }
+  /// The readout reads the rates, which are h_t.
+  const T* read(const T* state, const T* /*carried*/) const { return state; }
+  const T* hidden(const T* read, const T* /*carried*/) const { return read; }
 
  protected:
   Index n_hidden_, depth_;

@@ -5,7 +5,9 @@
 // A perturbation defines a box outside which dT is zero, and dT on it:
 //
 //     Rectangle box(T) const
-//     void difference(T, box, scratch) const     T - T~ on the box, into the top left corner of scratch.dT
+//     void difference(T, box, scratch) const     adds T - T~ to scratch.dT, whose top left corner is that of the box
+//
+// A caller may pass a larger box, so that perturbations of different entries combine (combined.hpp).
 #pragma once
 
 #include <algorithm>
@@ -25,6 +27,13 @@ struct Rectangle {
   bool empty() const { return first_row >= end_row || first_col >= end_col; }
 };
 
+/// The smallest rectangle that holds both.
+inline Rectangle united(const Rectangle& a, const Rectangle& b) {
+  if (a.empty() || b.empty()) return a.empty() ? b : a;
+  return {std::min(a.first_row, b.first_row), std::max(a.end_row, b.end_row), std::min(a.first_col, b.first_col),
+          std::max(a.end_col, b.end_col)};
+}
+
 using SchurMatrixView = Eigen::Map<const RowMajorMatrix<double>>;
 
 /// W = Q T Q^T with all three row-major, contiguous, (n, n). Not owned.
@@ -39,16 +48,14 @@ struct SchurView {
 /// Memory that one thread reuses from perturbation to perturbation; it grows to the largest n it has seen.
 struct PerturbationScratch {
   RowMajorMatrix<double> dT;    ///< T - T~ on the perturbation's box
-  RowMajorMatrix<double> half;  ///< dT times one of the two factors
+  RowMajorMatrix<double> half;  ///< a perturbation's own, then dT times one of the two factors
   RowMajorMatrix<double> full;  ///< Q dT Q^T
-  Eigen::ArrayXd row;           ///< for whatever a perturbation needs along a row
 
   void reserve(Index n) {
-    if (row.size() >= n) return;
+    if (dT.rows() >= n) return;
     dT.resize(n, n);
     half.resize(n, n);
     full.resize(n, n);
-    row.resize(n);
   }
 };
 
@@ -65,8 +72,9 @@ Removed remove(const double* T_data, Index n, const Perturbation& perturbation, 
   scratch.reserve(n);
   const Rectangle box = perturbation.box(T);
   if (box.empty()) return {box, 0};
+  auto dT = scratch.dT.topLeftCorner(box.rows(), box.cols());
+  dT.setZero();
   perturbation.difference(T, box, scratch);
-  const auto dT = scratch.dT.topLeftCorner(box.rows(), box.cols());
   // Scaled, so that squares of 1e-200 and 1e200 neither underflow nor overflow.
   const double largest = dT.cwiseAbs().maxCoeff();
   return {box, largest == 0 ? 0 : largest * (dT / largest).norm()};

@@ -19,35 +19,37 @@ struct Gains {
 
   /// The smallest rectangle that holds every entry above the diagonal of every rectangle; empty if there is none.
   Rectangle box(const SchurMatrixView& T) const {
-    const Index n = T.rows();
-    Rectangle box{n, 0, n, 0};
+    Rectangle box{T.rows(), 0, T.rows(), 0};
     for (std::int64_t k = 0; k < size; ++k) {
       Rectangle r = rectangles[k];
       r.end_row = std::min(r.end_row, r.end_col - 1);
       r.first_col = std::max(r.first_col, r.first_row + 1);
-      if (r.empty()) continue;
-      box = {std::min(box.first_row, r.first_row), std::max(box.end_row, r.end_row),
-             std::min(box.first_col, r.first_col), std::max(box.end_col, r.end_col)};
+      box = united(box, r);
     }
     return box;
   }
 
   void difference(const SchurMatrixView& T, const Rectangle& box, PerturbationScratch& scratch) const {
-    auto kept = scratch.row.head(box.cols());  // the product of the gains along a row of the box
+    auto kept = scratch.half.topLeftCorner(box.rows(), box.cols()).array();  // the product of the gains
+    kept.setOnes();
+    for (std::int64_t k = 0; k < size; ++k) {
+      const Rectangle& r = rectangles[k];
+      const Index first_row = std::max(r.first_row, box.first_row), first_col = std::max(r.first_col, box.first_col);
+      const Index rows = std::min(r.end_row, box.end_row) - first_row;
+      const Index cols = std::min(r.end_col, box.end_col) - first_col;
+      if (rows > 0 && cols > 0) {
+        kept.block(first_row - box.first_row, first_col - box.first_col, rows, cols) *= gains[k];
+      }
+    }
     for (Index i = 0; i < box.rows(); ++i) {
       const Index row = box.first_row + i;
       // The superdiagonal entry of a 2x2 block belongs to the block.
       const bool opens_pair = row + 1 < T.rows() && T(row + 1, row) != 0;
-      const Index first_col = row + (opens_pair ? 2 : 1);
-      kept.setOnes();
-      for (std::int64_t k = 0; k < size; ++k) {
-        const Rectangle& r = rectangles[k];
-        if (row < r.first_row || row >= r.end_row) continue;
-        const Index begin = std::max<Index>(r.first_col, first_col);
-        if (begin < r.end_col) kept.segment(begin - box.first_col, r.end_col - begin) *= gains[k];
-      }
-      scratch.dT.row(i).head(box.cols()) =
-          (T.row(row).segment(box.first_col, box.cols()).array() * (1 - kept.transpose())).matrix();
+      const Index first_col = std::max<Index>(row + (opens_pair ? 2 : 1), box.first_col);
+      const Index cols = box.end_col - first_col;
+      if (cols <= 0) continue;
+      scratch.dT.row(i).segment(first_col - box.first_col, cols).array() +=
+          T.row(row).segment(first_col, cols).array() * (1 - kept.row(i).tail(cols));
     }
   }
 };

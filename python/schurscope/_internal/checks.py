@@ -135,8 +135,11 @@ def finite(array: FloatArray, name: str) -> None:
 
 
 def step_weights(value: npt.ArrayLike, shape: tuple[int, ...], because: str) -> FloatArray:
-    """Weights of the steps, (trials, steps): at least 0, not all 0."""
-    weights = real_array(value, "weights", shape, because=because)
+    """Weights of the steps, (trials, steps) or with one channel: at least 0, not all 0."""
+    weights = real_array(value, "weights", None, allow_nonfinite=True)
+    if weights.shape == (*shape, 1):
+        weights = weights[..., 0]
+    weights = real_array(weights, "weights", shape, because=because)
     if weights.min() < 0:
         raise ValueError(f"weights must be at least 0, got {weights.min():g}")
     if not weights.any():

@@ -13,6 +13,7 @@ from .._internal.checks import FloatDType
 from .._version import __version__
 from ..coordinates.schur import OrderedSchur
 from ..coordinates.sectors import Sectors
+from .batch import Batch
 from .measures import Denominator, Measure, sensitivity
 from .plan import Ablation, removed_masses
 from .profile import AblationProfile
@@ -47,7 +48,7 @@ class Assembly:
             raise ValueError(f"{sectors.warning} (strict=True)")
         self.rows = tuple(rows)
         self._schur, self._sectors, self._dtype = schur, sectors, dtype
-        self._removed_mass = removed_masses(schur, rows)
+        self._removed_mass = removed_masses(schur, Batch.of(rows))
         self.vacuous = self._removed_mass <= schur.n_hidden * np.finfo(dtype).eps
         self.vacuous[0] = False  # the full network is the reference, not an intervention
 
@@ -56,12 +57,11 @@ class Assembly:
         """The rows to run, in order."""
         return tuple(row for row, skip in zip(self.rows, self.vacuous, strict=True) if not skip)
 
-    def spread(self, sums: _Float64) -> None:
-        """Move the sums of the rows that ran from the front to their places, in place."""
-        source = np.where(self.vacuous, 0, np.cumsum(~self.vacuous) - 1)
-        for row in range(len(sums) - 1, 0, -1):  # backwards: no row is written before it is read
-            if source[row] != row:
-                sums[row] = sums[source[row]]
+    def spread(self, sums: _Float64) -> _Float64:
+        """Rows for all ablations from those that ran; vacuous ones repeat the full network's."""
+        if not self.vacuous.any():
+            return sums
+        return sums[np.where(self.vacuous, 0, np.cumsum(~self.vacuous) - 1)]
 
     def profile(
         self,

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from .._internal.checks import FloatArray, FloatDType, real_array, shown
 from ..coordinates.schur import OrderedSchur, ordered_schur
 from .assemble import Assembly
+from .batch import Batch
 from .measures import Score
 from .plan import Ablation, ablated_matrix, ablation_rows
 from .profile import AblationProfile
@@ -66,8 +67,9 @@ def ablate_with(
     alpha : float
         Cut of the spectrum: R holds the eigenvalues of modulus >= alpha * rho. In (0, 1].
     ablations : iterable of str or Ablation, optional
-        The ablations; None means every subset of the couplings RR, CR (C to R) and CC. The full
-        network is always row 0 and need not be named.
+        The ablations; None means every subset of the couplings RR, CR (C to R) and CC of N, and
+        BB, the nonnormality inside the 2x2 blocks. The full network is always row 0 and need not be
+        named.
     measure : str
         Name of the score, for tables and figures.
     schur : OrderedSchur, optional
@@ -101,7 +103,7 @@ def ablate_with(
     assembly = Assembly(schur, sectors, ablation_rows(ablations, sectors), dtype, strict=strict)
     running = assembly.running
     full = _scores(evaluate(_ablated(schur, running[0], dtype)), running[0].name, "trials")
-    per_trial = np.empty((len(assembly.rows), full.size))
+    per_trial = np.empty((len(running), full.size))
     per_trial[0] = full
     _require_same(_scores(evaluate(_ablated(schur, running[0], dtype)), "full", full.size), full)
     for place, row in enumerate(running):
@@ -110,7 +112,7 @@ def ablate_with(
             per_trial[place] = _scores(given, row.name, full.size)
         if progress is not None:
             progress(place + 1, len(running))
-    assembly.spread(per_trial)
+    per_trial = assembly.spread(per_trial)
     with np.errstate(over="ignore", invalid="ignore"):
         value = per_trial.mean(axis=1)
     per_step = np.empty((len(per_trial), 0))
@@ -141,7 +143,7 @@ def _schur_of(W: FloatArray, schur: OrderedSchur | None) -> OrderedSchur:
 def _ablated(schur: OrderedSchur, row: Ablation, dtype: FloatDType) -> FloatArray:
     """W̃ of a row, rounded to `dtype`; infinite where a large gain overflows."""
     with np.errstate(over="ignore"):
-        return ablated_matrix(schur, row).astype(dtype)
+        return ablated_matrix(schur, Batch.of([row])).astype(dtype)
 
 
 def _scores(given: npt.ArrayLike, ablation: str, n_trials: int | str) -> _Float64:

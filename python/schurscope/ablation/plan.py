@@ -1,4 +1,4 @@
-"""Ablations: rectangles of T with gains, named or defined by the user."""
+"""Ablations: gains on parts of T, named or defined by the user."""
 
 from __future__ import annotations
 
@@ -11,19 +11,24 @@ import numpy.typing as npt
 from .. import _core
 from .._internal.checks import choice, nonnegative_int, real_number, shown
 from ..coordinates.schur import OrderedSchur
-from ..coordinates.sectors import Sectors, couplings
+from ..coordinates.sectors import COUPLINGS, Sectors
+from .batch import Batch
 
-__all__ = ["SUBSETS", "Ablation", "ablated_matrix", "ablation_rows", "compact", "removed_masses"]
+__all__ = ["SUBSETS", "Ablation", "ablated_matrix", "ablation_rows", "removed_masses"]
 
-SUBSETS = ("full", "RR", "CR", "CC", "RR+CR", "RR+CC", "CR+CC", "RR+CR+CC")
-"""The full network and every nonempty subset of the three couplings."""
+SUBSETS = ("full", "RR", "CR", "CC", "RR+CR", "RR+CC", "CR+CC", "RR+CR+CC", "BB")
+"""The full network, every nonempty subset of the couplings of N, and BB."""
 
 _Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """Rectangles of T whose entries above the diagonal blocks are scaled.
+    """Gains on entries of T above the diagonal blocks, and on the nonnormality of 2x2 blocks.
+
+    Every ablation keeps the eigenvalues. A standardised 2x2 block ``[[a, b], [c, a]]`` becomes
+    ``[[a, b̃], [c̃, a]]`` with ``b̃ c̃ = b c`` and ``|b̃ / c̃| = |b / c| ** gain``: with gain 0 it is
+    normal, ``b̃ = -c̃ = ±sqrt(-b c)``.
 
     Attributes
     ----------
@@ -33,24 +38,39 @@ class Ablation:
         cover blocks. Where rectangles overlap, their gains multiply.
     gains : tuple of float
         One factor per rectangle; 0 removes the entries, 1 leaves them.
+    blocks : tuple of (first_row, end_row)
+        Half-open ranges of rows of T, whose 2x2 blocks change. Where ranges overlap, their gains
+        multiply.
+    block_gains : tuple of float
+        One gain per range; 0 makes the blocks normal, 1 leaves them.
     """
 
     name: str
     rectangles: tuple[tuple[int, int, int, int], ...]
     gains: tuple[float, ...]
+    blocks: tuple[tuple[int, int], ...] = ()
+    block_gains: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not str.isprintable(self.name) or not self.name:
             raise ValueError(f"name must be printable text, got {shown(self.name)}")
         rectangles = tuple(_rectangle(rectangle) for rectangle in self.rectangles)
         gains = tuple(real_number(gain, "gains") for gain in self.gains)
-        if len(rectangles) != len(gains):
-            raise ValueError(
-                f"gains must hold one factor for each of the {len(rectangles)} rectangles, "
-                f"got {len(gains)}"
-            )
+        blocks = tuple(_block_range(block) for block in self.blocks)
+        block_gains = tuple(real_number(gain, "block_gains") for gain in self.block_gains)
+        for name, places, factors in (
+            ("gains", "rectangles", (gains, rectangles)),
+            ("block_gains", "ranges of blocks", (block_gains, blocks)),
+        ):
+            if len(factors[0]) != len(factors[1]):
+                raise ValueError(
+                    f"{name} must hold one factor for each of the {len(factors[1])} {places}, "
+                    f"got {len(factors[0])}"
+                )
         object.__setattr__(self, "rectangles", rectangles)
         object.__setattr__(self, "gains", gains)
+        object.__setattr__(self, "blocks", blocks)
+        object.__setattr__(self, "block_gains", block_gains)
 
     @classmethod
     def of(cls, name: str, sectors: Sectors, gain: float = 0.0) -> Ablation:
@@ -59,17 +79,24 @@ class Ablation:
         Parameters
         ----------
         name : str
-            ``"RR"``, ``"CR"`` or ``"CC"``, several joined by ``+``, or ``"full"`` for none. A
-            gain other than 0 becomes part of the ablation's name: ``"0.5*RR+CC"``.
+            ``"RR"``, ``"CR"``, ``"CC"`` or ``"BB"``, the nonnormality of the 2x2 blocks, several
+            joined by ``+``, or ``"full"`` for none. A gain other than 0 becomes part of the
+            ablation's name: ``"0.5*RR+CC"``.
         sectors : Sectors
         gain : float
             Factor on the couplings.
         """
         names = _coupling_names(name)
-        rectangles = sectors.rectangles(names).tolist() if names else []
+        rectangles, blocks = (place.tolist() for place in sectors.places(names))
         joined = "+".join(names) if names else "full"
         called = joined if gain == 0 or not names else f"{real_number(gain, 'gain'):g}*{joined}"
-        return cls(called, tuple(rectangles), (gain,) * len(rectangles))
+        return cls(
+            called,
+            tuple(rectangles),
+            (gain,) * len(rectangles),
+            tuple(blocks),
+            (gain,) * len(blocks),
+        )
 
 
 def ablation_rows(ablations: Iterable[str | Ablation] | None, sectors: Sectors) -> list[Ablation]:
@@ -92,36 +119,21 @@ def ablation_rows(ablations: Iterable[str | Ablation] | None, sectors: Sectors) 
     return rows
 
 
-def removed_masses(schur: OrderedSchur, rows: Sequence[Ablation]) -> _Float64:
-    """‖ΔT‖_F / ‖T‖_F of each row; 0 for the zero matrix."""
+def removed_masses(schur: OrderedSchur, batch: Batch) -> _Float64:
+    """‖ΔT‖_F / ‖T‖_F of each ablation; 0 for the zero matrix."""
     norm = float(np.linalg.norm(schur.T))
-    removed = np.zeros(len(rows))
+    removed = np.zeros(len(batch))
     if norm > 0:
-        _core.removed_masses(schur.T, compact(rows), removed)
+        _core.removed_masses(schur.T, batch.core_arguments(), removed)
         removed /= norm
     return removed
 
 
-def ablated_matrix(schur: OrderedSchur, row: Ablation) -> _Float64:
-    """W̃ = Q T̃ Qᵀ of one row: (N_h, N_h)."""
-    _, rectangles, gains = compact([row])
+def ablated_matrix(schur: OrderedSchur, row: Batch) -> _Float64:
+    """W̃ = Q T̃ Qᵀ of a batch of one ablation: (N_h, N_h)."""
     W_ablated = np.empty_like(schur.W)
-    _core.ablated_matrix(schur.W, (schur.Q, schur.T), (rectangles, gains), W_ablated)
+    _core.ablated_matrix(schur.W, (schur.Q, schur.T), row.core_arguments(), W_ablated)
     return W_ablated
-
-
-def compact(
-    rows: Sequence[Ablation],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], _Float64]:
-    """Offsets (rows + 1,), rectangles (n, 4) and gains (n,) as the core reads them."""
-    offsets = np.cumsum([0, *(len(row.gains) for row in rows)], dtype=np.int64)
-    rectangles = [rectangle for row in rows for rectangle in row.rectangles]
-    gains = [gain for row in rows for gain in row.gains]
-    return (
-        offsets,
-        np.array(rectangles, dtype=np.int64).reshape(-1, 4),
-        np.array(gains, dtype=np.float64),
-    )
 
 
 def _rectangle(values: Sequence[int]) -> tuple[int, int, int, int]:
@@ -134,17 +146,26 @@ def _rectangle(values: Sequence[int]) -> tuple[int, int, int, int]:
     return sides[0], sides[1], sides[2], sides[3]
 
 
+def _block_range(values: Sequence[int]) -> tuple[int, int]:
+    ends = tuple(nonnegative_int(value, "blocks") for value in values)
+    if len(ends) != 2 or ends[0] > ends[1]:
+        raise ValueError(
+            f"blocks must be (first_row, end_row) with first <= end, got {shown(values)}"
+        )
+    return ends[0], ends[1]
+
+
 def _coupling_names(name: str) -> tuple[str, ...]:
-    """The couplings in a name such as "RR+CC", in the order RR, CR, CC; none for "full"."""
+    """The couplings in a name such as "RR+CC", in the order of COUPLINGS; none for "full"."""
     if not isinstance(name, str):
         raise TypeError(f"ablations must be names or Ablation objects, got {shown(name)}")
     if name == "full":
         return ()
     parts = name.split("+")
-    known = set(parts) <= set(couplings) and len(set(parts)) == len(parts)
+    known = set(parts) <= set(COUPLINGS) and len(set(parts)) == len(parts)
     if not known:
         choice(name, "ablations", SUBSETS)
-    return tuple(coupling for coupling in couplings if coupling in parts)
+    return tuple(coupling for coupling in COUPLINGS if coupling in parts)
 
 
 def _check_rectangles(rows: Sequence[Ablation], n_hidden: int) -> None:
@@ -154,4 +175,10 @@ def _check_rectangles(rows: Sequence[Ablation], n_hidden: int) -> None:
                 raise ValueError(
                     f"ablations must lie inside T, which has shape ({n_hidden}, {n_hidden}); "
                     f"{row.name!r} has the rectangle {rectangle}"
+                )
+        for block in row.blocks:
+            if block[1] > n_hidden:
+                raise ValueError(
+                    f"ablations must lie inside T, which has {n_hidden} rows; {row.name!r} has "
+                    f"blocks in the rows {block}"
                 )

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from .._internal.brief import brief
 from .._internal.checks import Rng, choice, fraction, generator, positive_int
 from .._internal.frozen import ReadOnly
+from .._internal.html import table
 from ..coordinates.schur import OrderedSchur
 from ..coordinates.sectors import Sectors
+from ..coordinates.sectors import couplings as COUPLINGS_OF_N
 from .measures import Denominator, Measure
+from .resamples import Resamples, percentile_ends
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from ..diagnosis.interactions import Interactions, Shapley
+
 __all__ = ["AblationProfile", "AblationRow", "Intervals"]
 
 _Float64 = npt.NDArray[np.float64]
-_RESAMPLES_AT_ONCE = 256  # bounds the memory of the bootstrap
 
 
 class AblationRow(NamedTuple):
@@ -43,6 +48,9 @@ class Intervals(NamedTuple):
     value: _Float64
     change: _Float64
     sensitivity: _Float64
+
+    def __repr__(self) -> str:
+        return brief("Intervals", self._asdict())
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -128,13 +136,20 @@ class AblationProfile(ReadOnly):
         return self.sectors.warning
 
     @property
-    def caution(self) -> str:
-        """A warning if the effects are hard to interpret, else an empty string.
+    def cautions(self) -> tuple[str, ...]:
+        """What makes the effects hard to interpret, one sentence each.
 
-        A full network no better than chance has not learnt the task. Usually the network or the
-        trials were loaded wrongly.
+        A full network that has not learnt the task: no better than chance (usually the network or
+        the trials were loaded wrongly), or nearer to chance than to `Measure.required`. Trials on
+        which doing nothing scores well, because most of the weighted steps only ask for fixation.
         """
-        return self.definition.caution(float(self.value[0]), self.chance)
+        of_network = self.definition.caution(float(self.value[0]), self.chance)
+        return tuple(filter(None, (of_network, self.settings.get("trials_caution", ""))))
+
+    @property
+    def caution(self) -> str:
+        """All `cautions` in one text; empty if there are none."""
+        return ". ".join(self.cautions)
 
     def __len__(self) -> int:
         """Number of ablations, the full network included."""
@@ -190,35 +205,67 @@ class AblationProfile(ReadOnly):
             and of vacuous ablations, whose sensitivity is NaN.
         """
         level = fraction(level, "level")
-        values = self._resampled(positive_int(n_resamples, "n_resamples"), generator(rng))
-        ends = [0.5 - level / 2, 0.5 + level / 2]
+        resamples, sums = self.resamples(n_resamples, rng)
+        values = np.full((len(self), n_resamples), np.nan)
+        values[~self.diverged] = resamples.values(sums[~self.diverged])
         change = values - values[:1]
         change[0] = 0.0
         change[self.vacuous] = 0.0
-        change_ends = np.quantile(change, ends, axis=1).T
+        change_ends = percentile_ends(change, level)
         mass = np.where(self.vacuous | (self.removed_mass == 0), np.nan, self.removed_mass)
-        return Intervals(
-            np.quantile(values, ends, axis=1).T, change_ends, change_ends / mass[:, None]
-        )
+        return Intervals(percentile_ends(values, level), change_ends, change_ends / mass[:, None])
 
-    def _resampled(self, n_resamples: int, random: np.random.Generator) -> _Float64:
-        """The measure on `n_resamples` multisets of the trials: (ablations, n_resamples)."""
+    def resamples(self, n_resamples: int = 2000, rng: Rng = 0) -> tuple[Resamples, _Float64]:
+        """Multisets of the trials, and the sums (ablations, trials) that they measure."""
         n_trials = self.per_trial.shape[1]
-        denominator = self._denominator(None)
-        numerators = self.per_trial * (denominator / n_trials)
-        finite = ~self.diverged
-        values = np.full((len(self), n_resamples), np.nan)
-        chances = np.full(n_trials, 1.0 / n_trials)
-        for start in range(0, n_resamples, _RESAMPLES_AT_ONCE):
-            size = min(_RESAMPLES_AT_ONCE, n_resamples - start)
-            counts = random.multinomial(n_trials, chances, size=size)
-            block = numerators[finite] @ counts.T / self._denominator(counts)
-            values[finite, start : start + size] = block
-        return values
+        n_resamples = positive_int(n_resamples, "n_resamples")
+        resamples = Resamples(self.denominator, n_trials, n_resamples, generator(rng))
+        return resamples, self.per_trial * (resamples.total / n_trials)
 
-    def _denominator(self, counts: npt.NDArray[np.int64] | None) -> _Float64:
-        # A score has none: it is a mean over trials.
-        return np.asarray(1.0) if self.denominator is None else self.denominator.total(counts)
+    def shapley(
+        self,
+        couplings: Iterable[str] = COUPLINGS_OF_N,
+        *,
+        level: float = 0.95,
+        n_resamples: int = 2000,
+        rng: Rng = 0,
+    ) -> Shapley:
+        """Shapley values of couplings: their average effects over all orders of removal.
+
+        See `Shapley`. They need every subset of the couplings among the ablations, as `ablate` runs
+        them by default.
+
+        Parameters
+        ----------
+        couplings : iterable of str
+            At least two.
+        level, n_resamples, rng
+            As for `interval`.
+
+        Raises
+        ------
+        ValueError
+            The profile lacks a subset; a coupling is unknown.
+        """
+        from ..diagnosis.interactions import profile_game
+
+        return profile_game(self, couplings, level, n_resamples, rng)[0]
+
+    def interactions(
+        self,
+        couplings: Iterable[str] = COUPLINGS_OF_N,
+        *,
+        level: float = 0.95,
+        n_resamples: int = 2000,
+        rng: Rng = 0,
+    ) -> Interactions:
+        """Shapley interaction index of each pair of couplings, see `Interactions`.
+
+        Parameters and errors are those of `shapley`.
+        """
+        from ..diagnosis.interactions import profile_game
+
+        return profile_game(self, couplings, level, n_resamples, rng)[1]
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row per ablation, with 95 % intervals; ``attrs`` holds the settings. Needs pandas."""
@@ -259,15 +306,24 @@ class AblationProfile(ReadOnly):
         return f"AblationProfile(measure={self.measure!r}, rows={len(self)}, {cut})"
 
     def __str__(self) -> str:
-        measure = self.definition.heading
-        heading = ("ablation", measure, f"Δ{measure}", "removed mass", "S_ΔT", "")
+        heading = self._heading()
         rows = [heading, *(_cells(row) for row in self)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(heading))]
         lines = [_line(row, widths) for row in rows]
         lines.insert(1, "─" * max(map(len, lines)))
-        caution = [f"caution: {self.caution}"] if self.caution else []
+        cautions = [f"caution: {caution}" for caution in self.cautions]
         warning = [f"warning: {self.warning}"] if self.warning else []
-        return "\n".join([*warning, *self._header(), *lines, *caution])
+        return "\n".join([*warning, *self._header(), *lines, *cautions])
+
+    def _repr_html_(self) -> str:
+        warning = [f"warning: {self.warning}"] if self.warning else []
+        cautions = [f"caution: {caution}" for caution in self.cautions]
+        rows = map(_cells, self)
+        return table("Ablations", self._heading(), rows, [*warning, *self._header(), *cautions])
+
+    def _heading(self) -> tuple[str, ...]:
+        measure = self.definition.heading
+        return ("ablation", measure, f"Δ{measure}", "removed mass", "S_ΔT", "")
 
     def _header(self) -> list[str]:
         settings, sectors = self.settings, self.sectors

@@ -22,6 +22,7 @@ from ..coordinates.schur import Order, OrderedSchur, order_named, ordered_schur
 from ..coordinates.sectors import Sectors
 from ..networks.network import Network
 from ..trials.trials import Trials
+from .evaluate import leak_of_order
 from .measures import Measure
 from .plan import Ablation
 from .profile import AblationProfile
@@ -143,7 +144,7 @@ def tie_spread(
     if not isinstance(network, Network):
         raise TypeError(f"network must be a schurscope.Network, got {type(network).__name__}")
     order = order_named(order)
-    leak = network.cell.leak if order == "leaky_modulus" else None
+    leak = leak_of_order(order, network.cell)
     schur = ordered_schur(network.W_hh.astype(np.float64), order, leak)
     sectors = schur.sectors(alpha)
     # The rectangles of the reference serve every order: no block leaves its sector.

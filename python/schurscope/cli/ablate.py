@@ -17,8 +17,10 @@ from ..report.profile import print_profile, save_profile
 from ..trials.tasks import Task
 from ..trials.trials import Trials
 from .options import (
+    NetworkPath,
     import_options,
     imported,
+    named_order,
     named_task,
     task_parameters,
     with_parameters,
@@ -26,7 +28,7 @@ from .options import (
 
 
 @click.command("ablate")
-@click.argument("network", type=click.Path(path_type=Path, exists=True))
+@click.argument("network", type=NetworkPath(path_type=Path, exists=True))
 @click.option("--task", callback=named_task, help="Task to draw fresh trials from.")
 @task_parameters
 @click.option(
@@ -46,13 +48,17 @@ from .options import (
 @import_options
 @click.option(
     "--order",
-    type=click.Choice(ORDERS),
+    callback=named_order,
     default="modulus",
     show_default=True,
+    metavar=f"[{'|'.join(ORDERS)}]",
     help="Sort key of the Schur blocks.",
 )
 @click.option(
-    "--alpha", default=0.9, show_default=True, help="Cut of the spectrum, as a fraction of rho."
+    "--alpha",
+    default=0.9,
+    show_default=True,
+    help="Cut of the spectrum, as a fraction of the order's largest key: rho, by modulus.",
 )
 @click.option(
     "--measure",
@@ -97,9 +103,10 @@ def ablate_command(
 ) -> None:
     """Ablate the Schur couplings of a trained NETWORK and show the effect.
 
-    NETWORK is a file of this package, PyTorch (.pt), safetensors, NumPy (.npz), Keras, MATLAB or
-    JSON, or a neuralrnn folder. The trials are drawn from a task or read from a file. Intervals are
-    95 % bootstrap intervals over trials. --out writes profile.csv, settings.json and figures.
+    NETWORK is a file of this package, PyTorch (.pt), safetensors, NumPy (.npz), Keras, TensorFlow
+    (.index), MATLAB, MessagePack or JSON, or a neuralrnn folder. The trials are drawn from a task
+    or read from a file. Intervals are 95 % bootstrap intervals over trials. --out writes
+    profile.csv, settings.json and figures.
 
     \b
     Examples:

@@ -9,7 +9,7 @@ import click
 from .. import __version__
 from .ablate import ablate_command
 from .info import info_command
-from .options import INTERRUPTED
+from .options import INTERRUPTED, as_options
 from .reproduce import reproduce_command
 from .sweep import sweep_command
 from .train import train_command
@@ -28,7 +28,17 @@ class _Commands(click.Group):
         except BrokenPipeError:
             raise
         except (ValueError, TypeError, FloatingPointError, OSError, ImportError) as error:
-            raise click.ClickException(str(error)) from error
+            names = _names(self.commands[ctx.invoked_subcommand or ""])
+            raise click.ClickException(as_options(str(error), names)) from error
+
+
+def _names(command: click.Command) -> set[str]:
+    """The names of the options of a command and of the commands in it."""
+    inner = command.commands.values() if isinstance(command, click.Group) else ()
+    own = {
+        param.name for param in command.params if param.name and param.param_type_name != "argument"
+    }
+    return own.union(*map(_names, inner))
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -14,19 +14,25 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import __version__, _core
-from .options import import_options, imported
+from ..importers import contents
+from .options import NetworkPath, import_options, imported
 
 
 @click.command("info")
-@click.argument("network", required=False, type=click.Path(path_type=Path, exists=True))
+@click.argument("network", required=False, type=NetworkPath(path_type=Path, exists=True))
 @import_options
 def info_command(network: Path | None, **options: Any) -> None:
     """Show versions, instruction-set levels and threads; or the content of a NETWORK.
 
-    For a network trained elsewhere, list the source of each part, the ignored entries and the
-    assumptions.
+    List every entry with its dtype and shape, also if the file holds no network; then, for a
+    network trained elsewhere, the source of each part, the ignored entries and the assumptions.
     """
     if network is not None:
+        entries = contents(network)
+        click.echo(f"{network} holds {len(entries)} entries")
+        width = min(60, max(map(len, entries), default=0))
+        for name, what in entries.items():
+            click.echo(f"  {name:{width}}  {what}")
         click.echo(imported(network, **options))
         return
     build = _core.build_info()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any, TypeVar
 
 import click
 
+from ..coordinates.schur import Order, order_named
 from ..importers import FORMATS, ImportedNetwork, import_network
+from ..importers.expressions import SIZES
+from ..importers.formats.tensorflow import index_of
 from ..importers.parts import PARTS
-from ..networks.cell import ACTIVATIONS, FORMS
+from ..networks.cell import ACTIVATIONS, FORMS, READOUTS
 from ..sweep.executors.dask import dask_executor
 from ..trials.tasks import Task, task_named
 
@@ -29,6 +33,14 @@ def named_task(_ctx: click.Context, _param: click.Parameter, name: str | None) -
         raise click.BadParameter(str(error)) from error
 
 
+def named_order(_ctx: click.Context, _param: click.Parameter, name: str) -> Order:
+    """The order of that name, also with hyphens."""
+    try:
+        return order_named(name.replace("-", "_"))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 def task_parameters(command: F) -> F:
     """The option ``--set NAME=VALUE``, for `with_parameters`."""
     return click.option(
@@ -38,6 +50,14 @@ def task_parameters(command: F) -> F:
         metavar="NAME=VALUE",
         help="A parameter of the task, e.g. --set horizon=32; may be repeated.",
     )(command)
+
+
+class NetworkPath(click.Path):
+    """A file or folder; of a TensorFlow checkpoint, NAME means NAME.index."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, if it exists."""
+        return super().convert(str(index_of(Path(value))), param, ctx)
 
 
 def import_options(command: F) -> F:
@@ -50,6 +70,11 @@ def import_options(command: F) -> F:
         click.option(
             "--output", type=click.Choice(ACTIVATIONS), help="Nonlinearity of the outputs."
         ),
+        click.option(
+            "--readout",
+            type=click.Choice(READOUTS),
+            help="What the current form's readout reads.",
+        ),
         click.option("--form", type=click.Choice(FORMS), help="Form of the equation."),
         click.option("--leak", type=float, help="Leak a = dt / tau, in (0, 1]."),
         click.option(
@@ -60,7 +85,8 @@ def import_options(command: F) -> F:
             "keys",
             multiple=True,
             metavar="PART=ENTRY",
-            help="Entry of a part, e.g. --key W_hh=cell.U, or cell.U.T; may be repeated.",
+            help="Entry of a part, or arithmetic with entries, e.g. --key W_hh=cell.U or "
+            "--key 'W_hh=m @ n.T / n_h'; may be repeated.",
         ),
         click.option(
             "--trusted", is_flag=True, help="Read HDF5 without limits on time and memory."
@@ -78,12 +104,30 @@ def imported(path: Path, keys: tuple[str, ...], **options: Any) -> ImportedNetwo
     named: dict[str, Any] = {}
     for given in keys:
         part, sign, entry = given.partition("=")
-        if not sign or part not in PARTS:
+        if not sign or part not in (*PARTS, *SIZES):
             raise click.UsageError(
-                f"--key takes PART=ENTRY with PART among {', '.join(PARTS)}, got {given!r}"
+                f"--key takes PART=ENTRY with PART among {', '.join((*PARTS, *SIZES))}, got "
+                f"{given!r}"
             )
-        named[part] = entry
-    return import_network(path, keys=named, **options)
+        named[part] = int(entry) if part in SIZES and entry.isdecimal() else entry
+    found = import_network(path, keys=named, **options)
+    names = {"keys", *options}
+    return replace(found, notes=tuple(as_options(note, names) for note in found.notes))
+
+
+_QUOTED = r"""(?:'[^']*'|"[^"]*"|[^\s()'"])"""
+
+
+def as_options(message: str, names: Iterable[str]) -> str:
+    """A message with options, such as ``--leak 0.2``, in place of arguments, ``leak=0.2``."""
+    if "keys" in names:
+        pairs = rf"((?:--key {_QUOTED}+ ?)+)"
+        message = re.sub(rf"keys=\{{.*?\}} \(on the command line {pairs}\)", r"\1", message)
+    for name in names:
+        option = f"--{name.replace('_', '-')}"
+        message = re.sub(rf"(?<![\w.]){name}=(?=[,; ]|$)", option, message)
+        message = re.sub(rf"(?<![\w.]){name}='?([\w.+-]*\w)'?", rf"{option} \1", message)
+    return message
 
 
 def with_parameters(task: Task, parameters: tuple[str, ...]) -> Task:

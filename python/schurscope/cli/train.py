@@ -19,7 +19,7 @@ from rich.progress import (
 from .. import __version__
 from .._internal.json import write_json
 from .._internal.streams import streams
-from ..networks.cell import ACTIVATIONS, FORMS, Activation, Cell, Form
+from ..networks.cell import ACTIVATIONS, FORMS, READOUTS, Activation, Cell, Form, Readout
 from ..networks.constructions import RECURRENT, init_network
 from ..training import OPTIMIZERS, TrainingOptions, train
 from ..trials.tasks import Task
@@ -56,6 +56,13 @@ DEFAULT = TrainingOptions()
 @click.option("--leak", default=1.0, show_default=True, help="Leak a = dt / tau, in (0, 1].")
 @click.option(
     "--noise", default=0.0, show_default=True, help="Standard deviation of each unit's noise."
+)
+@click.option(
+    "--readout",
+    type=click.Choice(READOUTS),
+    default="rates",
+    show_default=True,
+    help="Whether the readout of the current form reads the rates or the hidden state.",
 )
 @click.option(
     "--seed",
@@ -109,6 +116,7 @@ def train_command(
     form: Form,
     leak: float,
     noise: float,
+    readout: Readout,
     seed: int,
     dtype: str,
     out: Path | None,
@@ -129,7 +137,7 @@ def train_command(
     if not out.parent.is_dir():
         raise click.BadParameter(f"the folder {out.parent} does not exist", param_hint="--out")
     generators = streams(np.random.SeedSequence(seed))
-    cell = Cell(activation, form, leak, noise=noise)
+    cell = Cell(activation, form, leak, noise=noise, readout=readout)
     network = init_network(task, hidden, recurrent, generators["init"], dtype=dtype, cell=cell)
     with Progress(
         TextColumn("training"),

@@ -2,7 +2,7 @@
 
 T = B + N: B holds the diagonal blocks (1x1 for a real eigenvalue, 2x2 for a conjugate pair), N
 everything strictly above them. The leading blocks form the sector R of slow modes, the rest C; this
-splits N into the couplings T_RR, T_C→R and T_CC. Source: Dräger, arXiv:2606.18457.
+splits N into the couplings T_RR, T_CR and T_CC. Source: Dräger, arXiv:2606.18457.
 
 LAPACK computes the Schur form, through SciPy; direct swaps of adjacent blocks order it (Bai &
 Demmel, Linear Algebra and its Applications 186, 1993).
@@ -20,6 +20,7 @@ import scipy  # loads scipy.linalg, which is slow, on first use
 
 from .. import _core
 from .._internal.checks import choice, fraction, real_array, real_number, shown
+from .._internal.html import facts
 from .conditioning import Conditioning, Perturbation, conditioning_of, perturbed_by_rounding
 from .sectors import Sectors
 
@@ -170,22 +171,20 @@ class OrderedSchur:
     def conditioning(self, sectors: Sectors) -> Conditioning:
         """How well a cut of this form is determined, see `Conditioning`.
 
-        The eigenvalues of the perturbed matrices are computed once for all cuts.
+        The movement of the eigenvalues is computed once for all cuts.
         """
         key = (sectors.alpha, sectors.n_R)
         if key not in self._cuts:
             if not self._noise:  # threads that race here compute the same
-                self._noise.append(perturbed_by_rounding(self.W))
-            noise = self._noise[0]
+                self._noise.append(perturbed_by_rounding(self.W, self.Q, self.T, self.residual))
             self._cuts[key] = conditioning_of(
                 self.Q,
                 self.T,
                 sectors.n_R,
-                sectors.alpha,
-                self.keys,
-                self.moduli,
-                noise,
-                _keys(noise.eigenvalues, self.order, self.leak),
+                sectors.alpha - _TOLERANCE,
+                self.eigenvalues,
+                self._noise[0],
+                lambda eigenvalues: _keys(eigenvalues, self.order, self.leak),
             )
         return self._cuts[key]
 
@@ -198,21 +197,26 @@ class OrderedSchur:
         Parameters
         ----------
         couplings : collection of str
-            Any of ``"RR"``, ``"CR"`` (C to R) and ``"CC"``, such as ``{"RR", "CC"}``.
+            Any of ``"RR"``, ``"CR"`` (C to R), ``"CC"`` and ``"BB"``, such as ``{"RR", "CC"}``.
+            Without all four, W̃ is normal.
         alpha : float
             Cut of the spectrum, see `sectors`.
         gain : float
-            Factor on the couplings; 0 removes them.
+            Factor on the couplings, see `schurscope.Ablation`; 0 removes them.
 
         Raises
         ------
         TypeError, ValueError
             As for `sectors` and `Sectors.rectangles`, or `gain` is not a finite number.
         """
-        rectangles = self.sectors(alpha).rectangles(couplings)
-        gains = np.full(len(rectangles), real_number(gain, "gain"))
+        sectors, factor = self.sectors(alpha), real_number(gain, "gain")
+        rectangles, blocks = sectors.places(couplings)
+        places = [
+            (np.array([0, len(place)]), place, np.full(len(place), factor))
+            for place in (rectangles, blocks)
+        ]
         W_ablated = np.empty_like(self.W)
-        _core.ablated_matrix(self.W, (self.Q, self.T), (rectangles, gains), W_ablated)
+        _core.ablated_matrix(self.W, (self.Q, self.T), (places[0], places[1]), W_ablated)
         return W_ablated
 
     def reordered(self, order: npt.ArrayLike) -> OrderedSchur:
@@ -248,6 +252,16 @@ class OrderedSchur:
             f"OrderedSchur(N_h={self.n_hidden}, blocks={len(self.starts)}, rho={self.rho:.6g}, "
             f"residual={self.residual:.1e}, swaps={self.n_swaps}, refused={len(self.refused)})"
         )
+
+    def _repr_html_(self) -> str:
+        named = {
+            "blocks": f"{len(self.starts)} in {self.n_hidden} rows",
+            "spectral radius": f"{self.rho:.6g}",
+            "departure from normality": f"{self.departure:.4g}",
+            "order": self.tie_rule,
+            "swaps": f"{self.n_swaps}, {len(self.refused)} refused",
+        }
+        return facts("Ordered Schur form", named)
 
 
 def ordered_schur(

@@ -10,17 +10,21 @@ import numpy as np
 import numpy.typing as npt
 
 from .._internal.checks import choice, shown
+from .._internal.html import facts
 
 if TYPE_CHECKING:
     from .conditioning import Conditioning
     from .schur import OrderedSchur
 
-__all__ = ["Sectors", "couplings"]
+__all__ = ["COUPLINGS", "Sectors", "coupling_names", "couplings"]
 
 _Int64 = npt.NDArray[np.int64]
 
 couplings = ("RR", "CR", "CC")
-"""T_RR, T_C→R (rows in R, columns in C) and T_CC."""
+"""T_RR, T_CR (rows in R, columns in C) and T_CC."""
+
+COUPLINGS = (*couplings, "BB")
+"""The couplings of N, and BB, the nonnormality inside the 2x2 blocks of B."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,16 +92,22 @@ class Sectors:
         return sum(self.conditioning.null_dimensions)
 
     def mask(self, coupling: str) -> npt.NDArray[np.bool_]:
-        """Mask of a coupling in T: (N_h, N_h), true only strictly above the diagonal blocks.
+        """Mask of a coupling in T: (N_h, N_h).
+
+        RR, CR and CC lie strictly above the diagonal blocks. BB is the two entries off the diagonal
+        of each 2x2 block.
 
         Raises
         ------
         ValueError
-            `coupling` is not ``"RR"``, ``"CR"`` or ``"CC"``.
+            `coupling` is not ``"RR"``, ``"CR"``, ``"CC"`` or ``"BB"``.
         """
-        first_row, end_row, first_column, end_column = self._rectangle(
-            choice(coupling, "coupling", couplings)
-        )
+        if choice(coupling, "coupling", COUPLINGS) == "BB":
+            first = self.starts[self.schur.block_sizes == 2]
+            within = np.zeros((self.n_hidden, self.n_hidden), dtype=np.bool_)
+            within[first, first + 1] = within[first + 1, first] = True
+            return within
+        first_row, end_row, first_column, end_column = self._rectangle(coupling)
         block = np.searchsorted(self.starts, np.arange(self.n_hidden), side="right")
         inside = np.zeros((self.n_hidden, self.n_hidden), dtype=np.bool_)
         inside[first_row:end_row, first_column:end_column] = True
@@ -117,18 +127,44 @@ class Sectors:
         ValueError
             A name is not ``"RR"``, ``"CR"`` or ``"CC"``.
         """
-        asked = _coupling_names(names)
+        asked = coupling_names(names, couplings)
         rows = [self._rectangle(name) for name in couplings if name in asked]
         return np.array(rows, dtype=np.int64).reshape(-1, 4)
+
+    def _repr_html_(self) -> str:
+        found = self.conditioning
+        sure = len(set(found.n_R_range)) == 1
+        span = "" if sure else ", but {} to {} under rounding".format(*found.n_R_range)
+        named = {
+            "alpha": f"{self.alpha:g}",
+            "n_R": f"{self.n_R} of {self.n_hidden}{span}",
+            "gap": f"{self.gap:.3g}",
+            "rank": found.rank,
+            "null dimensions in R, C": "{}, {}".format(*found.null_dimensions),
+            "movement of R's projector": f"{found.projector_movement:.2g}",
+            "movement of CR": f"{found.CR_movement:.2g}",
+        }
+        verdict = self.warning or "Rounding of the weights leaves this cut as it is."
+        return facts("Sectors", named, [verdict])
+
+    def places(self, names: Iterable[str]) -> tuple[_Int64, _Int64]:
+        """Rectangles (n, 4) of the named couplings of N, and rows (n, 2) of the blocks of BB.
+
+        TypeError or ValueError as for `rectangles`.
+        """
+        asked = coupling_names(names, COUPLINGS)
+        blocks = np.array([(0, self.n_hidden)] * ("BB" in asked), dtype=np.int64).reshape(-1, 2)
+        return self.rectangles(asked - {"BB"}), blocks
 
     def _rectangle(self, name: str) -> tuple[int, int, int, int]:
         R, C = (0, self.n_R), (self.n_R, self.n_hidden)
         return {"RR": (*R, *R), "CR": (*R, *C), "CC": (*C, *C)}[name]
 
 
-def _coupling_names(names: Iterable[str]) -> set[str]:
+def coupling_names(names: Iterable[str], known: tuple[str, ...]) -> set[str]:
+    """The named couplings; TypeError or ValueError unless they are a collection of known ones."""
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise TypeError(
             f'couplings must be a collection of names, such as {{"RR", "CC"}}, got {shown(names)}'
         )
-    return {choice(name, "couplings", couplings) for name in names}
+    return {choice(name, "couplings", known) for name in names}

@@ -12,13 +12,15 @@ from .._internal.checks import cast, float_dtype
 from ..networks.cell import ACTIVATIONS, Cell
 from ..networks.network import Network
 from .formats.checkpoint import listed
-from .layouts import LAYOUTS, OPTIMIZER, find_layout, find_readout, left_over, put_layout
-from .parts import Parts, by_keys, components
-from .research import COMPUTED, put_computed_format
+from .layouts import LAYOUTS, find_layout, find_readout, put_layout
+from .parts import Parts, by_keys, components, is_kernel, quoted
+from .projects import PROJECTS, put_project
+from .proposals import proposal
+from .unused import leaks, left_over, unused_parameters
 
 __all__ = ["FORMATS", "assemble", "collect"]
 
-FORMATS = ("schurscope", *dict.fromkeys([layout.format for layout in LAYOUTS]), *COMPUTED)
+FORMATS = ("schurscope", *dict.fromkeys([layout.format for layout in LAYOUTS]), *PROJECTS)
 """The formats that `load_network` accepts as `format`."""
 
 
@@ -27,7 +29,7 @@ def collect(parts: Parts, format: str | None) -> str:
 
     ValueError, listing the candidates, if a part is missing or ambiguous.
     """
-    found = put_computed_format(parts, format)
+    found = put_project(parts, format)
     if found is None and (place := find_layout(parts, format)) is not None:
         found = place[0].format
         put_layout(parts, *place)
@@ -35,13 +37,12 @@ def collect(parts: Parts, format: str | None) -> str:
     if found is None and format not in (None, "arrays"):
         parts.fail(f"is not in the format {format!r}; it holds {listed(parts.checkpoint.arrays)}")
     if missing := [part for part in ("W_hh", "W_xh") if part not in parts.arrays]:
-        named = by_keys(W_hh="…", W_xh="…", W_hy="…")
-        hint = f"Name the entries with {named}, and b_h, b_y and h_0 if it has them"
+        hint = proposal(parts)
         if any("parametrizations." in name for name in parts.checkpoint.arrays):
             hint = "Its weights are parametrised: give the module itself, which computes them"
         parts.fail(
             f"has no {' and no '.join(missing)} under a known name; it holds "
-            f"{listed(parts.checkpoint.arrays)}. {hint}"
+            f"{listed(parts.parameters())}. {hint}"
         )
     find_readout(parts)
     return found or "arrays"
@@ -56,17 +57,7 @@ def assemble(
     _add_residual(parts, found, options.pop("residual", None), notes)
     cell = _cell(parts, options, notes, concerns)
     ignored, missed = left_over(parts)
-    missed = [name for name in missed if components(name)[-1].lower() not in _LEAKS]
-    if fitting := _fitting(parts, missed):
-        told = listed({name: checkpoint.arrays[name] for name in fitting})
-        suggested = {part: name for name, part in reversed(fitting.items())}
-        concerns.append(
-            f"parameters that fit b_h, b_y or h_0 were left out: {told}; if they belong to the "
-            f"network, name them with {by_keys(**suggested)}"
-        )
-    others = [name for name in missed if name not in fitting]
-    if others and "W_hy" not in parts.keys:  # a caller who names it saw them
-        concerns.append(f"not part of the imported network: {', '.join(others)}")
+    concerns += unused_parameters(parts, missed)
     if narrow := {n: kind for n, kind in checkpoint.narrow.items() if n in parts.used}:
         told = ", ".join(f"{name} ({kind})" for name, kind in narrow.items())
         concerns.append(f"widened to float32, the narrowest supported dtype: {told}")
@@ -80,26 +71,6 @@ def assemble(
         hint = _transposed_hint(parts)
         parts.fail(f"does not hold a valid network: {error} ({sources}){hint}")
     return network, ignored, notes, concerns
-
-
-_LEAKS = ("leak", "alpha", "tau", "dt")
-"""Names of entries that hold a = dt / tau or its factors."""
-
-
-def _fitting(parts: Parts, missed: list[str]) -> dict[str, str]:
-    """Unused vectors that could be a bias or the initial state → that part."""
-    W_hh, W_hy = parts.arrays["W_hh"], parts.arrays["W_hy"]
-    found: dict[str, str] = {}
-    for name in missed:
-        array = parts.checkpoint.arrays[name]
-        if array.size != max(array.shape):
-            continue
-        # A key of None asks for no bias.
-        if W_hh.shape[:1] == (array.size,) and parts.keys.get("b_h", "") is not None:
-            found[name] = "b_h" if "b_h" not in parts.arrays else "h_0"
-        elif W_hy.shape[:1] == (array.size,) and "b_y" not in {**parts.arrays, **parts.keys}:
-            found[name] = "b_y"
-    return found
 
 
 def _of_one_dtype(parts: Parts, dtype: npt.DTypeLike | None, notes: list[str]) -> dict[str, Any]:
@@ -134,34 +105,31 @@ def _transposed_hint(parts: Parts) -> str:
     arrays = parts.arrays
     n_hidden = max(arrays["W_hh"].shape, default=1)
     turned = [
-        f"{part} {arrays[part].shape}"
+        part
         for part, axis in (("W_xh", 0), ("W_hy", 1))
         if arrays[part].ndim == 2
         and arrays[part].shape[axis] != n_hidden == arrays[part].shape[1 - axis]
     ]
     if not turned:
         return ""
-    names = {
-        part: f"{parts.mapped[part]}.T" if parts.has(parts.mapped[part]) else "…"
-        for part in ("W_hh", "W_xh", "W_hy")
-    }
+    shapes = " and ".join(f"{part} {arrays[part].shape}" for part in turned)
+    fit = "fits" if len(turned) == 1 else "fit"
+    names = {part: _turned(parts, part) for part in turned}
     return (
-        f". {' and '.join(turned)}: transposed? Here W_hh is (post, pre), W_xh (N_h, N_x) and W_hy "
-        "(N_y, N_h). If states are rows, as in x @ W, all three are transposed, W_hh too, although "
-        f"its shape is the same: name them with .T, {by_keys(**names)}, or give arrays instead"
+        f". {shapes} {fit} only transposed: W_xh is (N_h, N_x) here, W_hy (N_y, N_h). Name "
+        f"{'it' if len(turned) == 1 else 'them'} {by_keys(**names)}, or give arrays. W_hh "
+        f"(post, pre) is square, so its shape does not tell: if states are rows there, h @ W, it "
+        f"is {_turned(parts, 'W_hh')!r}"
     )
 
 
-def _leaks(parts: Parts) -> list[str]:
-    """Numbers of the source that may state its leak, with their values."""
-    scalars = {n: a.item() for n, a in parts.checkpoint.arrays.items() if a.size == 1}
-    return [
-        f"{name} = {value:g}"
-        for name, value in {**scalars, **parts.checkpoint.numbers}.items()
-        if components(name)[-1].lower() in _LEAKS
-        and name not in parts.used
-        and not OPTIMIZER.search(name)
-    ]
+def _turned(parts: Parts, part: str) -> str:
+    """The name of the transposed of a part."""
+    sources, mapped = parts.sources.get(part, []), parts.mapped[part]
+    if len(sources) != 1 or mapped.removesuffix("ᵀ") != sources[0]:
+        return f"({mapped}).T" if sources else "…"
+    name = quoted(sources[0])
+    return name if mapped.endswith("ᵀ") and not is_kernel(name) else f"{name}.T"
 
 
 def _cell(parts: Parts, given: dict[str, Any], notes: list[str], concerns: list[str]) -> Cell:
@@ -173,28 +141,54 @@ def _cell(parts: Parts, given: dict[str, Any], notes: list[str], concerns: list[
                 f"states the {name} {stated[name]!r}, which is not one of {', '.join(ACTIVATIONS)}"
             )
     for name, value in given.items():
-        if name in stated and stated[name] != value:
+        if name in stated and not np.array_equal(stated[name], value):
             parts.fail(f"states {name}={stated[name]!r}, got {name}={value!r}")
-    for name, where in parts.unstated.items():
-        if name not in given:
-            parts.fail(f"does not state its {name}; give {name}=, which is {where} there")
     known = {**stated, **given}
+    _leak_of_file(parts, known, notes, concerns)
+    for name, where in parts.unstated.items():
+        if name not in known:
+            parts.fail(f"does not state its {name}; give {name}=, which is {where} there")
     assumed = {
         field.name: parts.assumed.get(field.name, field.default)
         for field in fields(Cell)
-        if field.name not in known and field.name != "noise"
+        if field.name not in known and field.name not in ("noise", "readout")
     }
     quiet = dict(assumed)
     if "activation" in quiet:
         told = f"activation={quiet.pop('activation')!r}"
         concerns.append(f"assumed {told}: the source does not say; give activation= to settle it")
-    if "leak" in quiet and (leaks := _leaks(parts)):
+    if "leak" in quiet and (found := leaks(parts)):
         told = f"leak={quiet.pop('leak')!r}"
+        values = ", ".join(f"{name} = {value:g}" for name, value in found.items())
         concerns.append(
-            f"assumed {told}, though the source has {', '.join(leaks)}, which is ignored because a "
+            f"assumed {told}, though the source has {values}, which is ignored because a "
             "name proves nothing; give leak=, which is dt / tau"
         )
+    for name, why in parts.doubted.items():
+        if name in quiet:
+            concerns.append(f"assumed {name}={quiet.pop(name)!r}: {why}; give {name}= to settle it")
     if quiet:
         told = ", ".join(f"{name}={value!r}" for name, value in quiet.items())
         notes.append(f"assumed {told}: the source does not say")
     return Cell(**assumed, **known)
+
+
+def _leak_of_file(
+    parts: Parts, known: dict[str, Any], notes: list[str], concerns: list[str]
+) -> None:
+    """The leak dt / tau, if the source has one number of each; the caller's leak prevails."""
+    found = leaks(parts)
+    named = {components(name)[-1].lower(): name for name in found}
+    if not {"dt", "tau"} <= set(named) or len(named) != len(found):
+        return
+    dt, tau = (found[named[name]] for name in ("dt", "tau"))
+    if not 0 < dt <= tau < np.inf:
+        return
+    told = f"{named['dt']} / {named['tau']} = {dt:g} / {tau:g}"
+    if "leak" in known:
+        if not np.allclose(known["leak"], dt / tau, rtol=1e-5):
+            concerns.append(f"got another leak, although the source has {told}")
+        return
+    known["leak"] = dt / tau
+    notes_or_concerns = notes if "leak" in parts.unstated else concerns
+    notes_or_concerns.append(f"leak={dt / tau:g}, which is {told}; give leak= if it is not")

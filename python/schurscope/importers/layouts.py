@@ -15,11 +15,10 @@ from .parts import GATES_HINT, Parts, by_keys, components, gates, is_kernel
 
 __all__ = [
     "LAYOUTS",
-    "OPTIMIZER",
+    "PSYCHRNN_MASKS",
     "Layout",
     "find_layout",
     "find_readout",
-    "left_over",
     "put_layout",
 ]
 
@@ -50,12 +49,8 @@ LAYOUTS = (
     Layout("arrays", "W_hh", "W_xh", ("b_h",), "W_hy", "b_y", "h_0"),
 )
 
-_PSYCHRNN_MASKS = re.compile(r"Dale_|(input|rec|output)_connectivity$")
+PSYCHRNN_MASKS = re.compile(r"Dale_|(input|rec|output)_connectivity$")
 """Already applied to the weights that PsychRNN saves."""
-
-OPTIMIZER = re.compile(
-    r"optimi[sz]er|(^|[./])(exp_avg|momentum_buffer|param_groups)", re.IGNORECASE
-)
 
 _OF_LAYER = re.compile(
     r"(?P<prefix>.*)(weight|bias)_(ih|hh)(?P<layer>_l(?P<depth>\d+)(_reverse)?)$"
@@ -73,13 +68,13 @@ def find_layout(parts: Parts, format: str | None) -> tuple[Layout, str] | None:
 
     ValueError if there are several recurrent matrices, layers or directions, or gates.
     """
-    arrays = parts.checkpoint.arrays
+    arrays = parts.parameters()
     named = parts.keys.get("W_hh")
     candidates = {
         name: layout for name in arrays if (layout := _layout_of(parts, name, format)) is not None
     }
     if isinstance(named, str):
-        chosen = parts.resolve(named)[0]
+        chosen = _chosen(parts, named, list(candidates))
         _set_others_aside(parts, chosen, list(candidates))
         candidates = {name: candidates[name] for name in candidates if name == chosen}
     for name in candidates:
@@ -91,6 +86,13 @@ def find_layout(parts: Parts, format: str | None) -> tuple[Layout, str] | None:
     ((name, layout),) = candidates.items()
     # Slashes join names in HDF5, dots elsewhere: the lengths agree.
     return layout, name[: len(name) - len(layout.W_hh)]
+
+
+def _chosen(parts: Parts, named: str, candidates: list[str]) -> str:
+    """The recurrent matrix that the caller names, alone or in an expression."""
+    entry = parts.resolve(named)[0]
+    mentioned = [name for name in candidates if name in named]
+    return mentioned[0] if not parts.has(entry) and len(mentioned) == 1 else entry
 
 
 def _layout_of(parts: Parts, name: str, format: str | None) -> Layout | None:
@@ -135,7 +137,7 @@ def _set_others_aside(parts: Parts, chosen: str, names: list[str]) -> None:
 
 
 def _refuse_more_than_one_cell(parts: Parts, names: list[str]) -> None:
-    arrays = parts.checkpoint.arrays
+    arrays = parts.parameters()
     extra = [n for n in arrays if re.search(r"(^|[./])weight_hh_l\d+(_reverse)?$", n)]
     if any(name.endswith("_reverse") for name in extra):
         parts.fail(
@@ -175,20 +177,24 @@ def put_layout(parts: Parts, layout: Layout, prefix: str) -> None:
         parts.put("W_hy", full(layout.W_hy))
         parts.put("b_y", full(layout.b_y))
         parts.put("h_0", full(layout.h_0))
+    if layout.W_hh == "Wrec":
+        parts.doubted["form"] = "pycog, which uses these names, has the form 'current'"
+        parts.doubted["leak"] = "pycog, which uses these names, has a leak dt / tau"
     if layout.format == "psychrnn":
         parts.stated["form"] = "current"
         parts.assumed["activation"] = "relu"
         parts.unstated["leak"] = "alpha = dt / tau"
-        parts.used.update(n for n in parts.checkpoint.arrays if _PSYCHRNN_MASKS.match(n))
+        parts.used.update(n for n in parts.checkpoint.arrays if PSYCHRNN_MASKS.match(n))
 
 
 def find_readout(parts: Parts) -> None:
     """Take the only matrix outside the cell as the readout; ValueError if none or several."""
-    arrays = parts.checkpoint.arrays
+    arrays = parts.parameters()
     named = parts.keys.get("W_hy")
     if "W_hy" in parts.arrays:
         if isinstance(named, str):
-            _put_sibling_bias(parts, parts.resolve(named)[0])
+            for name in parts.sources["W_hy"]:
+                _put_sibling_bias(parts, name)
         return
     candidates = {
         name: array
@@ -196,7 +202,6 @@ def find_readout(parts: Parts) -> None:
         if array.ndim == 2
         and name not in parts.used
         and components(name)[-1] in ("weight", "kernel")
-        and not OPTIMIZER.search(name)
     }
     if len(candidates) != 1:
         kind = "several matrices that could be its readout" if candidates else "no readout"
@@ -221,22 +226,3 @@ def _put_sibling_bias(parts: Parts, name: str) -> None:
     end = components(name)[-1]
     if end in ("weight", "kernel"):
         parts.put("b_y", name[: len(name) - len(end)] + "bias")
-
-
-def left_over(parts: Parts) -> tuple[dict[str, str], list[str]]:
-    """Unused entries → the reason, and the names of those that may be missing in the network."""
-    ignored = dict(parts.checkpoint.skipped)
-    missed = []
-    for name, array in parts.checkpoint.arrays.items():
-        if name in parts.used:
-            if _PSYCHRNN_MASKS.match(name):
-                ignored[name] = "already applied to the weights"
-        elif OPTIMIZER.search(name):
-            ignored[name] = "of the optimiser"
-        elif name in parts.elsewhere:
-            ignored[name] = "of another layer or direction"
-        else:
-            ignored[name] = f"{array.dtype} {array.shape}, not part of the network"
-            if array.ndim and array.dtype.kind == "f":
-                missed.append(name)
-    return ignored, missed

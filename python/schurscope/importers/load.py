@@ -7,26 +7,31 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
+from .._internal.brief import Brief
 from .._internal.checks import choice, printable
 from .._internal.files import MAX_BYTES
-from ..networks.cell import Activation, Form
+from .._internal.html import facts
+from ..networks.cell import Activation, Form, Readout
 from ..networks.files import is_network_file
 from ..networks.network import Network
 from ..networks.verify import require_agreement
 from .assemble import FORMATS, assemble, collect
 from .formats.readers import from_object, read_checkpoint, refusal
+from .formats.tensorflow import index_of
 from .parts import Parts
+from .unused import variants
 
-__all__ = ["FORMATS", "ImportedNetwork", "import_network", "load_network"]
+__all__ = ["FORMATS", "ImportedNetwork", "contents", "import_network", "load_network"]
 
 
-@dataclass(frozen=True)
-class ImportedNetwork:
+@dataclass(frozen=True, repr=False)
+class ImportedNetwork(Brief):
     """A network and the record of its import; ``print`` shows it.
 
     Attributes
@@ -40,6 +45,8 @@ class ImportedNetwork:
         Unused entries → the reason.
     notes : tuple of str
         Assumptions and conversions.
+    variants : tuple of (str, Network)
+        Networks with unused entries as biases or initial states, for `load_network`'s reference.
     """
 
     network: Network
@@ -47,15 +54,30 @@ class ImportedNetwork:
     mapped: dict[str, str]
     ignored: dict[str, str]
     notes: tuple[str, ...]
+    variants: tuple[tuple[str, Network], ...] = field(default=(), repr=False)
+
+    def _repr_html_(self) -> str:
+        named = {
+            "network": repr(self.network),
+            "cell": self.network.cell,
+            "format": self.format,
+            **self.mapped,
+        }
+        unused = [f"ignored: {name} ({why})" for name, why in self._unused().items()]
+        return facts("Imported network", named, unused + [f"note: {note}" for note in self.notes])
 
     def __str__(self) -> str:
         lines = [f"{self.network!r} from {self.format}", f"  {self.network.cell}"]
         lines += [f"  {part} = {source}" for part, source in self.mapped.items()]
-        of_optimizers = Counter(filter(None, map(_optimizer_of, self.ignored)))
-        lines += [f"  ignored: {name} ({n} entries)" for name, n in of_optimizers.items()]
-        others = {name: why for name, why in self.ignored.items() if not _optimizer_of(name)}
-        lines += [f"  ignored: {name} ({why})" for name, why in others.items()]
+        lines += [f"  ignored: {name} ({why})" for name, why in self._unused().items()]
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])
+
+    def _unused(self) -> dict[str, str]:
+        """Ignored entries → the reason, those of an optimiser's state counted."""
+        of_optimizers = Counter(filter(None, map(_optimizer_of, self.ignored)))
+        counted = {name: f"{n} entries" for name, n in of_optimizers.items()}
+        others = {name: why for name, why in self.ignored.items() if not _optimizer_of(name)}
+        return {**counted, **others}
 
 
 def _optimizer_of(name: str) -> str:
@@ -71,9 +93,10 @@ def load_network(
     keys: Mapping[str, Any] | None = None,
     activation: Activation | None = None,
     form: Form | None = None,
-    leak: float | None = None,
+    leak: npt.ArrayLike | None = None,
     output: Activation | None = None,
     noise: float | None = None,
+    readout: Readout | None = None,
     residual: bool | None = None,
     dtype: npt.DTypeLike | None = None,
     max_bytes: int = MAX_BYTES,
@@ -88,13 +111,17 @@ def load_network(
     weight is another valid weight; compare `reference` outputs, or the files' digests.
 
     A file's content identifies its format: PyTorch (.pt, .pth), safetensors, .npz, Keras (.keras,
-    .h5, .weights.h5), MATLAB (.mat, also 7.3), JSON, neuralrnn folders, and files of
-    `Network.save`. A source may also be a ``torch.nn.Module``, a ``flax.nnx.Module``, or nested
-    dictionaries of arrays of any framework, such as a state dict or Flax's params.
+    .h5, .weights.h5), TensorFlow checkpoints (.index), MATLAB (.mat, also 7.3), JSON, MessagePack
+    (flax.serialization), neuralrnn folders, and files of `Network.save`. A source may also be a
+    ``torch.nn.Module``, a ``flax.nnx.Module``, or nested dictionaries of arrays of any framework,
+    such as a state dict or Flax's params. Nothing is ever unpickled: of a pickle, numbers, text and
+    NumPy's arrays are read as data.
 
     Two biases of the hidden units are summed, Keras's and Flax's kernels are transposed, prefixes
-    such as ``rnn.`` are found, and the only other matrix is taken as the readout. `import_network`
-    also returns a record of these steps.
+    such as ``rnn.`` are found, and the only other matrix is taken as the readout. The networks of
+    PsychRNN, neuralrnn, lowrank_inference, nnRNN, multitask, trainRNNbrain, smc_rnns, spikeRNN,
+    pycog and nn4n are recognised and computed as their code does. `import_network` also returns a
+    record of these steps.
 
     Parameters
     ----------
@@ -104,9 +131,13 @@ def load_network(
     keys : dict, optional
         Entries for parts that are not found or are ambiguous: part (``"W_hh"``, ``"W_xh"``,
         ``"W_hy"``, ``"b_h"``, ``"b_y"``, ``"h_0"``) → an entry, several entries to sum, an array,
-        or None to leave out a bias. Entries called ``kernel`` are transposed, and so are entries
-        named with a trailing ``.T``. Arrays are cast to the source's dtype.
-    activation, form, leak, output, noise : optional
+        or None to leave out a bias. An entry alone is transposed if its name ends in ``kernel`` or
+        you append ``.T`` (not with both). Arithmetic takes entries as stored: ``"m @ n.T / n_h"``,
+        ``"abs(w) * mask"``, ``"(w_out * scale).T"``, ``"kernel[n_x:].T"``; with ``+ - * / @``,
+        numbers, slices, ``.T``, ``abs``, ``relu``, ``maximum`` and ``diag``, and the sizes n_x,
+        n_h and n_y, which other parts tell or you give: ``"n_x": 3``. Quote names with other
+        characters: ``"'my weights' * 2"``. Arrays are cast to the source's dtype.
+    activation, form, leak, output, noise, readout : optional
         Fields of the `Cell` that the source does not state. Most files do not state the activation;
         if you do not either, the format's default applies, with a warning.
     residual : bool, optional
@@ -145,7 +176,8 @@ def load_network(
     -----
     UserWarning
         The activation was assumed, or a leak of 1 although the source has an entry leak, alpha,
-        tau or dt; parameters were left out; float16 or bfloat16 became float32.
+        tau or dt; the leak is the dt / tau of arrays of no known project; parameters or a scale
+        were left out; float16 or bfloat16 became float32.
 
     Examples
     --------
@@ -154,12 +186,19 @@ def load_network(
         network = ss.load_network("model.pt", activation="relu")
         network = ss.load_network("model.pt", keys={"W_hh": "cell.U", "W_hy": "decoder.weight"})
     """
-    cell = {"activation": activation, "form": form, "leak": leak, "output": output, "noise": noise}
+    cell = {
+        "activation": activation,
+        "form": form,
+        "leak": leak,
+        "output": output,
+        "noise": noise,
+        "readout": readout,
+    }
     imported, concerns = _import(source, format, keys, cell, residual, dtype, max_bytes, trusted)
     for concern in concerns:
         warnings.warn(concern, stacklevel=2)
     if reference is not None:
-        require_agreement(imported.network, reference)
+        require_agreement(imported.network, reference, imported.variants)
     return imported.network
 
 
@@ -170,9 +209,10 @@ def import_network(
     keys: Mapping[str, Any] | None = None,
     activation: Activation | None = None,
     form: Form | None = None,
-    leak: float | None = None,
+    leak: npt.ArrayLike | None = None,
     output: Activation | None = None,
     noise: float | None = None,
+    readout: Readout | None = None,
     residual: bool | None = None,
     dtype: npt.DTypeLike | None = None,
     max_bytes: int = MAX_BYTES,
@@ -182,8 +222,35 @@ def import_network(
 
     Parameters and errors are those of `load_network`; its warnings become notes.
     """
-    cell = {"activation": activation, "form": form, "leak": leak, "output": output, "noise": noise}
+    cell = {
+        "activation": activation,
+        "form": form,
+        "leak": leak,
+        "output": output,
+        "noise": noise,
+        "readout": readout,
+    }
     return _import(source, format, keys, cell, residual, dtype, max_bytes, trusted)[0]
+
+
+def contents(
+    source: str | os.PathLike[str] | Mapping[Any, Any] | object, max_bytes: int = MAX_BYTES
+) -> dict[str, str]:
+    """Every entry of a source → its dtype and shape, its value, or why it is no array.
+
+    Also of sources that hold no network. Errors are those of reading, as in `load_network`.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        checkpoint = read_checkpoint(index_of(Path(source)), max_bytes)
+    else:
+        checkpoint = from_object(source)
+    texts = {name: repr(text) for name, text in checkpoint.texts.items()}
+    numbers = {name: f"{number:g}" for name, number in checkpoint.numbers.items()}
+    arrays = {
+        name: f"{checkpoint.narrow.get(name, array.dtype)} {array.shape}"
+        for name, array in checkpoint.arrays.items()
+    }
+    return {**arrays, **checkpoint.skipped, **texts, **numbers}
 
 
 def _import(
@@ -203,6 +270,7 @@ def _import(
     if residual is not None:
         options["residual"] = residual
     if isinstance(source, (str, os.PathLike)):
+        source = index_of(Path(source))
         if format in (None, "schurscope") and is_network_file(source, max_bytes):
             return _own(
                 source, {**options, **({"keys": keys} if keys else {})}, dtype, max_bytes
@@ -214,13 +282,16 @@ def _import(
     try:
         found = collect(parts, format)
         network, ignored, notes, concerns = assemble(parts, found, options, dtype)
+        alternatives = tuple(variants(parts, network))
     except TypeError:
         raise
     except Exception as error:  # entries may have any shapes and values
         raise refusal(checkpoint.origin, error) from error
     concerns = [printable(concern) for concern in concerns]
     notes = [printable(note) for note in notes]
-    imported = ImportedNetwork(network, found, parts.mapped, ignored, (*notes, *concerns))
+    imported = ImportedNetwork(
+        network, found, parts.mapped, ignored, (*notes, *concerns), alternatives
+    )
     return imported, concerns
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from .._internal.checks import choice, finite, printable, real_array, shown
-from .._internal.files import MAX_BYTES, Array
-from .formats.checkpoint import Checkpoint, listed, to_numpy
+import numpy as np
 
-__all__ = ["PARTS", "Parts", "by_keys", "components", "gates", "is_kernel"]
+from .._internal.checks import choice, finite, positive_int, printable, real_array, shown
+from .._internal.files import MAX_BYTES, Array
+from .expressions import FUNCTIONS, SIZES, UnknownSize, evaluate
+from .formats.checkpoint import Checkpoint, listed, to_numpy
+from .optimizers import optimizer_entries
+
+__all__ = ["PARTS", "Parts", "by_keys", "components", "gates", "is_kernel", "quoted"]
 
 GATES_HINT = (
     "A Network has one recurrent matrix. For gated cells, schurscope.ablate_with ablates a matrix "
@@ -41,8 +46,16 @@ def by_keys(**named: str) -> str:
     keys = ", ".join(
         f"{part!r}: {entry if entry == '…' else repr(entry)}" for part, entry in named.items()
     )
-    options = " ".join(f"--key {part}={entry}" for part, entry in named.items())
+    pairs = (f"{part}={entry}" for part, entry in named.items())
+    options = " ".join(f"--key {pair if pair.count('…') else shlex.quote(pair)}" for pair in pairs)
     return f"keys={{{keys}}} (on the command line {options})"
+
+
+def quoted(name: str) -> str:
+    """A name as it stands in an expression."""
+    if re.fullmatch(r"[^\W\d]\w*([./:]\w+)*", name) and name not in (*SIZES, *FUNCTIONS):
+        return name
+    return f'"{name}"' if "'" in name else f"'{name}'"
 
 
 @dataclass
@@ -53,11 +66,16 @@ class Parts:
     ----------
     checkpoint : Checkpoint
     keys : dict
-        Part → the caller's choice: an entry, several entries to sum, an array, or None.
+        Part → the caller's choice: an entry or an expression in entries, several to sum, an array,
+        or None; also the sizes that the expressions name.
     arrays, mapped : dict
         Part → its array, and a description of its source.
+    sources : dict
+        Part → the entries that it was made of.
     used : set of str
         Entries that are in the network, or that it does not need.
+    of_optimizer : set of str
+        Entries of an optimiser.
     elsewhere : set of str
         Entries of layers or directions other than the imported one.
     given : set of str
@@ -66,6 +84,8 @@ class Parts:
         Fields of the cell that the source or its format fixes.
     assumed : dict
         Fields of the cell → the format's defaults, which files do not state.
+    doubted : dict
+        Fields whose default is doubtful → why.
     unstated : dict
         Fields that only the caller can know → their names in the source's framework.
     """
@@ -74,22 +94,28 @@ class Parts:
     keys: Mapping[str, Any]
     arrays: dict[str, Array] = field(default_factory=dict)
     mapped: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, list[str]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
+    of_optimizer: set[str] = field(init=False)
     elsewhere: set[str] = field(default_factory=set)
     given: set[str] = field(default_factory=set)
     stated: dict[str, Any] = field(default_factory=dict)
     assumed: dict[str, Any] = field(default_factory=dict)
+    doubted: dict[str, str] = field(default_factory=dict)
     unstated: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.of_optimizer = optimizer_entries(self.checkpoint.arrays)
         if not isinstance(self.keys, Mapping):
             raise TypeError(
                 "keys must be a dictionary such as {'W_hh': 'cell.U'}, from parts to entries, got "
                 f"{shown(self.keys)}"
             )
         for part, given in self.keys.items():
-            choice(part, "keys", PARTS)
-            if given is None and part in _MATRICES:
+            choice(part, "keys", (*PARTS, *SIZES))
+            if part in SIZES:
+                positive_int(given, f"keys[{part!r}]")
+            elif given is None and part in _MATRICES:
                 raise TypeError(
                     f"keys[{part!r}] must not be None: only biases and h_0 can be left out"
                 )
@@ -107,6 +133,11 @@ class Parts:
         """Whether the checkpoint has an array of that name."""
         return name in self.checkpoint.arrays
 
+    def parameters(self) -> dict[str, Array]:
+        """The entries that are not an optimiser's."""
+        arrays = self.checkpoint.arrays
+        return {name: array for name, array in arrays.items() if name not in self.of_optimizer}
+
     def product(self, left: Array, right: Array) -> Array:
         """The matrix product; ValueError if a small file would make it large, or take long."""
         size = self.checkpoint.file_size
@@ -120,6 +151,45 @@ class Parts:
                 )
         computed: Array = left @ right
         return computed
+
+    def prefix_of(self, *names: str) -> str | None:
+        """What precedes all these names in some entries; None unless there are such."""
+        for entry in self.parameters():
+            if components(entry)[-len(components(names[0])) :] == components(names[0]):
+                prefix = entry[: len(entry) - len(names[0])]
+                if all(self.has(prefix + name) for name in names):
+                    return prefix
+        return None
+
+    def number(self, name: str) -> float | None:
+        """A single number of the checkpoint, if it has one of that name."""
+        value = self.checkpoint.numbers.get(name)
+        array = self.checkpoint.arrays.get(name)
+        if value is None and array is not None and array.size == 1 and array.dtype.kind in "fiu":
+            value = float(array.item())
+        if value is not None:
+            self.used.add(name)
+        return value
+
+    def text(self, name: str) -> str | None:
+        """A text of the checkpoint, if it has one of that name."""
+        if name in self.checkpoint.texts:
+            self.used.add(name)
+        return self.checkpoint.texts.get(name)
+
+    def state_leak(self, leak: float | Array, how: str) -> None:
+        """The leak that the source states, one number or (N_h,), and how, for a note."""
+        leaks = np.asarray(leak, dtype=np.float64)
+        values = np.unique(leaks)
+        if not (values.size and values[0] > 0 and values[-1] <= 1):
+            self.fail(f"has a leak of {values.tolist()}, {how}, which must lie in (0, 1]")
+        if values.size == 1:
+            self.stated["leak"] = float(values[0])
+            told = f"leak={values[0]:.9g}"
+        else:
+            self.stated["leak"] = leaks
+            told = f"a leak for each unit, from {values[0]:.3g} to {values[-1]:.3g}"
+        self.checkpoint.notes.append(f"{told}, which is {how}")
 
     def resolve(self, name: str) -> tuple[str, bool]:
         """The entry that the caller's name refers to, and whether to transpose it.
@@ -144,14 +214,45 @@ class Parts:
             self.arrays[part], self.mapped[part] = array, how
 
     def put_named(self) -> None:
-        """Set the parts that the caller names."""
-        for part, given in self.keys.items():
-            if isinstance(given, str):
-                self._sum(part, [given])
-            elif isinstance(given, Sequence) and given and all(isinstance(g, str) for g in given):
-                self._sum(part, list(given))
-            elif given is not None:
-                self._put_given(part, given)
+        """Set the parts that the caller names; some of them give sizes that others need."""
+        named = {part: given for part, given in self.keys.items() if part not in SIZES}
+        unknown: UnknownSize | None = None
+        while named:
+            waiting = {}
+            for part, given in named.items():
+                try:
+                    self._put_named(part, given)
+                except UnknownSize as error:
+                    waiting[part], unknown = given, error
+            if unknown is not None and len(waiting) == len(named):
+                give = by_keys(**{unknown.name: "…"})
+                self.fail(f"does not tell all sizes: {unknown}; give it with {give}")
+            named = waiting
+
+    def _put_named(self, part: str, given: object) -> None:
+        if isinstance(given, str):
+            self._sum(part, [given])
+        elif isinstance(given, Sequence) and given and all(isinstance(g, str) for g in given):
+            self._sum(part, list(given))
+        elif given is not None:
+            self._put_given(part, given)
+
+    def sizes(self) -> dict[str, int]:
+        """n_x, n_h and n_y, as far as the caller or the parts found tell them."""
+        axes = {
+            "W_xh": ("n_h", "n_x"),
+            "W_hy": ("n_y", "n_h"),
+            "b_y": ("n_y",),
+            "h_0": ("n_h",),
+            "b_h": ("n_h",),
+            "W_hh": ("n_h", "n_h"),
+        }
+        known: dict[str, int] = {}
+        for part, names in axes.items():
+            if part in self.arrays:
+                shape = self.arrays[part].shape
+                known |= dict(zip(names, shape, strict=False))
+        return known | {name: self.keys[name] for name in SIZES if name in self.keys}
 
     def _put_given(self, part: str, given: object) -> None:
         try:
@@ -168,17 +269,50 @@ class Parts:
     def _sum(self, part: str, names: list[str]) -> None:
         total: Array | None = None
         told = []
+        self.sources[part] = []
         for name in names:
-            entry, is_transposed = self.resolve(name)
-            array = self.entry(entry)
-            array = _flat(part, array.T if is_transposed else array)
-            told.append(f"{entry}ᵀ" if is_transposed else entry)
+            array, how = self._named(part, name)
+            told.append(how)
             if total is not None and total.shape != array.shape:
                 self.fail(f"must have {' and '.join(names)} of one shape to sum them into {part}")
             total = array if total is None else total + array
         assert total is not None
         self.arrays[part] = total
         self.mapped[part] = " + ".join(told)
+
+    def _named(self, part: str, name: str) -> tuple[Array, str]:
+        """The array of an entry, or of an expression, and its description."""
+        entry, is_transposed = self.resolve(name)
+        if self.has(entry):
+            self.sources[part].append(entry)
+            array = self.entry(entry)
+            told = f"{entry}ᵀ" if is_transposed else entry
+            return _flat(part, array.T if is_transposed else array), told
+
+        def read(entry: str) -> Array | float:
+            self.sources[part].append(entry)
+            if entry in self.checkpoint.numbers:
+                self.used.add(entry)
+                return self.checkpoint.numbers[entry]
+            return self._as_factor(self.entry(entry), entry)
+
+        known = (*self.checkpoint.arrays, *self.checkpoint.numbers)
+        try:
+            array = evaluate(name, known, read, self.sizes())
+        except UnknownSize:
+            raise
+        except ValueError as error:
+            if str(error).startswith(self.checkpoint.origin):
+                raise
+            self.fail(f"cannot give {part}: {error}; it holds {listed(self.checkpoint.arrays)}")
+        return _flat(part, self._real(array, f"{part} = {name!r}")), name
+
+    def _as_factor(self, array: Array, name: str) -> Array:
+        """Integers, such as those of a mask, as float32 if the source has no wider floats."""
+        stored = self.checkpoint.arrays
+        floats = {a.dtype.itemsize for a in stored.values() if a.dtype.kind == "f"}
+        is_exact = stored[name].dtype.kind in "iub" and np.abs(array).max(initial=0) <= 2**24
+        return array.astype(np.float32) if is_exact and floats == {4} else array
 
     def _real(self, array: Array, name: str) -> Array:
         if array.dtype.kind in "iub" and array.size * 8 > max(array.nbytes, MAX_BYTES):

@@ -44,7 +44,8 @@ class _Network(Protocol):
 def write_network(path: str | os.PathLike[str], network: _Network) -> None:
     """See `Network.save`. The default cell is not written, so that such files keep the old format.
 
-    Other cells are JSON text, which preserves every bit of Python's floats.
+    Other cells are JSON text, which preserves every bit of Python's floats; leaks of the units are
+    an entry of their own.
     """
     arrays: dict[str, Array] = {
         name: array
@@ -53,7 +54,12 @@ def write_network(path: str | os.PathLike[str], network: _Network) -> None:
     }
     if network.cayley is not None:
         arrays |= {f"cayley_{name}": getattr(network.cayley, name) for name in _CAYLEY}
-    texts = {} if network.cell == Cell() else {"cell": json.dumps(asdict(network.cell))}
+    cell = asdict(network.cell)
+    if isinstance(cell["leak"], np.ndarray):
+        arrays["cell_leak"] = cell.pop("leak")
+    if cell["readout"] == Cell.readout:
+        del cell["readout"]  # which versions before 0.2 do not know
+    texts = {} if network.cell == Cell() else {"cell": json.dumps(cell)}
     if Path(path).suffix == ".safetensors":
         metadata = {"format": NETWORK_FORMAT, "entries": json.dumps(sorted(arrays)), **texts}
         write_safetensors(path, arrays, metadata)
@@ -88,7 +94,7 @@ def read_network(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> di
                 f"{path} is damaged or not a {NETWORK_FORMAT} file; schurscope.load_network reads "
                 "networks trained elsewhere"
             )
-        optional = (*_OPTIONAL, *cayley_names, "cell")
+        optional = (*_OPTIONAL, *cayley_names, "cell", "cell_leak")
         parts = dict(load_npz(path, NETWORK_FORMAT, _REQUIRED, optional, max_bytes))
         if "cell" in parts:
             parts["cell"] = plain_text(parts["cell"])
@@ -106,7 +112,8 @@ def read_network(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> di
         if parameters:
             parts["cayley"] = Cayley(*parameters)
         if "cell" in parts:
-            parts["cell"] = Cell(**parse_json(str(parts["cell"]).encode()))
+            leaks = {"leak": parts.pop("cell_leak")} if "cell_leak" in parts else {}
+            parts["cell"] = Cell(**parse_json(str(parts["cell"]).encode()), **leaks)
     except (TypeError, ValueError, RecursionError) as error:
         told = printable(str(error))
         raise ValueError(f"{path} does not hold a valid network: {told}") from error

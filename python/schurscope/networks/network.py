@@ -24,6 +24,7 @@ from .._internal.checks import (
     real_array,
 )
 from .._internal.files import MAX_BYTES
+from .._internal.html import facts
 from .cayley import Cayley
 from .cell import Cell, CellNames
 from .files import read_network, write_network
@@ -52,7 +53,7 @@ class Network:
     cayley : Cayley, optional
         Parameters of W_hh. Training updates them, and W_hh stays normal.
     cell : Cell
-        Activation, form, leak, output nonlinearity and noise; h = tanh(…) by default.
+        Activation, form, leaks, output nonlinearity, noise and readout; h = tanh(…) by default.
     h_0 : (N_h,), optional
         State before the first step (a current in the current form); None means 0. Trials may have
         their own. Training does not change it.
@@ -60,8 +61,8 @@ class Network:
     Raises
     ------
     TypeError, ValueError
-        Arrays are not finite real numbers, or their dtypes or shapes disagree; the matrix of
-        `cayley` is not W_hh.
+        Arrays are not finite real numbers, or their dtypes or shapes disagree; the cell has leaks
+        of another number of units; the matrix of `cayley` is not W_hh.
     """
 
     W_hh: FloatArray
@@ -93,6 +94,11 @@ class Network:
         keep_read_only(self, arrays)
         if not isinstance(self.cell, Cell):
             raise TypeError(f"cell must be a schurscope.Cell, got {type(self.cell).__name__}")
+        if np.shape(self.cell.leak) not in [(), (n_hidden,)]:
+            raise ValueError(
+                f"cell must have a leak for each of the {n_hidden} units, or one for all, because "
+                f"{hidden}, got {np.size(self.cell.leak)} leaks"
+            )
         if self.cayley is not None:
             self._check_cayley(self.cayley)
 
@@ -308,3 +314,13 @@ class Network:
         extras += [repr(self.cell)] * (self.cell != Cell())
         sizes = f"N_h={self.n_hidden}, N_x={self.n_inputs}, N_y={self.n_outputs}"
         return f"Network({', '.join([sizes, *extras, str(self.dtype)])})"
+
+    def _repr_html_(self) -> str:
+        parts = {
+            name: f"{value.shape} from {value.min():.3g} to {value.max():.3g}"
+            for name in ("W_hh", "W_xh", "W_hy", "b_h", "b_y", "h_0")
+            if (value := getattr(self, name)) is not None
+        }
+        kept_normal = {} if self.cayley is None else {"cayley": repr(self.cayley)}
+        sizes = f"N_h {self.n_hidden}, N_x {self.n_inputs}, N_y {self.n_outputs}, {self.dtype}"
+        return facts("Network", {"sizes": sizes, **parts, **kept_normal, "cell": self.cell})

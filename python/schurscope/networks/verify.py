@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
 from .._internal.checks import FloatArray, positive, real_array
-from .cell import ACTIVATIONS, FORMS
+from .cell import ACTIVATIONS, FORMS, READOUTS, Cell
 from .network import Network
 
 __all__ = ["Verification", "require_agreement", "verify"]
 
 FEW_TRIALS = 16  # to try variants on
+LARGEST_FITTED = 128  # N_h up to which a missing bias is fitted
 LEAKS = (0.5, 0.25, 0.2, 0.1, 0.05, 0.04, 0.02, 0.01)  # usual values of dt / tau
 
 
@@ -31,7 +33,7 @@ class Verification:
         diverges.
     tolerance : float
     suggestions : tuple of str
-        Single changes that make the network agree; empty if it does, or if none is known.
+        Changes that make the network agree; empty if it does, or if none is known.
     """
 
     agrees: bool
@@ -49,7 +51,8 @@ class Verification:
         lines += [f"  would agree with {change}" for change in self.suggestions]
         if not self.suggestions:
             lines.append(
-                "  no single change of activation, leak, form, transposes or biases agrees"
+                "  no single change of activation, leak, form, readout, transposes or biases "
+                "agrees, nor a common activation, leak and form"
             )
         return "\n".join(lines)
 
@@ -63,8 +66,9 @@ def verify(
 ) -> Verification:
     """Compare a network's outputs with those of the code that it was trained in.
 
-    If they disagree, single changes are tried: another activation, output nonlinearity, form or
-    leak, a transposed matrix, the identity added to W_hh, a bias left out, swapped axes.
+    If they disagree, changes are tried: another activation, output nonlinearity, form, readout or
+    leak, a transposed matrix, the identity added to W_hh, a bias too many, swapped axes; if none of
+    these agrees, activation, form and leak together, any leak, and a bias that is missing.
 
     Parameters
     ----------
@@ -81,6 +85,13 @@ def verify(
     TypeError, ValueError
         Arrays that are not finite real numbers or do not fit the network; a noisy cell.
     """
+    return _verification(network, *_checked(network, inputs, outputs, tolerance), ())
+
+
+def _checked(
+    network: Network, inputs: npt.ArrayLike, outputs: npt.ArrayLike, tolerance: float | None
+) -> tuple[FloatArray, FloatArray, float]:
+    """Inputs, outputs and the tolerance."""
     if not isinstance(network, Network):
         raise TypeError(f"network must be a schurscope.Network, got {type(network).__name__}")
     if network.cell.noise > 0:
@@ -93,30 +104,47 @@ def verify(
     wanted = real_array(outputs, "outputs", (*x.shape[:2], network.n_outputs), because=because)
     single = np.float32 in (network.dtype, wanted.dtype)
     limit = (1e-4 if single else 1e-8) if tolerance is None else positive(tolerance, "tolerance")
+    return x, wanted, limit
 
+
+def _verification(
+    network: Network,
+    x: FloatArray,
+    wanted: FloatArray,
+    limit: float,
+    further: Sequence[tuple[str, Network]],
+) -> Verification:
     difference = _difference(network, x, wanted)
     if difference <= limit:
         return Verification(True, difference, limit, ())
     few = slice(FEW_TRIALS)
     found = [
         change
-        for change, variant in _variants(network)
+        for change, variant in (*_variants(network), *further)
         if _difference(variant, x[few], wanted[few]) <= limit
     ]
-    if not found:
-        found = _fitted_leak(network, x[few], wanted[few], limit)
+    for fit in (_common_cells, _fitted_leak, _missing_bias):
+        found = found or fit(network, x[few], wanted[few], limit)
     if _difference(network, x.swapaxes(0, 1), wanted.swapaxes(0, 1)) <= limit:
         found.append("the first two axes of inputs and outputs swapped: (trials, steps, channels)")
     return Verification(False, difference, limit, tuple(found))
 
 
-def require_agreement(network: Network, reference: tuple[npt.ArrayLike, npt.ArrayLike]) -> None:
-    """ValueError, with what would help, unless the network reproduces (inputs, outputs)."""
+def require_agreement(
+    network: Network,
+    reference: tuple[npt.ArrayLike, npt.ArrayLike],
+    further: Sequence[tuple[str, Network]] = (),
+) -> None:
+    """ValueError, with what would help, unless the network reproduces (inputs, outputs).
+
+    Further variants, in words and made, are tried too.
+    """
     try:
         inputs, outputs = reference
     except (TypeError, ValueError) as error:
         raise TypeError("reference must be a pair (inputs, outputs)") from error
-    found = verify(network, inputs, outputs)
+    x, wanted, limit = _checked(network, inputs, outputs, None)
+    found = _verification(network, x, wanted, limit, further)
     if not found.agrees:
         raise ValueError(f"the network {found}")
 
@@ -132,14 +160,9 @@ def _variants(network: Network) -> Iterator[tuple[str, Network]]:
     """Single changes, in words and made."""
     network = replace(network, cayley=None)
     cell = network.cell
-    for name, choices in (("activation", ACTIVATIONS), ("form", FORMS), ("output", ACTIVATIONS)):
-        for value in choices:
-            if value != getattr(cell, name):
-                changed = replace(cell, **{name: value})  # type: ignore[arg-type] # a name of it
-                yield f"{name}={value!r}", replace(network, cell=changed)
-    for leak in (*LEAKS, 1.0):
-        if leak != cell.leak:
-            yield f"leak={leak:g}", replace(network, cell=replace(cell, leak=leak))
+    for told, changed in _cells(cell):
+        if changed != cell:
+            yield told, replace(network, cell=changed)
     for name in ("W_hh", "W_xh", "W_hy"):
         matrix = getattr(network, name)
         if matrix.shape[0] == matrix.shape[1] > 1:
@@ -152,6 +175,64 @@ def _variants(network: Network) -> Iterator[tuple[str, Network]]:
     for name in ("b_h", "b_y", "h_0"):
         if getattr(network, name) is not None:
             yield f"no {name}", replace(network, **{name: None})  # type: ignore[arg-type]
+
+
+def _cells(cell: Cell) -> Iterator[tuple[str, Cell]]:
+    for name in ("activation", "output"):
+        for value in ACTIVATIONS:
+            yield f"{name}={value!r}", replace(cell, **{name: value})  # type: ignore[arg-type]
+    yield "form='rate'", replace(cell, form="rate", readout="rates")
+    for readout in READOUTS:
+        form = "" if cell.form == "current" else "form='current'"
+        read = "" if readout == cell.readout else f"readout={readout!r}"
+        told = ", ".join(filter(None, [form, read]))
+        yield told, replace(cell, form="current", readout=readout)
+    for leak in (*LEAKS, 1.0):
+        yield f"leak={leak:g}", replace(cell, leak=leak)
+
+
+def _common_cells(
+    network: Network, inputs: FloatArray, wanted: FloatArray, limit: float
+) -> list[str]:
+    """Activation, form and leak that agree together."""
+    network, cell = replace(network, cayley=None), network.cell
+    found = []
+    leaks = {cell.leak: None} if np.ndim(cell.leak) else dict.fromkeys((*LEAKS, 1.0, cell.leak))
+    for activation, form, leak in product(ACTIVATIONS, FORMS, leaks):
+        readout = cell.readout if form == "current" else "rates"
+        changed = replace(cell, activation=activation, form=form, leak=leak, readout=readout)
+        if _difference(replace(network, cell=changed), inputs, wanted) <= limit:
+            found.append(f"activation={activation!r}, form={form!r}, leak={leak:g}")
+    return found
+
+
+def _missing_bias(
+    network: Network, inputs: FloatArray, wanted: FloatArray, limit: float
+) -> list[str]:
+    """The bias without which the network does not agree, if there is one."""
+    single, network = network, replace(network, cayley=None).astype(np.float64)
+    x, y = inputs.astype(np.float64), wanted.astype(np.float64)
+    if single.b_y is None and network.cell.output == "identity":
+        b_y = (y - network.rollout(x)).mean((0, 1))
+        if _difference(replace(network, b_y=b_y), x, y) <= limit:
+            return [f"a bias of the outputs, b_y = {np.array2string(b_y, precision=4)}"]
+    if single.b_h is not None or network.n_hidden > LARGEST_FITTED:
+        return []
+    from scipy.optimize import least_squares
+
+    start, end = x[:4, :50], y[:4, :50]
+    if end.size < 2 * network.n_hidden:  # any outputs could be fitted
+        return []
+
+    def residual(b_h: FloatArray) -> FloatArray:
+        error = replace(network, b_h=b_h).rollout(start) - end
+        return np.nan_to_num(error, nan=1e9, posinf=1e9, neginf=-1e9).ravel()
+
+    zeros = np.zeros(network.n_hidden)
+    b_h = least_squares(residual, zeros, max_nfev=30, xtol=1e-15, ftol=1e-15, gtol=1e-15).x
+    if _difference(replace(network, b_h=b_h), x, y) > limit:
+        return []
+    return ["a bias of the hidden units, b_h, which is missing"]
 
 
 def _fitted_leak(

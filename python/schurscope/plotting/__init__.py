@@ -4,7 +4,7 @@ Every function takes ``ax=None``, draws on the given Axes or on new ones, and re
 ``save_figure(ax.figure, path)`` writes them. No function touches pyplot or the global style, so a
 script's own figures are unaffected.
 
-A coupling has one colour everywhere: blue RR, red C→R, green CC, which colour-blind readers can
+A coupling has one colour everywhere: blue RR, red CR, green CC, which colour-blind readers can
 distinguish. Combined ablations have colours of their own.
 """
 
@@ -23,6 +23,14 @@ from .bars import (
 )
 from .coordinates import schur_matrix, spectrum
 from .curves import accuracy_per_lag, trajectories
+from .diagnosis import (
+    account_levels,
+    atlas_map,
+    cut_effects,
+    diagnosis_page,
+    dose_curves,
+    removal_curve,
+)
 from .style import COLORS, label, save_figure
 from .sweeps import effect_distributions, quantity_against_width, spectra_against_width
 
@@ -30,12 +38,18 @@ __all__ = [
     "COLORS",
     "Profiles",
     "Published",
+    "account_levels",
     "accuracy_per_lag",
+    "atlas_map",
     "change_bars",
+    "cut_effects",
+    "diagnosis_page",
+    "dose_curves",
     "effect_distributions",
     "label",
     "legend_handles",
     "quantity_against_width",
+    "removal_curve",
     "save_figure",
     "schur_matrix",
     "sensitivity_bars",

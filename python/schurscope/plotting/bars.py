@@ -118,8 +118,10 @@ def _bars(
     ax = axes_or_new(ax, (1.4 + 0.62 * len(names), 3.0))
     rows = [list(profiles[0].names).index(name) for name in names]
     values = np.array([getattr(profile, quantity)[rows] for profile in profiles])
-    vacuous = np.all([profile.vacuous[rows] for profile in profiles], axis=0).tolist()
     seeds = len(profiles)
+    n_vacuous = np.sum([profile.vacuous[rows] for profile in profiles], axis=0).tolist()
+    vacuous = [count == seeds for count in n_vacuous]
+    undetermined = sum(not profile.sectors.determined for profile in profiles)
     spread = np.linspace(-0.16, 0.16, seeds) if seeds > 1 else np.zeros(1)
     # Of one network, what is known is how well its trials determine the value.
     ends = getattr(profiles[0].interval(), quantity)[rows] if seeds == 1 else None
@@ -128,15 +130,20 @@ def _bars(
         color = COLORS.get(name, OTHER)
         mine = values[:, place]
         if np.isfinite(mine).any():
-            ax.bar(place, np.nanmean(mine), width=0.62, zorder=2, **_fill(color, vacuous[place]))
+            is_noise = undetermined == seeds and name != "full"
+            fill = _fill(color, vacuous[place], is_noise)
+            ax.bar(place, np.nanmean(mine), width=0.62, zorder=2, **fill)
             ax.scatter(
                 place + spread, mine, s=15, color=color, edgecolor="white", linewidth=0.6, zorder=4
             )
             if ends is not None and np.isfinite(ends[place]).all():
                 ax.vlines(place, *ends[place], color=INK, lw=1.1, zorder=5)
-        else:
-            text = "vacuous\n" if vacuous[place] else "diverged\n"
-            ax.text(place, 0.0, text, ha="center", va="bottom", fontsize=SMALL, color=OTHER)
+        if vacuous[place] or not np.isfinite(mine).any():
+            word = "vacuous" if vacuous[place] else "diverged"
+            mark = ax.text(place, 0.0, f"  {word}", rotation=90, color=INK, zorder=6)
+            mark.set(ha="center", va="bottom", fontsize=SMALL)
+            if np.any(mine):  # on a hatched bar
+                mark.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})
         if name in marks:
             mean, sem = marks[name]
             ax.errorbar(
@@ -155,11 +162,14 @@ def _bars(
             )
     ax.axhline(0.0, color=INK, lw=0.8, zorder=3)
     ax.set_xticks(range(len(names)))
-    ax.set_xticklabels([label(name).replace(" ", "\n") for name in names])
+    ticks = [label(name).replace(" ", "\n") for name in names]
+    for place, count in enumerate(n_vacuous):
+        if 0 < count < seeds:
+            ticks[place] += f"\n{count} of {seeds}\nvacuous"
+    ax.set_xticklabels(ticks)
     ax.set_xlim(-0.6, len(names) - 0.3)
     tidy(ax)
     ax.tick_params(axis="x", length=0)
-    undetermined = sum(not profile.sectors.determined for profile in profiles)
     if undetermined:
         text = "cut not determined" + (f" in {undetermined} of {seeds}" if seeds > 1 else "")
         ax.annotate(
@@ -168,7 +178,9 @@ def _bars(
     return ax
 
 
-def _fill(color: str, is_vacuous: bool) -> dict[str, Any]:
+def _fill(color: str, is_vacuous: bool, is_noise: bool) -> dict[str, Any]:
     if is_vacuous:
         return {"facecolor": "white", "edgecolor": color, "hatch": HATCH, "linewidth": 0.8}
+    if is_noise:  # the cut, and with it the meaning of the ablation, is not determined
+        return {"facecolor": "white", "edgecolor": color, "linestyle": "--", "linewidth": 1.0}
     return {"facecolor": color, "alpha": BAR_ALPHA, "linewidth": 0}

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
+from .._internal.checks import positive
 from ..coordinates.schur import OrderedSchur, ordered_schur
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .bars import Profiles, profile_list
 from .style import COLORS, INK, NORMAL, OTHER, PALE, SMALL, axes_or_new, label, tidy
+
+_Float64: TypeAlias = NDArray[np.float64]
 
 
 def accuracy_per_lag(profiles: Profiles, ax: Axes | None = None) -> Axes:
@@ -75,53 +80,125 @@ def trajectories(
     trial: int = 0,
     channel: int = 0,
     schur: OrderedSchur | None = None,
+    dt: float | None = None,
+    unit: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """One output channel over one trial: target, full network, ablated networks.
+    """One output channel over one trial: the full and the ablated networks, a row each.
+
+    The target is drawn behind every row. All rows have one scale, that of the bar on the right;
+    what leaves a row by far, because the ablated network diverges, is not drawn.
 
     Parameters
     ----------
     network : Network
     trials : Trials
     ablations : sequence of str
-        Names such as ``"CR"`` or ``"RR+CC"``, one curve each.
+        Names such as ``"CR"`` or ``"RR+CC"``, one row each.
     alpha : float
         Cut of the spectrum.
     trial, channel : int
         Indices of the trial and output channel to show.
     schur : OrderedSchur, optional
         Ordered Schur form of ``network.W_hh``, if already computed.
+    dt : float, optional
+        Duration of a step in `unit`; None counts steps.
+    unit : str
+        Unit of time, such as ``"ms"``, for the label of the axis.
     ax : matplotlib Axes, optional
     """
-    ax = axes_or_new(ax, (5.0, 2.4))
+    if dt is None and unit:
+        raise ValueError(f"dt must be the duration of a step in {unit}, got None")
+    time = np.arange(trials.n_steps) * (1.0 if dt is None else positive(dt, "dt"))
+    ax = axes_or_new(ax, (5.0, 1.2 + 0.6 * (1 + len(ablations))))
+    target, outputs = _curves(network, trials, ablations, alpha, trial, channel, schur)
+    reference = target if np.isfinite(target).any() else outputs["full"]
+    reference = reference[np.isfinite(reference)]
+    low, high = (reference.min(), reference.max()) if len(reference) else (0.0, 1.0)
+    # Rows are as high as the curves need, but a diverging one does not flatten the others.
+    room = (high - low) or 1.0
+    every = np.concatenate([values[np.isfinite(values)] for values in outputs.values()])
+    low = max(min(low, every.min(initial=low)), low - room)
+    high = min(max(high, every.max(initial=high)), high + room)
+    height = 1.15 * ((high - low) or 1.0)
+    for row, (name, values) in enumerate(outputs.items()):
+        base = -row * height
+        ax.plot(
+            time,
+            target + base,
+            color=PALE,
+            lw=4.0,
+            label="target" if row == 0 else None,
+            solid_capstyle="round",
+        )
+        shown = np.where((values >= low) & (values <= high), values, np.nan)
+        color = COLORS.get(name, OTHER)
+        ax.plot(time, shown + base, color=color, lw=1.4, label=label(name))
+    names = [label(name) for name in outputs]
+    middle = (low + high) / 2
+    ax.set_yticks([middle - row * height for row in range(len(names))], names)
+    ax.set_ylim(low - (len(names) - 1) * height - 0.08 * height, high + 0.08 * height)
+    ax.set_xlim(time[0], time[-1] if len(time) > 1 else time[0] + 1)
+    _scale_bar(ax, low, high)
+    ax.set_xlabel(
+        "step" if dt is None else f"time ({unit})" if unit else "time", fontsize=NORMAL, color=INK
+    )
+    ax.set_title(f"output {channel}", fontsize=SMALL, color=INK, loc="right")
+    if np.isfinite(target).any():
+        ax.legend(
+            handles=ax.lines[:1],
+            loc="lower left",
+            bbox_to_anchor=(0.0, 1.0),
+            fontsize=SMALL,
+            frameon=False,
+            handlelength=1.6,
+            borderpad=0.1,
+        )
+    tidy(ax)
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    for text, name in zip(ax.get_yticklabels(), outputs, strict=True):
+        text.set_color(COLORS.get(name, OTHER))
+    return ax
+
+
+def _curves(
+    network: Network,
+    trials: Trials,
+    ablations: Sequence[str],
+    alpha: float,
+    trial: int,
+    channel: int,
+    schur: OrderedSchur | None,
+) -> tuple[_Float64, dict[str, _Float64]]:
+    """The target, NaN where it does not count, and the output of the full and ablated networks."""
     if schur is None:
         schur = ordered_schur(network.W_hh.astype(np.float64))
     trials = trials.astype(network.dtype)
     inputs = trials.inputs[trial : trial + 1]
     h_0 = None if trials.h_0 is None else trials.h_0[trial : trial + 1]
     rng = 0 if network.cell.noise else None  # the same noise for every curve
-    steps = np.arange(trials.n_steps)
+    target = np.full(trials.n_steps, np.nan)
     if trials.has_targets:
-        target = trials.targets[trial, :, channel]
-        if trials.weights is not None:
-            target = np.where(trials.weights[trial] > 0, target, np.nan)
-        ax.plot(steps, target, color=PALE, lw=4.5, label="target", solid_capstyle="round")
-    outputs = network.rollout(inputs, h_0=h_0, rng=rng)
-    ax.plot(steps, outputs[0, :, channel], color=COLORS["full"], lw=1.5, label="full")
-    for name in ablations:
-        W_hh = schur.ablated(set(name.split("+")), alpha=alpha).astype(network.dtype)
-        ablated = replace(network, W_hh=W_hh, cayley=None)
-        outputs = ablated.rollout(inputs, h_0=h_0, rng=rng)
-        color = COLORS.get(name, OTHER)
-        ax.plot(steps, outputs[0, :, channel], color=color, lw=1.5, label=label(name))
-    ax.set_xlim(0, trials.n_steps - 1)
-    ax.set_xlabel("step", fontsize=NORMAL, color=INK)
-    ax.set_ylabel(f"output {channel}", fontsize=NORMAL, color=INK)
-    ax.legend(
-        loc="center left",
-        bbox_to_anchor=(1.0, 0.5),
-        fontsize=SMALL,
-        frameon=False,
-        handlelength=1.6,
+        counts = trials.step_weights[trial] > 0
+        target[counts] = trials.targets[trial, counts, channel]
+    outputs = {}
+    for name in ("full", *ablations):
+        removed = set() if name == "full" else set(name.split("+"))
+        W_hh = schur.ablated(removed, alpha=alpha).astype(network.dtype)
+        ablated = replace(network, W_hh=W_hh, cayley=None) if removed else network
+        rolled = ablated.rollout(inputs, h_0=h_0, rng=rng)
+        outputs[name] = rolled[0, :, channel].astype(np.float64)
+    return target, outputs
+
+
+def _scale_bar(ax: Axes, low: float, high: float) -> None:
+    """A bar of a round number of units beside the first row."""
+    length = float(f"{(high - low) / 2:.0e}") or 1.0
+    middle = (low + high) / 2
+    transform = ax.get_yaxis_transform()
+    ends = [middle - length / 2, middle + length / 2]
+    ax.plot([1.015, 1.015], ends, transform=transform, color=INK, lw=1.4, clip_on=False)
+    ax.text(
+        1.03, middle, f"{length:g}", transform=transform, va="center", fontsize=SMALL, color=INK
     )
-    return tidy(ax)

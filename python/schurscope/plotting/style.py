@@ -21,10 +21,11 @@ COLORS: dict[str, str] = {
     "RR+CC": "#56b4e9",
     "CR+CC": "#e69f00",
     "RR+CR+CC": "#000000",
+    "BB": "#8a6d1f",
 }
-"""A colour for every subset of the couplings, from Okabe and Ito's palette."""
+"""A colour for every default ablation: Okabe and Ito's palette, black and a brown."""
 
-OTHER = "#8c8c8c"  # ablations that are not a subset of the three couplings
+OTHER = "#8c8c8c"  # all other ablations
 INK = "#262626"
 WARNING = "#b3400e"
 PALE = "#bfbfbf"

@@ -138,6 +138,8 @@ def quantity_against_width(
             label=label(name),
             zorder=3,
         )
+    if not ax.has_data():
+        ax.text(0.5, 0.5, "no network passed its gate", transform=ax.transAxes, ha="center")
     _width_axis(ax, sorted(rows["N_h"].unique()))
     ax.set_ylabel(_quantity_label(rows, quantity), fontsize=NORMAL, color=INK)
     ax.set_title(_title(rows), fontsize=NORMAL, color=INK)

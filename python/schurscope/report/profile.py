@@ -55,8 +55,8 @@ def print_profile(profile: AblationProfile, intervals: Intervals) -> None:
         style="dim",
         highlight=False,
     )
-    if profile.caution:
-        console.print(f"caution: {profile.caution}", style="yellow", highlight=False)
+    for caution in profile.cautions:
+        console.print(f"caution: {caution}", style="yellow", highlight=False, markup=False)
 
 
 def _ends(interval: NDArray[np.float64]) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 from rich.console import Console
 
 from .. import _core
+from .._internal.brief import Brief
 from .._internal.checks import choice, nonnegative_int
 from .._internal.json import write_json
 from ..sweep.plan import Job, plan
@@ -38,8 +39,8 @@ RUN_FORMAT = "schurscope-run-2"
 SUBFOLDERS = ("networks", "tables", "figures")
 
 
-@dataclass(frozen=True, eq=False)
-class Reproduction:
+@dataclass(frozen=True, eq=False, repr=False)
+class Reproduction(Brief):
     """The outcome of a run.
 
     Attributes

@@ -90,10 +90,10 @@ def _trajectories(groups: Sequence[Group]) -> Figure:
             ax=ax,
         )
         ax.get_legend().remove()
+        ax.set_title("", loc="right")
         ax.set_title(f"{_title(group)}, seed {job.seed}", fontsize=10, loc="left")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside lower right", fontsize=8, frameon=False, ncols=len(labels)
+        handles=axes[0, 0].lines[:1], loc="outside lower right", fontsize=8, frameon=False
     )
     return figure
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import _core
+from .._internal.brief import Brief
 from .._internal.files import atomic_path
 from ..ablation.profile import AblationProfile, Intervals
 from ..sweep.plan import Job
@@ -21,8 +22,8 @@ LEVEL = 0.95  # of every interval
 RESAMPLES = 2000
 
 
-@dataclass(frozen=True, eq=False)
-class Record:
+@dataclass(frozen=True, eq=False, repr=False)
+class Record(Brief):
     """A finished job: its network, its profiles, and an interval over trials for each profile."""
 
     group: str

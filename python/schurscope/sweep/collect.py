@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from .._internal.brief import Brief
 from .._internal.checks import shown
 from .._internal.files import atomic_path
 from .config import Sweep, SweepTask
@@ -30,8 +31,8 @@ FLOATS = ("value", "change", "removed_mass", "sensitivity")
 AXES = ("task", "recurrent", "N_h", "seed", "alpha", "ablation")
 
 
-@dataclass(frozen=True, eq=False)
-class Collection:
+@dataclass(frozen=True, eq=False, repr=False)
+class Collection(Brief):
     """The contents of a store for one sweep.
 
     Attributes

@@ -142,7 +142,7 @@ class Sweep:
     entropy : int
         Root of all random numbers.
     cell : Cell
-        Cell of all networks; the default is h = tanh(…).
+        Cell of all networks, with one leak for all units; the default is h = tanh(…).
 
     Raises
     ------
@@ -203,6 +203,12 @@ class Sweep:
         if not isinstance(self.cell, Cell):
             raise SweepError(
                 ("cell",), f"cell must be a schurscope.Cell, got {type(self.cell).__name__}"
+            )
+        if not isinstance(self.cell.leak, float):
+            raise SweepError(
+                ("cell", "leak"),
+                "cell must have one leak for all units, because a sweep's networks differ in "
+                f"width, got leaks of {len(self.cell.leak)} units",
             )
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -265,9 +271,10 @@ def _cell_from_table(table: object) -> Cell:
         raise TypeError(f"cell must be a table, got {shown(table)}")
     _check_keys(table, Cell, "a cell")
     cell = Cell()
-    for name, value in table.items():
+    given = [item.name for item in fields(Cell) if item.name in table]  # a form before its readout
+    for name in given:
         with at(name):
-            cell = replace(cell, **{name: value})
+            cell = replace(cell, **{name: table[name]})
     return cell
 
 

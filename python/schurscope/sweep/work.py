@@ -21,6 +21,7 @@ import numpy.typing as npt
 import scipy
 
 from .. import _core
+from .._internal.brief import Brief
 from .._internal.files import save_npz
 from .._internal.json import plain
 from .._version import __version__
@@ -41,8 +42,8 @@ __all__ = ["JobResult", "load_result", "place_of_work", "run_batch"]
 _ROWS = ("value", "change", "removed_mass", "sensitivity", "vacuous", "diverged")
 
 
-@dataclass(frozen=True, eq=False)
-class JobResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class JobResult(Brief):
     """The full result of a finished job.
 
     Attributes

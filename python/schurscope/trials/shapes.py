@@ -25,8 +25,13 @@ def any_real(array: npt.ArrayLike, name: str) -> FloatArray:
 
 
 def moved(array: npt.ArrayLike, name: str, order: list[int]) -> FloatArray:
-    """The array with its axes in `order`; ValueError if their number differs."""
+    """The array with its axes in `order`; ValueError if their number differs.
+
+    Weights may lack the last axis of the result, that of the channels.
+    """
     given = any_real(array, name)
+    if name == "weights" and given.ndim == len(order) - 1:
+        order = [axis - (axis > order[-1]) for axis in order[:-1]]
     if name == "targets":
         refuse_classes(given)
     if given.ndim != len(order):

@@ -22,7 +22,8 @@ from .._internal.checks import (
     shown,
     step_weights,
 )
-from .._internal.files import MAX_BYTES, Array, own_entries, read_npz, save_npz
+from .._internal.files import MAX_BYTES, own_entries, read_npz, save_npz
+from .files import plain_entries
 from .shapes import any_real, moved, padded, refuse_classes, refuse_swapped_axes, without_channels
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class Trials:
     targets : (trials, steps, N_y)
         None means no targets: N_y is then 0.
     weights : (trials, steps) or None
-        Nonnegative weight of each step in the loss and the measures; None means ones.
+        Nonnegative weight of each step in the loss and the measures; None means ones. They may
+        have one channel: (trials, steps, 1).
     h_0 : (trials, N_h) or None
         State of the network before the first step of each trial; None means the network's own.
 
@@ -102,7 +104,7 @@ class Trials:
         ----------
         inputs, targets : array of three axes
         weights : array of two axes, optional
-            In the same order, without channels.
+            In the same order, without channels; or of three, with one channel.
         h_0 : (trials, N_h), optional
         axes : str
             The order of the axes: B trials (batch), T steps (time), F channels (features).
@@ -119,11 +121,10 @@ class Trials:
                 f'the arrays, such as "BTF" or "TBF", got {shown(axes)}'
             )
         order = [axes.index(letter) for letter in "BTF"]
-        without_channels = [0, 1] if axes.index("B") < axes.index("T") else [1, 0]
         return cls(
             moved(inputs, "inputs", order),
             None if targets is None else moved(targets, "targets", order),  # type: ignore[arg-type]
-            None if weights is None else moved(weights, "weights", without_channels),
+            None if weights is None else moved(weights, "weights", order),
             None if h_0 is None else any_real(h_0, "h_0"),
         )
 
@@ -182,7 +183,7 @@ class Trials:
         ----------
         inputs, targets : sequence of (steps, channels)
             One array for each trial; padded with zeros.
-        weights : sequence of (steps,), optional
+        weights : sequence of (steps,) or (steps, 1), optional
             None means ones.
         h_0 : (trials, N_h), optional
 
@@ -301,7 +302,7 @@ class Trials:
         if "format" in arrays or "format" in skipped:
             arrays = own_entries(path, arrays, skipped, _FORMAT, _ARRAYS[:1], _ARRAYS[1:])
         else:
-            arrays = _plain_entries(path, arrays)
+            arrays = plain_entries(path, arrays, _ARRAYS)
         try:
             return cls.from_arrays(**arrays, axes=axes)
         except (TypeError, ValueError) as error:
@@ -353,6 +354,22 @@ class Trials:
 
         return cls(*neurogym_sequences(dataset, n_trials, seed, make))
 
+    def __getitem__(self, which: slice | npt.NDArray[np.integer | np.bool_]) -> Trials:
+        """Some of the trials, such as ``trials[:512]``: a slice, indices or a mask.
+
+        IndexError or TypeError for anything else; ValueError if no trial is left.
+        """
+        if not isinstance(which, (slice, np.ndarray)):
+            raise TypeError(f"trials[…] takes a slice or an array, got {shown(which)}")
+        inputs = np.ascontiguousarray(self.inputs[which])
+        if not len(inputs):
+            raise ValueError(f"trials[{shown(which)}] leaves none of the {self.n_trials} trials")
+        weights, h_0 = (
+            None if array is None else np.ascontiguousarray(array[which])
+            for array in (self.weights, self.h_0)
+        )
+        return frozen_trials(inputs, np.ascontiguousarray(self.targets[which]), weights, h_0)
+
     def __repr__(self) -> str:
         extras = [name for name in _ARRAYS[2:] if getattr(self, name) is not None]
         targets = f"targets {self.targets.shape}" if self.has_targets else "no targets"
@@ -361,25 +378,6 @@ class Trials:
 
 
 _ARRAYS = ("inputs", "targets", "weights", "h_0")
-_SHORT = {"inputs": "x", "targets": "y"}
-
-
-def _plain_entries(path: str | os.PathLike[str], arrays: dict[str, Array]) -> dict[str, Array]:
-    """The entries of an archive that `Trials.save` did not write."""
-    found = {name: arrays[name] for name in _ARRAYS if name in arrays}
-    for name, short in _SHORT.items():
-        if name in arrays and short in arrays:
-            raise ValueError(f"{path} must have {name} or {short}, got both")
-        if short in arrays:
-            found[name] = arrays[short]
-    strangers = arrays.keys() - _ARRAYS - set(_SHORT.values())
-    for name, short in _SHORT.items():
-        # An unknown entry may be the missing targets under another name.
-        if name not in found and (name == "inputs" or strangers):
-            raise ValueError(
-                f"{path} must hold {name} (or {short}), got {', '.join(arrays) or 'no arrays'}"
-            )
-    return found
 
 
 def frozen_trials(

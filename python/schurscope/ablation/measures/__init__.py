@@ -12,11 +12,13 @@ from .accuracies import accuracy, replay_accuracy, sign_accuracy
 from .base import Measure, Score, measure_named
 from .denominators import Denominator, Variance, Weight
 from .errors import cross_entropy, fidelity, fvu
+from .fixation import Fixation
 from .sensitivity import sensitivity
 
 __all__ = [
     "MEASURES",
     "Denominator",
+    "Fixation",
     "Measure",
     "Score",
     "Variance",

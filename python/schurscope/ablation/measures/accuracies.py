@@ -28,6 +28,7 @@ class SignAccuracy(Measure):
     better = "higher"
     required = 0.9
     limits = (0.0, 1.0)
+    surrogate = "fvu"
     kernel = "agreement"
 
     def scores(self, outputs: _Float64, targets: _Float64) -> _Float64:
@@ -93,6 +94,7 @@ class Accuracy(Measure):
     limits = (0.0, 1.0)
     baseline = "always the most frequent class"
     takes_classes = True
+    surrogate = "cross_entropy"
     kernel = "accuracy"
 
     def scores(self, outputs: _Float64, targets: _Float64) -> _Float64:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..._internal.arrays import one_hot
 from ..._internal.checks import FloatArray, choice, real_array, shown, step_weights
 from .denominators import Denominator, Weight
+from .fixation import Fixation, fixation_of
 
 if TYPE_CHECKING:
     from ...trials.trials import Trials
@@ -51,6 +52,9 @@ class Measure(ABC):
         Whether trials must have targets; otherwise the full network's outputs take their place.
     takes_classes : bool
         Whether targets may be class indices, (trials, steps) integers.
+    surrogate : str
+        Name of the measure whose second-order model stands for this one where it has no derivative;
+        empty if it has one, or if there is none.
     kernel : str or None
         The policy of the compiled core that computes `scores`; None runs `scores` itself on the
         outputs of each ablation.
@@ -66,6 +70,7 @@ class Measure(ABC):
     baseline: str = "chance"
     needs_targets: bool = True
     takes_classes: bool = False
+    surrogate: str = ""
     kernel: str | None = None
 
     @property
@@ -91,6 +96,20 @@ class Measure(ABC):
         outputs, targets : (trials, steps, N_y) float64
         """
 
+    def gradient(self, outputs: _Float64, targets: _Float64) -> _Float64:
+        """Slope d score / d ŷ of every step: (trials, steps, N_y).
+
+        NotImplementedError if the score has no derivative.
+        """
+        raise NotImplementedError(f"{self.name} has no derivative")
+
+    def half_curvature(self, outputs: _Float64, targets: _Float64, signs: _Float64) -> _Float64:
+        """A v of every step, with A Aᵀ = ½ d² score / d ŷ² and v = `signs`: (trials, steps, N_y).
+
+        NotImplementedError if the score has no second derivative.
+        """
+        raise NotImplementedError(f"{self.name} has no second derivative")
+
     def check(self, targets: FloatArray, weights: _Float64) -> None:  # noqa: B027 - a hook
         """Raise ValueError if the targets do not suit the measure."""
 
@@ -113,14 +132,41 @@ class Measure(ABC):
         return bool(value >= threshold if self.better == "higher" else value <= threshold)
 
     def caution(self, value: float, chance: float) -> str:
-        """A warning if a full network of this value is no better than chance, else empty."""
-        worse = value <= chance if self.better == "higher" else value >= chance
-        if self.better is None or not worse:
+        """A warning if a full network of this value is nearer to chance than to `required`."""
+        if self.better is None:
             return ""
+        if value <= chance if self.better == "higher" else value >= chance:
+            return (
+                f"the full network is no better than {self.baseline}: check its activation, leak "
+                "and biases, and the trials' axes"
+            )
+        # NaN, an unknown threshold or chance, is neither near nor far.
+        if self.passes(value) or not abs(value - self.required) > abs(value - chance):
+            return ""
+        bound = "at least" if self.better == "higher" else "at most"
+        unit = f" {self.unit}" if self.unit else ""
         return (
-            f"the full network is no better than {self.baseline}: check its activation, leak and "
-            "biases, and the trials' axes"
+            f"the full network is far from doing the task: its {self.label or self.heading} of "
+            f"{value:.3g}{unit} is nearer to {self.baseline} ({chance:.3g}) than to what a trained "
+            f"network reaches ({bound} {self.required:g})"
         )
+
+    def trials_caution(self, targets: FloatArray, weights: _Float64) -> str:
+        """A warning if the measure `is_dominated` by steps of fixation, else empty."""
+        found = fixation_of(targets, weights) if self.better is not None else None
+        if found is None or not self.is_dominated(found):
+            return ""
+        shape = ", ".join(f"{entry:g}" for entry in found.target[:6])
+        shape += ", …" if len(found.target) > 6 else ""
+        return (
+            f"{100 * found.share:.0f} % of the weighted steps have the same target, [{shape}], as "
+            f"in fixation, and dominate the {self.heading}: count the other steps only, with "
+            "trials.with_weights(…)"
+        )
+
+    def is_dominated(self, fixation: Fixation) -> bool:
+        """Whether the measure is mostly about the fixation; true for means over steps."""
+        return True
 
     def __call__(
         self,

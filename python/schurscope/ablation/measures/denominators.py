@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ..._internal.brief import Brief
 from ..._internal.checks import FloatArray
 
 __all__ = ["Denominator", "Variance", "Weight", "denominator_arrays", "denominator_of"]
@@ -29,8 +30,8 @@ class Denominator(Protocol):
         """The denominator, () or (n_resamples,)."""
 
 
-@dataclass(frozen=True, eq=False)
-class Variance:
+@dataclass(frozen=True, eq=False, repr=False)
+class Variance(Brief):
     """The variance of the targets, the denominator of FVU.
 
     Attributes
@@ -98,8 +99,8 @@ class Variance:
         return variance
 
 
-@dataclass(frozen=True, eq=False)
-class Weight:
+@dataclass(frozen=True, eq=False, repr=False)
+class Weight(Brief):
     """The total weight of the counted entries, the denominator of a mean.
 
     Attributes

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ..._internal.checks import FloatArray
 from .base import Measure, weighted
 from .denominators import Denominator, Variance
+from .fixation import Fixation
 
 __all__ = ["cross_entropy", "fidelity", "fvu"]
 
@@ -36,6 +37,15 @@ class FVU(Measure):
         scores: _Float64 = np.einsum("ntc,ntc->nt", difference, difference)
         return scores
 
+    def gradient(self, outputs: _Float64, targets: _Float64) -> _Float64:
+        """2 (ŷ_t - y_t)."""
+        gradient: _Float64 = 2 * (outputs - targets)
+        return gradient
+
+    def half_curvature(self, outputs: _Float64, targets: _Float64, signs: _Float64) -> _Float64:
+        """The signs themselves: half the curvature is the identity."""
+        return signs
+
     def denominator(self, targets: FloatArray, weights: _Float64) -> Denominator:
         """The variance of the targets."""
         return Variance.of(targets, weights)
@@ -43,6 +53,10 @@ class FVU(Measure):
     def chance(self, targets: FloatArray, weights: _Float64) -> float:
         """1, the value of the mean target."""
         return 1.0
+
+    def is_dominated(self, fixation: Fixation) -> bool:
+        """Whether telling fixation from the rest explains most of the variance."""
+        return fixation.variance > 0.5
 
 
 class Fidelity(FVU):
@@ -80,6 +94,19 @@ class CrossEntropy(Measure):
         scores: _Float64 = np.einsum("ntc,ntc->nt", targets, log_sum - outputs)
         return scores
 
+    def gradient(self, outputs: _Float64, targets: _Float64) -> _Float64:
+        """(Σ_c y_c) p - y, with p = softmax(ŷ)."""
+        gradient: _Float64 = targets.sum(axis=2, keepdims=True) * _softmax(outputs) - targets
+        return gradient
+
+    def half_curvature(self, outputs: _Float64, targets: _Float64, signs: _Float64) -> _Float64:
+        """(½ Σ_c y_c)^½ (√p ∘ v - p √pᵀ v), as the curvature is Σ_c y_c (diag p - p pᵀ)."""
+        p = _softmax(outputs)
+        turned = np.sqrt(p) * signs
+        turned -= p * turned.sum(axis=2, keepdims=True)
+        scaled: _Float64 = np.sqrt(targets.sum(axis=2, keepdims=True) / 2) * turned
+        return scaled
+
     def check(self, targets: FloatArray, weights: _Float64) -> None:
         """The targets must be probabilities at every step of positive weight."""
         wrong = (targets < 0).any(axis=2) | (np.abs(targets.sum(axis=2) - 1) > 1e-3)
@@ -96,6 +123,12 @@ class CrossEntropy(Measure):
         shares = weighted(targets, weights[..., None]).sum(axis=(0, 1)) / weights.sum()
         present = shares[shares > 0]
         return float(-(present * np.log(present)).sum())
+
+
+def _softmax(outputs: _Float64) -> _Float64:
+    odds = np.exp(outputs - outputs.max(axis=2, keepdims=True))
+    probabilities: _Float64 = odds / odds.sum(axis=2, keepdims=True)
+    return probabilities
 
 
 fvu = FVU()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..._internal.checks import printable, shown
-from ..._internal.files import Array, check_size
+from ..._internal.files import Array, check_size, plain_text
 
 __all__ = ["Checkpoint", "entry_name", "from_tree", "leaves", "listed", "to_numpy"]
 
@@ -39,6 +39,8 @@ class Checkpoint:
         Arrays widened to float32 → their dtype before, such as bfloat16.
     numbers : dict
         The skipped entries that are single numbers.
+    texts : dict
+        The skipped entries that are text.
     cell : dict
         Fields of `Cell` that the source states, and ``residual``.
     file_size : int, optional
@@ -55,6 +57,7 @@ class Checkpoint:
     skipped: dict[str, str] = field(default_factory=dict)
     narrow: dict[str, str] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
     cell: dict[str, Any] = field(default_factory=dict)
     file_size: int | None = None
     config: dict[str, Any] = field(default_factory=dict)
@@ -70,6 +73,11 @@ class Checkpoint:
             if isinstance(value, numbers.Real) and not isinstance(value, bool):
                 with contextlib.suppress(OverflowError):  # an integer beyond all floats
                     self.numbers[entry_name(name)] = float(value)
+            elif isinstance(value, np.ndarray) and value.dtype.kind == "U" and value.size == 1:
+                if isinstance(text := plain_text(value.reshape(())), str):
+                    self.texts[entry_name(name)] = text
+            elif isinstance(value, str):
+                self.texts[entry_name(name)] = value
             return
         self._require_new(name)
         name = entry_name(name)

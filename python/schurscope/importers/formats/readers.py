@@ -16,7 +16,10 @@ from ..._internal.safetensors import is_safetensors, read_safetensors
 from .checkpoint import Checkpoint, entry_name, from_tree
 from .hdf5 import HDF5_MAGIC, read_hdf5, read_keras
 from .mat5 import MAT5_MAGIC, read_mat5
+from .msgpack import is_msgpack, read_msgpack
+from .pickles import read_pickle
 from .pytorch import LEGACY_TORCH, read_legacy_torch, read_torch
+from .tensorflow import is_index, read_tensorflow
 
 __all__ = ["from_object", "read_checkpoint", "refusal"]
 
@@ -76,16 +79,20 @@ def _reader_of(path: Path, trusted: bool) -> Callable[[Path, int], Checkpoint]:
         return _read_safetensors
     if head.lstrip().startswith(b"{"):
         return _read_json
+    if head.startswith(b"\x80"):
+        return read_pickle
+    if is_msgpack(head):
+        return read_msgpack
+    if is_index(path):
+        return read_tensorflow
     if not head:
         told = "is empty"
-    elif head.startswith(b"\x80"):
-        told = "is a pickle, which is never loaded because it can run any code; save arrays instead"
     elif head.startswith(b"\x93NUMPY"):
         told = "holds a single array; save a network's arrays together, with numpy.savez"
     else:
         told = (
             "is damaged or of no known format: it is not PyTorch, safetensors, .npz, HDF5 "
-            "(.h5, .keras, .mat), MATLAB 5 or JSON"
+            "(.h5, .keras, .mat), MATLAB 5, TensorFlow (.index), MessagePack or JSON"
         )
     raise ValueError(f"{path} {told}")
 

@@ -1,0 +1,1 @@
+"""What a network needs, and why: one question a file, and all of them in `diagnose`."""

@@ -1,0 +1,196 @@
+"""Everything about one network: what its task needs, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._internal.checks import Rng, generator, positive, positive_int
+from .._version import __version__
+from ..ablation.profile import AblationProfile
+from ..ablation.run import ablate
+from ..coordinates.schur import Order, OrderedSchur
+from ..coordinates.sectors import COUPLINGS
+from ..networks.network import Network
+from ..trials.trials import Trials
+from .account import account
+from .atlas import atlas
+from .cuts import cut_curve
+from .dose import dose
+from .nulls import Null, null
+from .question import MeasureLike, Progress, Question
+from .removable import removable
+from .result import Diagnosis
+
+__all__ = ["diagnose"]
+
+_PARTS = 8
+
+
+def diagnose(
+    network: Network,
+    trials: Trials,
+    *,
+    alpha: float = 0.9,
+    tolerance: float = 0.01,
+    measure: MeasureLike = "fvu",
+    order: Order | None = None,
+    schur: OrderedSchur | None = None,
+    level: float = 0.95,
+    draws: int = 200,
+    repeats: int = 2,
+    rng: Rng = 0,
+    n_threads: int = 0,
+    progress: Progress | None = None,
+) -> Diagnosis:
+    """Find out what a network needs, and why.
+
+    Ablates the couplings, cuts the spectrum everywhere, removes every pair of blocks, searches for
+    what can go at once on half of the trials and accepts it on the other half, tests the couplings
+    against chance, and explains them.
+
+    Parameters
+    ----------
+    network, trials, alpha, measure, order, schur, n_threads
+        As for `ablate`; at least 16 trials. A measure without a second derivative, such as
+        accuracy, is searched and explained by its surrogate, and accepted by itself.
+    tolerance : float
+        Loss that does not matter: in the measure's unit for couplings and sets, a tenth of it for
+        single pairs.
+    level : float
+        Coverage of the intervals.
+    draws : int
+        Of each null.
+    repeats : int
+        Of the search for removable sets.
+    rng : numpy.random.Generator, SeedSequence or int
+        Source of everything that is drawn: the split of the trials, probes, nulls, bootstrap and
+        the cell's noise.
+    progress : callable, optional
+        Called as ``progress(done, total)`` after each part.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `ablate`; there are too few trials.
+    """
+    tolerance = positive(tolerance, "tolerance")
+    draws, repeats = positive_int(draws, "draws"), positive_int(repeats, "repeats")
+    streams = generator(rng).spawn(10)
+    question = Question(network, trials, measure, order, schur, streams[0], n_threads)
+    if trials.n_trials < 16:
+        raise ValueError(f"trials must be at least 16 to be split, got {trials.n_trials}")
+    schur, measured = question.schur, question.measure
+    done = 0
+
+    def finished() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, _PARTS)
+
+    profile = ablate(
+        network,
+        trials,
+        alpha=alpha,
+        measure=measured,
+        schur=schur,
+        rng=streams[1] if network.cell.noise > 0 else None,
+        n_threads=n_threads,
+    )
+    finished()
+    common: dict[str, Any] = {"measure": measured, "schur": schur, "n_threads": n_threads}
+    cuts = None
+    if len(schur.starts) > 1:
+        cuts = cut_curve(network, trials, level=level, rng=streams[2], **common)
+    finished()
+    smooth = question.has_smooth
+    method = "auto" if smooth else "exact"
+    of_pairs = tolerance / 10
+    effects = atlas(
+        network,
+        trials,
+        method=method,
+        alpha=alpha,
+        tolerance=of_pairs if schur.n_hidden > 100 else None,
+        rng=streams[3],
+        **common,
+    )
+    finished()
+    can_go = explained = None
+    if smooth and measured.better is not None and len(effects):
+        shuffled = streams[4].permutation(trials.n_trials)
+        half = trials.n_trials // 2
+        can_go = removable(
+            network,
+            trials[shuffled[:half]],
+            trials[shuffled[half:]],
+            tolerance=tolerance,
+            repeats=repeats,
+            level=level,
+            rng=streams[5],
+            **common,
+        )
+    finished()
+    if smooth and len(effects):
+        explained = account(
+            network, trials, tolerance=of_pairs, alpha=alpha, rng=streams[6], **common
+        )
+    finished()
+    pairs_null = _null(profile, network, trials, "pairs", draws, streams[7], n_threads)
+    finished()
+    partition_null = _null(profile, network, trials, "partition", draws, streams[8], n_threads)
+    finished()
+    doses = dose(network, trials, alpha=alpha, level=level, rng=streams[9], **common)
+    finished()
+    return Diagnosis(
+        profile=profile,
+        cuts=cuts,
+        atlas=effects,
+        removable=can_go,
+        shapley=profile.shapley(),
+        interactions=profile.interactions(),
+        pairs_null=pairs_null,
+        partition_null=partition_null,
+        account=explained,
+        dose=doses,
+        settings={
+            "version": __version__,
+            "tolerance": tolerance,
+            "level": level,
+            "draws": draws,
+            "repeats": repeats,
+            "n_trials": trials.n_trials,
+        },
+    )
+
+
+def _null(
+    profile: AblationProfile,
+    network: Network,
+    trials: Trials,
+    kind: str,
+    draws: int,
+    rng: np.random.Generator,
+    n_threads: int,
+) -> Null | None:
+    """The null of the couplings; None where there is nothing to draw."""
+    sectors = profile.sectors
+    names = [name for name in COUPLINGS if not profile[name].vacuous]
+    if kind == "partition":
+        names = [name for name in names if name != "BB"]
+        if sectors.n_R == profile.schur.n_hidden or len(profile.schur.starts) < 3:
+            return None
+    if not names:
+        return None
+    return null(
+        profile,
+        network,
+        trials,
+        kind=kind,
+        draws=draws,
+        ablations=names,
+        rng=rng,
+        n_threads=n_threads,
+    )

@@ -1,0 +1,351 @@
+"""Whether a coupling matters more than chance: random removals of the same mass, random cuts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .._internal.checks import Rng, choice, positive_int, shown
+from .._internal.frozen import ReadOnly
+from .._internal.holm import holm
+from ..ablation.batch import Batch
+from ..ablation.evaluate import Evaluator
+from ..ablation.measures import Score
+from ..ablation.plan import Ablation, removed_masses
+from ..ablation.profile import AblationProfile
+from ..coordinates.sectors import COUPLINGS, Sectors
+from ..networks.network import Network
+from ..trials.trials import Trials
+from .draws import drawn_blocks, drawn_gains
+from .exact import full_sums
+from .pairs import Pairs
+from .question import Question
+from .runs import changes, mean_change
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Null", "null"]
+
+_Float64 = npt.NDArray[np.float64]
+_Int64 = npt.NDArray[np.int64]
+KINDS = ("pairs", "partition")
+_SAME = 1e-3  # relative difference of rows 0 run on machines of different instruction sets
+_GAINS_AT_ONCE = 2**22
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Null(ReadOnly):
+    """Tests of ablations against random ones; made by `schurscope.null`.
+
+    Attributes
+    ----------
+    names : (tests,) of str
+        The ablation.
+    pool : (tests,) of str
+        Where the random ones come from: ``"N"``, all pairs of blocks; ``"outside"``, those that the
+        ablation leaves alone, unless these are all; ``"partition"``, random sets of eigenvalues in
+        R's place.
+    change : (tests,)
+        Change of the measure under the ablation.
+    draws : (tests, draws)
+        Change of the measure under each random one. NaN if the rollout diverged or a swap of blocks
+        was refused, and for all draws of a pool without more mass than the ablation removes.
+    p_above, p_below : (tests,)
+        One-sided: (1 + number of draws at least, or at most, as large as `change`) / (1 + draws).
+        A draw that is NaN counts in both.
+    p : (tests,)
+        Two-sided: twice the smaller of the two, at most 1.
+    p_holm : (tests,)
+        `p`, corrected by Holm over the ablations tested with the same pool.
+    settings : dict
+        Kind, measure, alpha, number of trials and draws.
+    """
+
+    names: npt.NDArray[np.str_]
+    pool: npt.NDArray[np.str_]
+    change: _Float64
+    draws: _Float64
+    p_above: _Float64
+    p_below: _Float64
+    p: _Float64
+    p_holm: _Float64
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def quantile(self) -> _Float64:
+        """Share of the draws below `change`: (tests,); NaN where there are none."""
+        drawn = np.isfinite(self.draws)
+        with np.errstate(invalid="ignore"):
+            below: _Float64 = ((self.draws < self.change[:, None]) & drawn).sum(axis=1) / drawn.sum(
+                axis=1
+            )
+        return below
+
+    @property
+    def median(self) -> _Float64:
+        """Median of the draws: (tests,); NaN where there are none."""
+        known = [row[np.isfinite(row)] for row in self.draws]
+        return np.array([np.median(row) if row.size else np.nan for row in known])
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row per test; ``attrs`` holds the settings. Needs pandas."""
+        import pandas as pd
+
+        frame = pd.DataFrame(
+            {
+                "ablation": self.names,
+                "pool": self.pool,
+                "change": self.change,
+                "median": self.median,
+                "quantile": self.quantile,
+                "p_above": self.p_above,
+                "p_below": self.p_below,
+                "p": self.p,
+                "p_holm": self.p_holm,
+            }
+        )
+        frame.attrs.update(self.settings)
+        return frame
+
+    def __len__(self) -> int:
+        """Number of tests."""
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        return f"Null(kind={self.settings['kind']!r}, tests={len(self)})"
+
+    def __str__(self) -> str:
+        settings = self.settings
+        width = max(len("ablation"), *map(len, self.names)) + 2
+        lines = [
+            f"change of {settings['measure']} over {settings['n_trials']} trials, alpha "
+            f"{settings['alpha']:g}, against {settings['n_draws']} draws; two-sided p",
+            f"{'ablation':<{width}}{'drawn from':<12}{'change':>11}{'median':>11}{'quantile':>10}"
+            f"{'p':>9}{'Holm':>9}",
+        ]
+        median, quantile = self.median, self.quantile
+        for place, name in enumerate(self.names):
+            cells = f"{name:<{width}}{self.pool[place]:<12}{self.change[place]:>+11.4g}"
+            if np.isnan(self.p[place]):
+                lines.append(f"{cells}{'too little mass to draw from':>39}")
+                continue
+            lines.append(
+                f"{cells}{median[place]:>+11.4g}{quantile[place]:>10.3f}{self.p[place]:>9.3g}"
+                f"{self.p_holm[place]:>9.3g}"
+            )
+        return "\n".join(lines)
+
+
+def null(
+    profile: AblationProfile,
+    network: Network,
+    trials: Trials,
+    *,
+    kind: str = "pairs",
+    draws: int = 400,
+    ablations: Iterable[str] | None = None,
+    rng: Rng = 0,
+    n_threads: int = 0,
+) -> Null:
+    """Compare the ablations of a profile with random ones.
+
+    ``"pairs"`` removes random pairs of blocks of N until as much mass ‖ΔT‖ is gone as the ablation
+    removes; the last pair gets the gain that makes it exact. The pairs come from all of N, and in a
+    second test from what the ablation leaves of N. Is the ablation's effect more, or less, than
+    that of its mass?
+
+    ``"partition"`` puts a random set of eigenvalues in the place of R, of its dimension and drawn
+    uniformly from all such sets of blocks, and runs the same ablation. Is the cut by modulus
+    special?
+
+    Parameters
+    ----------
+    profile : AblationProfile
+        Its alpha, measure and Schur form are used.
+    network, trials
+        Those of the profile.
+    kind : {"pairs", "partition"}
+    draws : int
+        The smallest two-sided p is 2 / (1 + draws), and Holm multiplies it by the number of
+        ablations.
+    ablations : iterable of str, optional
+        Rows of the profile that are named by couplings, such as ``"CR"``. None means all of them
+        that are not vacuous, for ``"partition"`` without BB, which has no sectors.
+    rng : numpy.random.Generator, SeedSequence or int
+        Source of the draws and of the cell's noise. With noise, the ablations are run again, so
+        that they and the draws share it.
+    n_threads : int
+        As for `ablate`.
+
+    Returns
+    -------
+    Null
+
+    Raises
+    ------
+    TypeError, ValueError
+        The profile is not from `ablate`; network or trials are not the profile's; no such
+        ablations; C is empty, or R and C allow a single set, so that there is nothing to draw.
+    """
+    choice(kind, "kind", KINDS)
+    draws = positive_int(draws, "draws")
+    question = _question(profile, network, trials, rng, n_threads)
+    sectors, evaluator = profile.sectors, question.evaluator()
+    names = _rows(profile, kind, ablations)
+    batch = Batch.of([Ablation.of(name, sectors) for name in names])
+    observed = changes(evaluator, batch)
+    if kind == "pairs":
+        row, pool, drawn = _pair_draws(evaluator, batch, draws, question.draws)
+    else:
+        row, pool = np.arange(len(names)), np.full(len(names), "partition")
+        drawn = _partition_draws(evaluator, sectors, names, draws, question.draws)
+    change = observed[row]
+    p_above, p_below, p = _p_values(change, drawn)
+    corrected = np.full(len(p), np.nan)
+    for name in np.unique(pool):
+        corrected[pool == name] = holm(p[pool == name])
+    return Null(
+        names=np.array(names)[row],
+        pool=pool,
+        change=change,
+        draws=drawn,
+        p_above=p_above,
+        p_below=p_below,
+        p=p,
+        p_holm=corrected,
+        settings={
+            "kind": kind,
+            "measure": profile.measure,
+            "alpha": profile.alpha,
+            "n_trials": evaluator.n_trials,
+            "n_draws": draws,
+        },
+    )
+
+
+def _question(
+    profile: AblationProfile, network: Network, trials: Trials, rng: Rng, n_threads: int
+) -> Question:
+    """The question that the profile answers, once more; errors as for `null`."""
+    if not isinstance(profile, AblationProfile):
+        raise TypeError(f"profile must be an AblationProfile, got {type(profile).__name__}")
+    if isinstance(profile.definition, Score) and profile.definition.function is None:
+        raise ValueError("profile must come from ablate, got scores of ablate_with")
+    question = Question(network, trials, profile.definition, None, profile.schur, rng, n_threads)
+    n_trials = profile.per_trial.shape[1]
+    if trials.n_trials != n_trials:
+        raise ValueError(f"trials must be the profile's {n_trials}, got {trials.n_trials}")
+    if network.cell.noise == 0:
+        evaluator = question.evaluator()
+        row = full_sums(evaluator) * (n_trials / evaluator.total)
+        scale = _SAME * float(np.abs(profile.per_trial[0]).mean())
+        if not np.allclose(row, profile.per_trial[0], rtol=_SAME, atol=scale, equal_nan=True):
+            raise ValueError(
+                "network and trials must be those of the profile, got others: "
+                f"{profile.measure} of the full network is {row.mean():.6g} on them, "
+                f"{profile.value[0]:.6g} in the profile"
+            )
+    return question
+
+
+def _rows(profile: AblationProfile, kind: str, asked: Iterable[str] | None) -> list[str]:
+    """Names of the rows to test; errors as for `null`."""
+    known = [
+        name
+        for name, vacuous in zip(profile.names, profile.vacuous, strict=True)
+        if set(name.split("+")) <= set(COUPLINGS)
+        and not vacuous
+        and not (kind == "partition" and "BB" in name)
+    ]
+    if asked is None:
+        names = known
+    elif isinstance(asked, str):
+        raise TypeError(f"ablations must be an iterable of names, got {shown(asked)}")
+    else:
+        names = [choice(name, "ablations", known) for name in asked]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"ablations must be one or more distinct rows of {known}, got {names}")
+    return names
+
+
+def _pair_draws(
+    evaluator: Evaluator, batch: Batch, n: int, rng: np.random.Generator
+) -> tuple[_Int64, npt.NDArray[np.str_], _Float64]:
+    """Row and pool of each test, (tests,), and changes under random pairs: (tests, draws)."""
+    schur = evaluator.schur
+    pairs = Pairs.of(schur)
+    in_N, squares = pairs.blocks[:, 0] < pairs.blocks[:, 1], pairs.squares
+    targets = np.square(removed_masses(schur, batch) * np.linalg.norm(schur.T))
+    tests = []
+    for row in range(len(batch)):
+        taken = pairs.total(batch.rows(row, row + 1).mask(schur).astype(np.float64)) > 0
+        tests.append((row, "N", in_N))
+        if (in_N & taken).any():
+            tests.append((row, "outside", in_N & ~taken))
+    rows, labels, _ = zip(*tests, strict=True)
+    drawn = np.full((len(tests), n), np.nan)
+    for test, (row, _, pool) in enumerate(tests):
+        if squares[pool].sum() > targets[row] * (1 + 1e-9):
+            drawn[test] = _changes_of_pairs(
+                evaluator, pairs.blocks[pool], squares[pool], targets[row], n, rng
+            )
+    return np.array(rows), np.array(labels), drawn
+
+
+def _changes_of_pairs(
+    evaluator: Evaluator,
+    blocks: _Int64,
+    squares: _Float64,
+    target: float,
+    n: int,
+    rng: np.random.Generator,
+) -> _Float64:
+    change = np.empty(n)
+    size = max(1, _GAINS_AT_ONCE // len(blocks))
+    for first in range(0, n, size):
+        gains = drawn_gains(squares, target, min(size, n - first), rng)
+        change[first : first + size] = changes(
+            evaluator, Batch.of_pairs(evaluator.schur, blocks, gains)
+        )
+    return change
+
+
+def _partition_draws(
+    evaluator: Evaluator,
+    sectors: Sectors,
+    names: list[str],
+    n: int,
+    rng: np.random.Generator,
+) -> _Float64:
+    """Changes under the same ablations at random cuts: (rows, draws)."""
+    schur, n_R = sectors.schur, sectors.n_R
+    full = full_sums(evaluator)
+    drawn = np.full((len(names), n), np.nan)
+    blocks = np.arange(len(schur.starts))
+    for draw in range(n):
+        chosen = drawn_blocks(schur.block_sizes, n_R, rng)
+        form = schur.reordered(np.concatenate([chosen, np.setdiff1d(blocks, chosen)]))
+        if len(form.refused):
+            continue
+        cut = Sectors(sectors.alpha, n_R, np.nan, form)
+        batch = Batch.of([Ablation.of(name, cut) for name in names])
+        sums, _ = evaluator.of_schur(form).sums(batch, names=names)
+        with np.errstate(invalid="ignore", over="ignore"):
+            drawn[:, draw] = mean_change(evaluator, sums - full)
+    return drawn
+
+
+def _p_values(change: _Float64, draws: _Float64) -> tuple[_Float64, _Float64, _Float64]:
+    """One-sided p above and below, and the two-sided p; NaN where nothing was drawn."""
+    unknown = ~np.isfinite(draws)
+    above = ((draws >= change[:, None]) | unknown).sum(axis=1)
+    below = ((draws <= change[:, None]) | unknown).sum(axis=1)
+    p_above, p_below = ((1 + count) / (1 + draws.shape[1]) for count in (above, below))
+    nothing = unknown.all(axis=1)
+    p_above[nothing] = p_below[nothing] = np.nan
+    return p_above, p_below, np.minimum(1.0, 2 * np.minimum(p_above, p_below))

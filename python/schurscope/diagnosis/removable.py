@@ -1,0 +1,389 @@
+"""How many couplings can go at once, and which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .._internal.checks import Rng, choice, positive, positive_int, shown
+from .._internal.frozen import ReadOnly
+from ..ablation.batch import Batch
+from ..ablation.evaluate import Evaluator, fitting_trials
+from ..ablation.resamples import Resamples, percentile_ends
+from ..coordinates.schur import Order, OrderedSchur
+from ..networks.network import Network
+from ..trials.trials import Trials
+from .exact import full_sums
+from .greedy import greedy_order
+from .pairs import Pairs
+from .question import MeasureLike, Question
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Removable", "removable"]
+
+_Float64 = npt.NDArray[np.float64]
+_Int64 = npt.NDArray[np.int64]
+_CURVE_POINTS = 24
+_RENEWALS, _PROBES = 10, 2
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Removable(ReadOnly):
+    """A large set of pairs that the task does not need; made by `schurscope.removable`.
+
+    Shares of pairs are of all pairs; shares of mass are of the squared mass of N and of the blocks'
+    nonnormality, Σ ‖T_p‖_F².
+
+    Attributes
+    ----------
+    removed : (removed, 2)
+        Block indices of the pairs of the set.
+    change : float
+        Loss of the measure when they are all removed, on the fresh trials: the increase of an
+        error, or the decrease of an accuracy.
+    interval : (2,)
+        Of `change`; its upper end is at most the tolerance.
+    pair_share, mass_share : float
+    random_pair_share, random_mass_share : float
+        The same for pairs removed in random order, accepted by the same rule; means over draws.
+    core : (core, 2)
+        Pairs kept in every repeat on resampled search trials.
+    free : (free, 2)
+        Pairs removed in every repeat. The others are interchangeable: some repeats need them.
+    jaccard : float
+        Mean Jaccard index of the sets kept by two repeats; NaN without repeats.
+    curve : (points, 3)
+        Share of pairs, share of mass, and loss on the fresh trials, along the order of removal.
+    random_curve : (points, 3)
+        The same for random orders, means over draws.
+    area : float
+        Mean over the removed share of pairs of the random curve's loss minus that of the order,
+        each limited to ten tolerances: 0 if the order is no better than random.
+    completeness : (2,)
+        Interval of the loss when the kept pairs are removed and the removed ones stay: a set that
+        holds all that the task needs loses much more than the tolerance.
+    minimality : (tested, 2)
+        For kept pairs of the least predicted need, the removed set's loss when this pair is removed
+        too, minus `change`; and its standard error.
+    settings : dict
+    """
+
+    removed: _Int64
+    change: float
+    interval: _Float64
+    pair_share: float
+    mass_share: float
+    random_pair_share: float
+    random_mass_share: float
+    core: _Int64
+    free: _Int64
+    jaccard: float
+    curve: _Float64
+    random_curve: _Float64
+    area: float
+    completeness: _Float64
+    minimality: _Float64
+    settings: Mapping[str, Any]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Numbers of pairs that are core, interchangeable and free."""
+        core, free = len(self.core), len(self.free)
+        n_pairs = int(self.settings["n_pairs"])
+        return {"core": core, "interchangeable": n_pairs - core - free, "free": free}
+
+    @property
+    def needed_share(self) -> float:
+        """Share of the tested kept pairs whose removal adds to the loss, beyond 2 SE."""
+        if not len(self.minimality):
+            return float("nan")
+        added, error = self.minimality.T
+        return float((added > 2 * error).mean())
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The curves: one row per point; ``attrs`` holds the settings. Needs pandas."""
+        import pandas as pd
+
+        frames = [
+            pd.DataFrame(curve, columns=["pair_share", "mass_share", "loss"]).assign(order=name)
+            for name, curve in (("model", self.curve), ("random", self.random_curve))
+        ]
+        frame = pd.concat(frames, ignore_index=True)
+        frame.attrs.update(self.settings)
+        return frame
+
+    def __repr__(self) -> str:
+        return f"Removable(pair_share={self.pair_share:.3f}, mass_share={self.mass_share:.3f})"
+
+    def __str__(self) -> str:
+        settings, counts = self.settings, self.counts
+        low, high = self.interval
+        return "\n".join(
+            [
+                f"{self.pair_share:.0%} of {settings['n_pairs']} pairs, {self.mass_share:.0%} of "
+                f"the mass, can go at a loss of at most {settings['tolerance']:g}",
+                f"loss on fresh trials {self.change:+.4g} [{low:.4g}, {high:.4g}]; in random order "
+                f"{self.random_pair_share:.0%} of pairs, {self.random_mass_share:.0%} of the mass",
+                f"core {counts['core']}, interchangeable {counts['interchangeable']}, free "
+                f"{counts['free']} over {settings['repeats']} repeats",
+            ]
+        )
+
+
+def removable(
+    network: Network,
+    search: Trials,
+    fresh: Trials,
+    *,
+    tolerance: float = 0.01,
+    measure: MeasureLike = "fvu",
+    by: str = "mass",
+    repeats: int = 6,
+    n_random: int = 4,
+    level: float = 0.95,
+    order: Order | None = None,
+    schur: OrderedSchur | None = None,
+    rng: Rng = 0,
+    n_threads: int = 0,
+) -> Removable:
+    """Remove as many pairs of blocks at once as the tolerance allows.
+
+    A second-order model of the search trials, renewed along the way, orders the pairs. Bisection
+    with exact rollouts of the search trials finds how far along the order the loss stays within the
+    tolerance. The set is accepted if the upper confidence bound of the loss on the fresh trials is
+    within it too; else it shrinks until it is. The order is one of many: greedy search finds a
+    large set, not the largest.
+
+    Parameters
+    ----------
+    network, measure, order, schur, n_threads
+        As for `ablate`. A measure without a second derivative is searched with its surrogate:
+        squared error for signs, cross-entropy for classes.
+    search, fresh : Trials
+        Different trials of the same task.
+    tolerance : float
+        Largest loss.
+    by : {"mass", "count"}
+        Whether to remove much mass or many pairs.
+    repeats : int
+        Searches on resampled search trials, for `Removable.core`.
+    n_random : int
+        Random orders for comparison.
+    level : float
+        Coverage of the intervals.
+    rng : numpy.random.Generator, SeedSequence or int
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `ablate`; the measure has no better direction.
+    """
+    fitting_trials(network, fresh)
+    question = Question(network, search, measure, order, schur, rng, n_threads)
+    price = choice(by, "by", ("mass", "count"))
+    positive(tolerance, "tolerance")
+    repeats, n_random = positive_int(repeats, "repeats"), positive_int(n_random, "n_random")
+    return removable_of(question, fresh, tolerance, price, repeats, n_random, level)
+
+
+def removable_of(
+    question: Question,
+    fresh: Trials,
+    tolerance: float,
+    by: str,
+    repeats: int,
+    n_random: int,
+    level: float,
+) -> Removable:
+    """The removable set of a question whose trials are those of the search; see `removable`."""
+    if question.measure.better is None:
+        raise ValueError(
+            f"measure must say which values are better, got {shown(question.measure)}; set its "
+            "attribute `better`"
+        )
+    pairs = Pairs.of(question.schur)
+    price = pairs.squares if by == "mass" else np.ones(len(pairs))
+    judged = _Losses(question.evaluator(fresh), pairs)
+    order, n_removed = _searched(question, question.trials, pairs, price, tolerance)
+    interval = judged.interval(order[:n_removed], level, question.intervals)
+    while n_removed and not interval[1] <= tolerance:
+        n_removed -= max(1, n_removed // 500)
+        interval = judged.interval(order[:n_removed], level, question.intervals)
+    removed, kept = order[:n_removed], order[n_removed:]
+    change = judged.loss([removed])[0]
+
+    random_sizes, random_mass, random_curves = [], [], []
+    total = pairs.squares.sum() or 1.0
+    points = _points(len(pairs))
+    for _ in range(n_random):
+        shuffled = question.draws.permutation(len(pairs))
+        size = judged.longest(shuffled, tolerance)
+        random_sizes.append(size / len(pairs))
+        random_mass.append(pairs.squares[shuffled[:size]].sum() / total)
+        random_curves.append(_curve(judged, shuffled, points))
+    curve, random_curve = _curve(judged, order, points), np.mean(random_curves, axis=0)
+    limit = 10 * tolerance
+    saved = np.minimum(random_curve[:, 2], limit) - np.minimum(curve[:, 2], limit)
+
+    always, never, jaccard = _repeated(question, pairs, price, tolerance, repeats, removed)
+    return Removable(
+        removed=pairs.blocks[np.sort(removed)],
+        change=float(change),
+        interval=interval,
+        pair_share=n_removed / len(pairs),
+        mass_share=float(pairs.squares[removed].sum() / total),
+        random_pair_share=float(np.mean(random_sizes)),
+        random_mass_share=float(np.mean(random_mass)),
+        core=pairs.blocks[never],
+        free=pairs.blocks[always],
+        jaccard=jaccard,
+        curve=curve,
+        random_curve=random_curve,
+        area=float(np.sum((saved[1:] + saved[:-1]) / 2 * np.diff(curve[:, 0]))),
+        completeness=judged.interval(kept, level, question.intervals),
+        minimality=judged.added(removed, kept[:32]),
+        settings={
+            "measure": question.measure.name,
+            "tolerance": tolerance,
+            "by": by,
+            "repeats": repeats,
+            "n_random": n_random,
+            "n_pairs": len(pairs),
+            "n_search": question.trials.n_trials,
+            "n_fresh": fresh.n_trials,
+            "level": level,
+        },
+    )
+
+
+class _Losses:
+    """Losses of sets of pairs on some trials, relative to the full network."""
+
+    def __init__(self, evaluator: Evaluator, pairs: Pairs) -> None:
+        self._evaluator, self._pairs = evaluator, pairs
+        self._sign = -1.0 if evaluator.measure.better == "higher" else 1.0
+        self._full = full_sums(evaluator)
+
+    def sums(self, sets: list[_Int64]) -> _Float64:
+        """Paired differences of the measure's sums, (sets, trials); positive is worse."""
+        gains = np.ones((len(sets), len(self._pairs)))
+        for row, members in enumerate(sets):
+            gains[row, members] = 0.0
+        batch = Batch.of_pairs(self._pairs.schur, self._pairs.blocks, gains)
+        per_trial, _ = self._evaluator.sums(batch)
+        with np.errstate(invalid="ignore", over="ignore"):
+            difference: _Float64 = self._sign * (per_trial - self._full)
+        return difference
+
+    def loss(self, sets: list[_Int64]) -> _Float64:
+        """The loss of each set; infinite where a rollout diverges."""
+        losses = self.sums(sets).sum(axis=1) / self._evaluator.total
+        finite: _Float64 = np.where(np.isfinite(losses), losses, np.inf)
+        return finite
+
+    def longest(self, order: _Int64, tolerance: float) -> int:
+        """The length of a longest prefix within the tolerance, by bisection.
+
+        The loss need not be monotone along the order: a coarse grid first finds the last place
+        that is still within the tolerance.
+        """
+        grid = np.unique(np.linspace(0, len(order), 33).round().astype(np.int64))
+        within = np.flatnonzero(self.loss([order[:size] for size in grid]) <= tolerance)
+        last = int(within[-1])  # the empty set is always within
+        low = int(grid[last])
+        high = int(grid[last + 1]) if last + 1 < len(grid) else low + 1
+        while high - low > 1:
+            # A few sizes at once keep the threads busy.
+            sizes = np.unique(np.linspace(low, high, 6).round().astype(np.int64))[1:-1]
+            good = self.loss([order[:size] for size in sizes]) <= tolerance
+            if good.any():
+                place = int(np.flatnonzero(good)[-1])
+                low = int(sizes[place])
+                high = int(sizes[place + 1]) if place + 1 < len(sizes) else high
+            else:
+                high = int(sizes[0])
+        return low
+
+    def interval(self, members: _Int64, level: float, random: np.random.Generator) -> _Float64:
+        """Bootstrap interval of the loss of a set: (2,)."""
+        evaluator = self._evaluator
+        resamples = Resamples(evaluator.denominator, evaluator.n_trials, _RESAMPLES, random)
+        ends: _Float64 = percentile_ends(resamples.values(self.sums([members])), level)[0]
+        return ends
+
+    def added(self, removed: _Int64, candidates: _Int64) -> _Float64:
+        """Loss added by removing each candidate too, and its standard error: (candidates, 2)."""
+        if not candidates.size:
+            return np.empty((0, 2))
+        sets = [removed, *(np.append(removed, candidate) for candidate in candidates)]
+        differences = self.sums(sets)
+        added: _Float64 = (differences[1:] - differences[0]) / self._evaluator.total
+        n_trials = added.shape[1]
+        error = added.std(axis=1, ddof=1) * np.sqrt(n_trials) if n_trials > 1 else added.sum(1)
+        columns: _Float64 = np.stack([added.sum(axis=1), error], axis=1)
+        return columns
+
+
+def _points(n_pairs: int) -> _Int64:
+    return np.unique(np.linspace(0, n_pairs, _CURVE_POINTS).round().astype(np.int64))
+
+
+def _curve(losses: _Losses, order: _Int64, points: _Int64) -> _Float64:
+    squares = losses._pairs.squares
+    mass = np.concatenate([[0.0], np.cumsum(squares[order])])[points] / (squares.sum() or 1.0)
+    loss = losses.loss([order[:size] for size in points])
+    return np.stack([points / len(order), mass, loss], axis=1)
+
+
+def _searched(
+    question: Question, trials: Trials, pairs: Pairs, price: _Float64, tolerance: float
+) -> tuple[_Int64, int]:
+    """The order of removal found on these trials, and how far along it the loss is tolerable."""
+    evaluator, smooth = question.evaluator(trials), question.smooth
+    losses = _Losses(evaluator, pairs)
+    order = greedy_order(
+        evaluator if smooth is question.measure else question.evaluator(trials, smooth),
+        pairs,
+        price,
+        question.probes,
+        renewals=_RENEWALS,
+        n_probes=_PROBES,
+        worth_renewing=lambda so_far: bool(losses.loss([so_far])[0] <= 3 * tolerance),
+    )
+    return order, losses.longest(order, tolerance)
+
+
+def _repeated(
+    question: Question,
+    pairs: Pairs,
+    price: _Float64,
+    tolerance: float,
+    repeats: int,
+    removed: _Int64,
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], float]:
+    """Pairs removed in every repeat, pairs kept in every repeat, and the kept sets' Jaccard index.
+
+    A repeat searches on a resample of the trials; the search's own result is the first.
+    """
+    sets = np.zeros((repeats + 1, len(pairs)), dtype=np.bool_)
+    sets[0, removed] = True
+    n_trials = question.trials.n_trials
+    for repeat in range(1, repeats + 1):
+        resample = question.trials[question.draws.integers(n_trials, size=n_trials)]
+        order, size = _searched(question, resample, pairs, price, tolerance)
+        sets[repeat, order[:size]] = True
+    kept = ~sets
+    indices = [
+        (kept[a] & kept[b]).sum() / max((kept[a] | kept[b]).sum(), 1)
+        for a in range(len(sets))
+        for b in range(a)
+    ]
+    always, never = np.logical_and.reduce(sets), np.logical_and.reduce(kept)
+    return always, never, float(np.mean(indices))

@@ -1,0 +1,260 @@
+"""The result of a diagnosis."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .._internal.files import MAX_BYTES
+from .._internal.frozen import ReadOnly
+from ..ablation.measures import Variance, Weight
+from ..ablation.profile import AblationProfile
+from ..coordinates.schur import OrderedSchur
+from ..coordinates.sectors import COUPLINGS
+from .account import Account
+from .atlas import Agreement, Atlas
+from .cuts import CutCurve
+from .dose import Dose
+from .files import load_result, save_result
+from .interactions import Interactions, Shapley
+from .nulls import Null
+from .removable import Removable
+from .verdicts import verdict, warnings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+__all__ = ["Diagnosis"]
+
+_Float64 = npt.NDArray[np.float64]
+_FORMAT = "schurscope-diagnosis-1"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Diagnosis(ReadOnly):
+    """What a network needs, and why; made by `schurscope.diagnose`. ``print`` shows one page.
+
+    Attributes
+    ----------
+    profile : AblationProfile
+        The couplings and their subsets.
+    cuts : CutCurve or None
+        None if T is a single block.
+    atlas : Atlas
+    removable : Removable or None
+        None if the measure has no second derivative and no surrogate.
+    shapley : Shapley
+    interactions : Interactions
+    pairs_null : Null or None
+        Against random pairs; None if nothing can be removed.
+    partition_null : Null or None
+        Against random sets in R's place; None if there is only one.
+    account : Account or None
+        None as for `removable`.
+    dose : Dose
+    settings : dict
+        Version, tolerance, level, numbers of trials.
+    """
+
+    profile: AblationProfile
+    cuts: CutCurve | None
+    atlas: Atlas
+    removable: Removable | None
+    shapley: Shapley
+    interactions: Interactions
+    pairs_null: Null | None
+    partition_null: Null | None
+    account: Account | None
+    dose: Dose
+    settings: Mapping[str, Any]
+
+    @property
+    def couplings(self) -> tuple[str, ...]:
+        """RR, CR, CC and BB."""
+        return COUPLINGS
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """One sentence for each coupling."""
+        return tuple(verdict(self, coupling) for coupling in self.couplings)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to know before believing the verdicts."""
+        return tuple(warnings(self))
+
+    def loss(self, coupling: str) -> float:
+        """What the task loses without a coupling: positive is worse."""
+        change = self.profile[coupling].change
+        return -change if self.profile.definition.better == "higher" else change
+
+    def change_interval(self, coupling: str) -> _Float64:
+        """Interval of the change of the measure: (2,)."""
+        interval: _Float64 = self.profile.interval(self.settings["level"]).change[
+            self.profile.names.index(coupling)
+        ]
+        return interval
+
+    def loss_interval(self, coupling: str) -> _Float64:
+        """Interval of the loss: (2,)."""
+        interval = self.change_interval(coupling)
+        return -interval[::-1] if self.profile.definition.better == "higher" else interval
+
+    def chance(self, coupling: str) -> tuple[float, float]:
+        """P and quantile of a coupling among random pairs of N of the same mass; NaN without them.
+
+        p is two-sided, after Holm over the couplings; the quantile is that of the change.
+        """
+        null_ = self.pairs_null
+        if null_ is None or not (at := (null_.names == coupling) & (null_.pool == "N")).any():
+            return float("nan"), float("nan")
+        return float(null_.p_holm[at][0]), float(null_.quantile[at][0])
+
+    def why(self, coupling: str) -> str:
+        """Why a harmless coupling is harmless: small, silent, unread or compensated."""
+        if self.account is None:
+            return "compensated"
+        tolerance = self.settings["tolerance"]
+        mass, activity, reading, coherence, _ = np.nan_to_num(
+            self.account.factors[self.account.couplings.index(coupling)]
+        )
+        if mass < tolerance:
+            return "small"
+        if mass * activity < tolerance:
+            return "silent"
+        return "unread" if mass * activity * reading * coherence < tolerance else "compensated"
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row per coupling; ``attrs`` holds the settings. Needs pandas."""
+        import pandas as pd
+
+        rows = []
+        for name, sentence in zip(self.couplings, self.verdicts, strict=True):
+            row, (low, high) = self.profile[name], self.change_interval(name)
+            entry = {
+                "coupling": name,
+                "change": row.change,
+                "change_low": low,
+                "change_high": high,
+                "removed_mass": row.removed_mass,
+                "sensitivity": row.sensitivity,
+                "p_pairs": self.chance(name)[0],
+                "quantile_pairs": self.chance(name)[1],
+                "curvature": self.dose.curvature[self.dose.names.index(name)],
+            }
+            if name in self.shapley.names:
+                place = self.shapley.names.index(name)
+                entry |= {"shapley": self.shapley.value[place], "last": self.shapley.last[place]}
+            if self.account is not None:
+                place = self.account.couplings.index(name)
+                entry["mean_ablated"] = self.account.mean_ablated[place]
+            rows.append({**entry, "verdict": sentence})
+        frame = pd.DataFrame(rows)
+        frame.attrs.update(self.settings)
+        return frame
+
+    def plot(self) -> Figure:
+        """The page as one figure. Needs matplotlib."""
+        from ..plotting.diagnosis import diagnosis_page
+
+        return diagnosis_page(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write an .npz file to exactly `path`, atomically."""
+        save_result(path, _FORMAT, self)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Diagnosis:
+        """Read a file written by `save`; nothing is unpickled.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read.
+        ValueError
+            The file is damaged or not a diagnosis.
+        """
+        types = {kind.__name__: kind for kind in _TYPES}
+        result = load_result(path, _FORMAT, types, max_bytes)
+        if not isinstance(result, cls):
+            raise ValueError(f"{path} holds a {type(result).__name__}, not a diagnosis")
+        return result
+
+    def __repr__(self) -> str:
+        return f"Diagnosis(measure={self.profile.measure!r}, alpha={self.profile.alpha:g})"
+
+    def __str__(self) -> str:
+        profile, sectors = self.profile, self.profile.sectors
+        lines = [f"warning: {text}" for text in self.warnings]
+        lines += [
+            f"{profile.origin}; alpha {profile.alpha:g}: n_R {sectors.n_R} of "
+            f"N_h {profile.schur.n_hidden}, gap {sectors.gap:.3g}",
+            f"full network: {profile.definition.heading} {profile.value[0]:.4g}",
+            "",
+            *self.verdicts,
+            "",
+            _table(self),
+            "",
+        ]
+        for part in (self.removable, self.account):
+            if part is not None:
+                lines += [str(part), ""]
+        return "\n".join(lines).rstrip()
+
+
+def _table(diagnosis: Diagnosis) -> str:
+    """Mass, effect alone and last, Shapley value, chance, curvature and mean ablation."""
+    frame = [
+        f"{'coupling':<10}{'mass':>8}{'alone':>10}{'last':>10}{'Shapley':>10}{'p chance':>10}"
+        f"{'curvature':>11}{'mean abl.':>11}"
+    ]
+    shapley, explained = diagnosis.shapley, diagnosis.account
+    for name in diagnosis.couplings:
+        row = diagnosis.profile[name]
+        last = credit = mean = float("nan")
+        if name in shapley.names:
+            place = shapley.names.index(name)
+            last, credit = float(shapley.last[place]), float(shapley.value[place])
+        if explained is not None:
+            mean = float(explained.mean_ablated[explained.couplings.index(name)])
+        curvature = float(diagnosis.dose.curvature[diagnosis.dose.names.index(name)])
+        cells = (
+            (row.removed_mass, ">8.3f"),
+            (row.change, ">+10.3g"),
+            (last, ">+10.3g"),
+            (credit, ">+10.3g"),
+            (diagnosis.chance(name)[0], ">10.2g"),
+            (curvature, ">11.3g"),
+            (mean, ">+11.3g"),
+        )
+        frame.append(f"{name:<10}" + "".join(_cell(value, spec) for value, spec in cells))
+    return "\n".join(frame)
+
+
+def _cell(value: float, spec: str) -> str:
+    width = int("".join(c for c in spec.split(".")[0] if c.isdigit()))
+    return f"{'–':>{width}}" if np.isnan(value) else format(value, spec)
+
+
+_TYPES = (
+    Diagnosis,
+    AblationProfile,
+    OrderedSchur,
+    Variance,
+    Weight,
+    CutCurve,
+    Atlas,
+    Agreement,
+    Removable,
+    Shapley,
+    Interactions,
+    Null,
+    Account,
+    Dose,
+)

@@ -1,0 +1,234 @@
+"""Removals of subsets of groups that the user names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from .._internal.checks import Rng, fraction, positive_int, shown
+from .._internal.frozen import ReadOnly
+from ..ablation.batch import Batch
+from ..ablation.plan import Ablation, ablation_rows
+from ..coordinates.schur import Order, OrderedSchur
+from ..coordinates.sectors import Sectors
+from ..networks.network import Network
+from ..trials.trials import Trials
+from .games import (
+    Orders,
+    all_coalitions,
+    alone_and_last,
+    interaction_coefficients,
+    shapley_coefficients,
+)
+from .interactions import Interactions, Shapley, credits, interactions, project, without_rounding
+from .question import MeasureLike, Question
+from .runs import made_differences, mean_change, resamples_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Group", "SubsetGame", "subset_game"]
+
+_Float64 = npt.NDArray[np.float64]
+_Bool = npt.NDArray[np.bool_]
+MOST_EXACT = 12  # groups, 4096 subsets
+Group: TypeAlias = "str | Ablation | npt.ArrayLike"
+"""A name of couplings, an ablation, or (n, 2) pairs of blocks."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SubsetGame(ReadOnly):
+    """Removals of subsets of groups; made by `schurscope.subset_game`.
+
+    Attributes
+    ----------
+    names : tuple of str
+    coalitions : (coalitions, groups) bool
+        The subsets that were removed.
+    change : (coalitions,)
+        Change of the measure under each, v(S).
+    shapley : Shapley
+    interactions : Interactions or None
+        None unless all subsets were run.
+    settings : dict
+        Measure, alpha, level, number of trials and of orders (0 if all subsets were run).
+    """
+
+    names: tuple[str, ...]
+    coalitions: _Bool
+    change: _Float64
+    shapley: Shapley
+    interactions: Interactions | None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def exact(self) -> bool:
+        """Whether all subsets were run."""
+        return self.interactions is not None
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row per coalition: which groups it removes, and the change. Needs pandas."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.coalitions, columns=list(self.names))
+        frame["change"] = self.change
+        frame.attrs.update(self.settings)
+        return frame
+
+    def __len__(self) -> int:
+        """Number of coalitions."""
+        return len(self.coalitions)
+
+    def __repr__(self) -> str:
+        kind = "exact" if self.exact else f"{self.settings['n_permutations']} orders"
+        return f"SubsetGame(groups={len(self.names)}, coalitions={len(self)}, {kind})"
+
+    def __str__(self) -> str:
+        parts = [self.shapley] if self.interactions is None else [self.shapley, self.interactions]
+        return "\n\n".join(map(str, parts))
+
+
+def subset_game(
+    network: Network,
+    trials: Trials,
+    groups: Mapping[str, Group],
+    *,
+    alpha: float = 0.9,
+    measure: MeasureLike = "fvu",
+    order: Order | None = None,
+    schur: OrderedSchur | None = None,
+    n_permutations: int = 256,
+    level: float = 0.95,
+    rng: Rng = 0,
+    n_threads: int = 0,
+) -> SubsetGame:
+    """Shapley values of groups of entries of T, and how the groups interact.
+
+    Up to 12 groups, every subset is run. More groups are removed in random orders, each followed by
+    its reverse, and a subset that occurs twice is run once.
+
+    Parameters
+    ----------
+    network, trials, alpha, measure, order, schur, n_threads
+        As for `ablate`.
+    groups : mapping
+        At least two. Name → what the group removes: couplings (``"RR"``, ``"CR+BB"``), an
+        `Ablation`, or pairs of block indices I <= J, (n, 2) integers, of which (I, I) is the
+        nonnormality of a 2x2 block. No two groups may share an entry of T.
+    n_permutations : int
+        Number of orders for more than 12 groups, even and at least 4.
+    level : float
+        Of the bootstrap intervals, in (0, 1].
+    rng : numpy.random.Generator, SeedSequence or int
+        Source of the orders, the resampled trials and the cell's noise.
+
+    Returns
+    -------
+    SubsetGame
+        NaN where a subset that counts made a rollout diverge.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `ablate`; groups are too few, no such couplings or pairs, or overlap.
+    """
+    level = fraction(level, "level")
+    if positive_int(n_permutations, "n_permutations") % 2 or n_permutations < 4:
+        raise ValueError(f"n_permutations must be even and at least 4, got {n_permutations}")
+    question = Question(network, trials, measure, order, schur, rng, n_threads)
+    sectors = question.schur.sectors(alpha)
+    names, players = _players(groups, sectors)
+    n = len(names)
+    orders = None
+    if n <= MOST_EXACT:
+        coalitions = all_coalitions(n)
+        pairs, B = interaction_coefficients(n)
+        A = np.concatenate([shapley_coefficients(n), alone_and_last(coalitions), B])
+    else:
+        orders = Orders.drawn(n, n_permutations // 2, question.draws)
+        coalitions = orders.coalitions
+        A = np.concatenate([orders.coefficients(), alone_and_last(coalitions)])
+    evaluator = question.evaluator()
+    change = np.empty(len(coalitions))
+    projected, largest = np.zeros((len(A), evaluator.n_trials)), np.zeros(evaluator.n_trials)
+    for rows, differences in made_differences(
+        evaluator, len(coalitions), lambda rows: players.unions(coalitions[rows])
+    ):
+        change[rows] = mean_change(evaluator, differences)
+        projected += project(A[:, rows], differences)
+        largest = np.maximum(largest, np.abs(differences).max(axis=0))
+    projected = without_rounding(projected, largest)
+    resamples = resamples_of(evaluator, question.intervals)
+    settings = {
+        "measure": question.measure.name,
+        "alpha": sectors.alpha,
+        "level": level,
+        "n_trials": evaluator.n_trials,
+        "n_permutations": 0 if orders is None else n_permutations,
+    }
+    total = float(change[coalitions.all(axis=1)][0])
+    error = np.zeros(n) if orders is None else orders.sampling_error(change)
+    return SubsetGame(
+        names=names,
+        coalitions=coalitions,
+        change=change,
+        shapley=credits(names, projected[: 3 * n], total, resamples, level, error, settings),
+        interactions=None
+        if orders is not None
+        else interactions(names, pairs, projected[3 * n :], resamples, level, settings),
+        settings=settings,
+    )
+
+
+def _players(groups: Mapping[str, Group], sectors: Sectors) -> tuple[tuple[str, ...], Batch]:
+    """Names of the groups, and one ablation for each; errors as for `subset_game`."""
+    if not isinstance(groups, Mapping):
+        raise TypeError(
+            f"groups must be a mapping from names to couplings, ablations or pairs of blocks, got "
+            f"{shown(groups)}"
+        )
+    if len(groups) < 2:
+        raise ValueError(f"groups must have at least two entries, got {len(groups)}")
+    names = tuple(map(str, groups))
+    batches = [_batch(name, group, sectors) for name, group in groups.items()]
+    masks = [batch.mask(sectors.schur) for batch in batches]
+    if np.sum(masks, axis=0).max() > 1:
+        for i, j in combinations(range(len(names)), 2):
+            if (masks[i] & masks[j]).any():
+                raise ValueError(
+                    f"groups must not share entries of T, {names[i]!r} and {names[j]!r} do"
+                )
+    return names, Batch.joined(batches)
+
+
+def _batch(name: str, group: Group, sectors: Sectors) -> Batch:
+    """The ablation of one group, a batch of one."""
+    if isinstance(group, (str, Ablation)):
+        row = Ablation.of(group, sectors) if isinstance(group, str) else group
+        ablation_rows([row], sectors)  # checks that it lies inside T
+        return Batch.of([row])
+    schur, pairs = sectors.schur, np.asarray(group)
+    if pairs.dtype.kind not in "iu":
+        raise TypeError(
+            f"groups[{name!r}] must be the name of couplings, an Ablation or pairs of block "
+            f"indices, got {shown(group)}"
+        )
+    if pairs.ndim != 2 or pairs.shape[1] != 2:
+        raise ValueError(f"groups[{name!r}] must have shape (n, 2), got {pairs.shape}")
+    n_blocks = len(schur.starts)
+    first, last = pairs.T
+    single = (first == last) & (schur.block_sizes[np.clip(first, 0, n_blocks - 1)] == 1)
+    bad = (first < 0) | (last < first) | (last >= n_blocks) | single
+    if bad.any():
+        raise ValueError(
+            f"groups[{name!r}] must hold pairs 0 <= I <= J < {n_blocks} of blocks, I = J only for "
+            f"a 2x2 block, got {tuple(pairs[bad][0].tolist())}"
+        )
+    if len(np.unique(pairs, axis=0)) < len(pairs):
+        raise ValueError(f"groups[{name!r}] must hold each pair once")
+    return Batch.of_pairs(schur, pairs.astype(np.int64), np.zeros((1, len(pairs))))

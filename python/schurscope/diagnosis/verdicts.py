@@ -1,0 +1,109 @@
+"""The sentences of a diagnosis: one for each coupling, and the warnings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .result import Diagnosis
+
+__all__ = ["verdict", "warnings"]
+
+_WHY = {
+    "small": "it is small: at average activity its mass could not matter",
+    "silent": "it is silent: little activity drives it",
+    "unread": "it is unread: no output depends on what it drives",
+    "compensated": "it is compensated: the rest of the network makes up for it",
+}
+_SATURATED = 0.5  # of the distance between the full network and chance
+
+
+def verdict(diagnosis: Diagnosis, coupling: str) -> str:
+    """What the task says about a coupling, with the number that says it."""
+    row = diagnosis.profile[coupling]
+    measure = diagnosis.profile.definition.change_label
+    tolerance = diagnosis.settings["tolerance"]
+    if row.vacuous:
+        return f"{coupling}: nothing to remove."
+    if row.diverged:
+        return f"{coupling}: needed; without it the rollouts diverge."
+    low, high = diagnosis.loss_interval(coupling)
+    number = f"{measure} {row.change:+.3g}, interval [{_interval(diagnosis, coupling)}]"
+    if low > tolerance:
+        return f"{coupling}: needed ({number}){_beside_chance(diagnosis, coupling)}."
+    if high < -tolerance:
+        return f"{coupling}: a burden; the network does better without it ({number})."
+    if low >= -tolerance and high <= tolerance:
+        return f"{coupling}: not needed ({number}); {_WHY[diagnosis.why(coupling)]}."
+    return f"{coupling}: undecided at tolerance {tolerance:g} ({number}); use more trials."
+
+
+def warnings(diagnosis: Diagnosis) -> list[str]:
+    """What a reader should know before believing the verdicts."""
+    found = [diagnosis.profile.warning, diagnosis.profile.caution]
+    cuts, settings = diagnosis.cuts, diagnosis.settings
+    tolerance = settings["tolerance"]
+    if cuts is not None and diagnosis.profile.sectors.n_R < diagnosis.profile.schur.n_hidden:
+        here = cuts.at(diagnosis.profile.alpha)
+        if cuts.tied[here]:
+            found.append(
+                f"the cut at alpha={diagnosis.profile.alpha:g} divides near-tied eigenvalues "
+                f"(gap {cuts.gap[here]:.2g}): CR, RR and CC depend on their order"
+            )
+        near = _near(cuts.cut, here)
+        change = np.abs(np.where(np.isfinite(cuts.change), cuts.change, np.inf))
+        place = near[int(np.argmax(change[near]))]
+        if change[place] > max(3 * change[here], tolerance):
+            found.append(
+                f"alpha decides what CR costs: {cuts.change[here]:+.3g} at this cut "
+                f"(n_R {cuts.cut[here]}), {cuts.change[place]:+.3g} at n_R {cuts.cut[place]}; "
+                "see the cut curve"
+            )
+    if saturated := [name for name in diagnosis.couplings if _saturates(diagnosis, name)]:
+        found.append(
+            f"{', '.join(saturated)}: the measure is near or beyond chance without it, so effects "
+            "saturate and do not add up; compare the curvatures"
+        )
+    removable = diagnosis.removable
+    if removable is not None and removable.jaccard < 0.8:
+        found.append(
+            f"the removable set is not unique: kept sets of two searches share "
+            f"{removable.jaccard:.0%} of their pairs"
+        )
+    agreement = diagnosis.atlas.agreement
+    if agreement is not None and not diagnosis.atlas.exact.all() and agreement.spearman < 0.9:
+        found.append(
+            "predicted effects of pairs agree poorly with exact ones (Spearman "
+            f"{agreement.spearman:.2f}): use method='exact'"
+        )
+    return [text for text in found if text]
+
+
+def _near(cut: np.ndarray, here: int) -> np.ndarray:
+    """Cuts within a quarter of the dimensions, at least two, of this one."""
+    reach = max(2, len(cut) // 4)
+    return np.arange(max(0, here - reach), min(len(cut), here + reach + 1))
+
+
+def _interval(diagnosis: Diagnosis, coupling: str) -> str:
+    low, high = diagnosis.change_interval(coupling)
+    return f"{low:.3g}, {high:.3g}"
+
+
+def _beside_chance(diagnosis: Diagnosis, coupling: str) -> str:
+    p_value, quantile = diagnosis.chance(coupling)
+    if not np.isfinite(p_value):
+        return ""
+    worse = quantile > 0.5 if diagnosis.profile.definition.better == "lower" else quantile < 0.5
+    if p_value > 0.05:
+        return f", but no more than random pairs of the same mass (p = {p_value:.2g})"
+    than = "more" if worse else "but less"
+    return f", {than} than random pairs of the same mass (p = {p_value:.2g})"
+
+
+def _saturates(diagnosis: Diagnosis, coupling: str) -> bool:
+    profile = diagnosis.profile
+    distance = abs(profile.chance - profile.value[0])
+    return bool(np.isfinite(distance) and diagnosis.loss(coupling) > _SATURATED * distance)
