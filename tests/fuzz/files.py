@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import struct
 import sys
 import zipfile
@@ -19,7 +20,10 @@ import scipy.io
 
 import schurscope as ss
 
+from ..tensorflow_files import write
+
 CHECKED = {"npz", "npz deflated", "network npz", "trials npz", "torch", "keras", "mat deflated"}
+CHECKED |= {"tensorflow", "tensorflow data"}
 """Formats in which a checksum covers every number."""
 
 _SHAPES = {"W_hh": (6, 6), "W_xh": (6, 3), "W_hy": (2, 6), "b_h": (6,), "b_y": (2,), "h_0": (6,)}
@@ -61,8 +65,27 @@ def write_all(folder: Path) -> None:
     renamed |= {"deflated.mat": "mat deflated", "network.safetensors": "network safetensors"}
     for written, name in renamed.items():
         (folder / written).rename(folder / name)
+    (folder / "pickle").write_bytes(pickle.dumps({"net": arrays, "dt": 0.1}, protocol=4))
+    index = write(folder, {name: array.astype("f4") for name, array in arrays.items()})
+    index.rename(folder / "tensorflow")
+    (folder / "model.ckpt.data-00000-of-00001").rename(folder / "tensorflow data")
+    _write_msgpack(folder, arrays)
     _write_torch(folder, arrays)
     _write_neuralrnn(folder, arrays)
+
+
+def _write_msgpack(folder: Path, arrays: dict[str, np.ndarray]) -> None:
+    """As Flax writes it: an array is an extension of its shape, dtype and bytes."""
+    try:
+        import msgpack
+    except ImportError:
+        return
+
+    def extension(array: np.ndarray) -> object:
+        content = (array.shape, array.dtype.name, array.tobytes())
+        return msgpack.ExtType(1, msgpack.packb(content))
+
+    (folder / "msgpack").write_bytes(msgpack.packb({"params": arrays}, default=extension))
 
 
 def _write_torch(folder: Path, arrays: dict[str, np.ndarray]) -> None:

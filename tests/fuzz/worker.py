@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
+import re
 import resource
+import shutil
 import sys
 import time
 import warnings
@@ -25,6 +26,12 @@ SECONDS, BYTES = 2.0, 1_000_000_000
 """That an input may cost; files here are far smaller than a megabyte."""
 
 _LIMIT = 4 * 2**30  # of address space, so that a fault does not fill the machine
+FOLDERS = {
+    "neuralrnn": {"neuralrnn": "model.safetensors", "neuralrnn json": "config.json"},
+    "tensorflow": {"tensorflow": "net.index", "tensorflow data": "net.data-00000-of-00001"},
+}
+"""Start of a kind → the files that make one network, and their names."""
+
 _ERRORS = (ValueError, TypeError, OSError)
 
 
@@ -75,29 +82,37 @@ def _try_file(
     load: Callable[[Path], Any] = ss.load_network
     if kind == "trials npz":
         load = ss.Trials.load
-    if kind.startswith("neuralrnn"):
-        path.mkdir()
-        (path / "model.safetensors").write_bytes(files["neuralrnn"])
-        (path / "config.json").write_bytes(files["neuralrnn json"])
-        damaged_file = "config.json" if kind == "neuralrnn json" else "model.safetensors"
-        (path / damaged_file).write_bytes(content)
-    else:
-        path.write_bytes(content)
+    _write(path, {**files, kind: content}, kind)
     outcome, fault = _outcome(load, path)
     # Nothing tells that a MATLAB file had more arrays.
     is_shorter = kind == "mat deflated" and len(content) < len(files[kind])
     if outcome == "accepted" and has_old_checksums and kind in CHECKED and not is_shorter:
         original = path.with_suffix(".original")
-        original.write_bytes(files[kind])
+        _write(original, files, kind)
         if _numbers(load(original)) != _numbers(load(path)):
             fault = "other numbers than the undamaged file"
-        original.unlink()
+        _remove(original)
     if not fault:
-        for file in [*path.glob("*")] if path.is_dir() else [path]:
-            file.unlink()
-        with contextlib.suppress(OSError):
-            path.rmdir()
+        _remove(path)
     return outcome, fault
+
+
+def _write(path: Path, files: dict[str, bytes], kind: str) -> None:
+    """Write the file of this kind, or the folder of it and the files that it needs."""
+    for start, names in FOLDERS.items():
+        if kind.startswith(start):
+            path.mkdir()
+            for name, written in names.items():
+                (path / written).write_bytes(files[name])
+            return
+    path.write_bytes(files[kind])
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _outcome(load: Callable[[Path], Any], path: Path) -> tuple[str, str]:
@@ -125,8 +140,10 @@ def _cpu() -> float:
 
 def _memory() -> int:
     """The most that this process and its largest child ever took, in bytes."""
-    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return 1024 * sum(one.ru_maxrss for one in both)
+    # ru_maxrss of this process is at least that of the process that started it.
+    own = re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text("ascii"))
+    assert own is not None
+    return 1024 * (int(own[1]) + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 
 if __name__ == "__main__":

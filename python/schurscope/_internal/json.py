@@ -13,7 +13,7 @@ import numpy as np
 
 from .files import atomic_path
 
-__all__ = ["parse_json", "plain", "write_json"]
+__all__ = ["parse_json", "plain", "without_repeats", "write_json"]
 
 MAX_NUMBERS = 16_000_000
 """Entries of all lists and objects of a text: a matrix of 4000 × 4000 numbers."""
@@ -34,10 +34,11 @@ def parse_json(text: bytes) -> Any:
     ):
         if sum(text.count(mark) for mark in (bytes([code]) for code in marks)) > most:
             raise ValueError(f"it has more than {most} {what}; use .safetensors or .npz instead")
-    return json.loads(text.decode("utf-8"), object_pairs_hook=_without_repeats)
+    return json.loads(text.decode("utf-8"), object_pairs_hook=without_repeats)
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def without_repeats(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    """The dictionary of these pairs; ValueError if a name occurs twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(name for name, times in Counter(n for n, _ in pairs).items() if times > 1)

@@ -285,6 +285,7 @@ def _import(
     try:
         found = collect(parts, format)
         network, ignored, notes, concerns = assemble(parts, found, options, dtype)
+        alternatives = tuple(variants(parts, network))
     except TypeError:
         raise
     except Exception as error:  # entries may have any shapes and values
@@ -292,7 +293,7 @@ def _import(
     concerns = [printable(concern) for concern in concerns]
     notes = [printable(note) for note in notes]
     imported = ImportedNetwork(
-        network, found, parts.mapped, ignored, (*notes, *concerns), tuple(variants(parts, network))
+        network, found, parts.mapped, ignored, (*notes, *concerns), alternatives
     )
     return imported, concerns
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..._internal.checks import printable, shown
-from ..._internal.files import Array, check_size
+from ..._internal.files import Array, plain_text
 
 __all__ = ["Checkpoint", "entry_name", "from_tree", "leaves", "listed", "to_numpy"]
 
@@ -74,7 +74,8 @@ class Checkpoint:
                 with contextlib.suppress(OverflowError):  # an integer beyond all floats
                     self.numbers[entry_name(name)] = float(value)
             elif isinstance(value, np.ndarray) and value.dtype.kind == "U" and value.size == 1:
-                self.texts[entry_name(name)] = str(value.item())
+                if isinstance(text := plain_text(value.reshape(())), str):
+                    self.texts[entry_name(name)] = text
             elif isinstance(value, str):
                 self.texts[entry_name(name)] = value
             return
@@ -94,11 +95,6 @@ class Checkpoint:
             raise ValueError(f"it has two entries of the name {shown(name)}")
         if len(self.arrays) + len(self.skipped) >= MAX_ENTRIES:
             raise ValueError(f"it has more than {MAX_ENTRIES} entries")
-
-    def within(self, file_size: int, max_bytes: int) -> Checkpoint:
-        """The checkpoint itself; ValueError if its arrays exceed the size limit."""
-        check_size(sum(array.nbytes for array in self.arrays.values()), file_size, max_bytes)
-        return self
 
 
 def to_numpy(value: object) -> tuple[Array, str]:

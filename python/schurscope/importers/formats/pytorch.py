@@ -6,12 +6,11 @@ torch/_utils.py for the order of the records and the arguments.
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -88,7 +87,7 @@ def read_torch(path: Path, max_bytes: int) -> Checkpoint:
         for name, content in entries.items()
         if name.startswith(f"{folder}data/")
     }
-    tree = _interpreted(path, io.BytesIO(entries[pickled]))
+    tree, _ = _interpreted(path, entries[pickled], 0)
     return _checkpoint(path, tree, storages, order, max_bytes)
 
 
@@ -99,22 +98,23 @@ def read_legacy_torch(path: Path, max_bytes: int) -> Checkpoint:
     """
     with open_file(path) as stream:
         check_size(path.stat().st_size, size_on_disk(stream), max_bytes)
-        stream.seek(len(LEGACY_TORCH))
-        _interpreted(path, stream)  # the version of the format
-        system = _interpreted(path, stream)
-        sizes: dict[str, int] = {}
-        tree = _interpreted(path, stream, sizes)
-        keys = _interpreted(path, stream)
-        if not isinstance(system, dict) or not isinstance(keys, list):
-            raise ValueError("it lacks the list of its storages")
-        order: _Order = "<" if system.get("little_endian", True) else ">"
-        storages = {}
-        for key in map(str, keys):
-            if key in storages or key not in sizes:
-                raise ValueError(f"its storage {key} is unknown or occurs twice")
-            length = np.frombuffer(stream.read(8), f"{order}i8").item() * sizes[key]
-            left = path.stat().st_size - stream.tell()
-            storages[key] = stream.read(length) if 0 <= length <= left else b""
+        content = stream.read()
+    _, place = _interpreted(path, content, len(LEGACY_TORCH))  # the version of the format
+    system, place = _interpreted(path, content, place)
+    sizes: dict[str, int] = {}
+    tree, place = _interpreted(path, content, place, sizes)
+    keys, place = _interpreted(path, content, place)
+    if not isinstance(system, dict) or not isinstance(keys, list):
+        raise ValueError("it lacks the list of its storages")
+    order: _Order = "<" if system.get("little_endian", True) else ">"
+    storages: dict[str, memoryview] = {}
+    for key in map(str, keys):
+        if key in storages or key not in sizes:
+            raise ValueError(f"its storage {shown(key)} is unknown or occurs twice")
+        length = np.frombuffer(content, f"{order}i8", 1, place).item() * sizes[key]
+        end = place + 8 + max(0, length)
+        storages[key] = memoryview(content)[place + 8 : end]
+        place = end
     return _checkpoint(path, tree, storages, order, max_bytes)
 
 
@@ -146,7 +146,7 @@ class _Tensor:
     def nbytes(self) -> int:
         return math.prod(self.shape) * np.dtype(_DTYPES[self.dtype]).itemsize
 
-    def array(self, storages: Mapping[str, bytes], order: _Order) -> Array:
+    def array(self, storages: Mapping[str, bytes | memoryview], order: _Order) -> Array:
         """The tensor as NumPy's array, bfloat16 as float32."""
         dtype = np.dtype(_DTYPES[self.dtype]).newbyteorder(order)
         content = storages.get(self.storage.key, b"")
@@ -268,8 +268,10 @@ _TABLE: dict[str, Any] = {
 }
 
 
-def _interpreted(path: Path, stream: BinaryIO, sizes: dict[str, int] | None = None) -> Any:
-    """The object of the next pickle; `sizes` receives the bytes per element of its storages."""
+def _interpreted(
+    path: Path, content: bytes, start: int, sizes: dict[str, int] | None = None
+) -> tuple[Any, int]:
+    """The object of a pickle and its end; `sizes` receives the itemsizes of its storages."""
 
     def storage(identifier: Any) -> _Storage | _Other:
         kind, template, key, _, length, *_ = identifier
@@ -281,8 +283,13 @@ def _interpreted(path: Path, stream: BinaryIO, sizes: dict[str, int] | None = No
             sizes[str(key)] = template.itemsize
         return _Storage(template.dtype, str(key), length)
 
+    def find(name: str) -> Any:
+        if name not in _TABLE:
+            raise UnknownObjectError(name)
+        return _TABLE[name]
+
     try:
-        return interpret(stream, _TABLE, storage)
+        return interpret(content, find, storage, start)
     except UnknownObjectError as error:
         raise ValueError(
             f"{path} holds pickled objects besides tensors, such as a whole module, which are "
@@ -292,7 +299,11 @@ def _interpreted(path: Path, stream: BinaryIO, sizes: dict[str, int] | None = No
 
 
 def _checkpoint(
-    path: Path, tree: object, storages: Mapping[str, bytes], order: _Order, max_bytes: int
+    path: Path,
+    tree: object,
+    storages: Mapping[str, bytes | memoryview],
+    order: _Order,
+    max_bytes: int,
 ) -> Checkpoint:
     if not isinstance(tree, dict):
         kind = "Tensor" if isinstance(tree, _Tensor) else type(tree).__name__
