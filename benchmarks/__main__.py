@@ -12,7 +12,7 @@ from . import environment
 if TYPE_CHECKING:
     from .timing import Comparison
 
-ONE_THREAD = ("rollout", "training", "tanh", "schur")
+ONE_THREAD = ("rollout", "atlas", "training", "tanh", "schur")
 USUAL = (*ONE_THREAD, "threads", "memory", "import", "conditioning", "reproduce")
 ALL = (*USUAL, "networks")  # which takes as long as all the others
 
@@ -31,7 +31,7 @@ def main() -> None:
     environment.restart_if_needed()
 
     begin = time.perf_counter()
-    from . import conditioning, importing, memory, networks, threads, whole
+    from . import atlas, conditioning, importing, memory, networks, threads, whole
     from .timing import SUMMARY_HEADER, aligned, markdown
 
     about = aligned(environment.description())
@@ -48,6 +48,9 @@ def main() -> None:
                     print(comparison.details(), flush=True)
                     rows.append(comparison.summary())
     remarks = []
+    if "atlas" in names:
+        with environment.one_processor():
+            remarks += atlas.lines(options.quick)
     if "threads" in names:
         remarks += threads.lines(options.quick, repeats)
     if "memory" in names:
@@ -71,9 +74,15 @@ def main() -> None:
 
 
 def _comparisons(name: str) -> Callable[[bool], Iterator[Comparison]]:
-    from . import ablations, ordering, tanh, training
+    from . import ablations, atlas, ordering, tanh, training
 
-    sections = {"rollout": ablations, "training": training, "tanh": tanh, "schur": ordering}
+    sections = {
+        "rollout": ablations,
+        "atlas": atlas,
+        "training": training,
+        "tanh": tanh,
+        "schur": ordering,
+    }
     return sections[name].comparisons
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from .problems import AblationProblem, Array, TrainingProblem
 from .timing import Entry
 
 jax.config.update("jax_enable_x64", True)
+AT_ONCE = 4  # the fastest: the states of more leave the cache
 
 
 def ablations(problem: AblationProblem, W: Array) -> list[Entry]:
@@ -20,6 +22,7 @@ def ablations(problem: AblationProblem, W: Array) -> list[Entry]:
     matrices = jnp.asarray(W)
     W_xh, W_hy = jnp.asarray(problem.network.W_xh), jnp.asarray(problem.network.W_hy)
     trials, n_hidden = problem.trials, problem.network.n_hidden
+    at_once = math.gcd(len(W), AT_ONCE)
     by_rows = tuple(jnp.asarray(problem.rows(a)) for a in (trials.inputs, trials.targets))
     by_columns = tuple(jnp.asarray(problem.columns(a)) for a in (trials.inputs, trials.targets))
 
@@ -61,6 +64,11 @@ def ablations(problem: AblationProblem, W: Array) -> list[Entry]:
         run = jax.jit(jax.vmap(one, in_axes=(0, None)))
         return lambda: np.asarray(run(matrices, data))
 
+    def some_at_a_time(one: Callable[..., jax.Array], data: Any) -> Callable[[], Array]:
+        some = matrices.reshape(-1, at_once, n_hidden, n_hidden)
+        run = jax.jit(lambda Ws, d: jax.lax.map(lambda W: jax.vmap(one, (0, None))(W, d), Ws))
+        return lambda: np.asarray(run(some, data)).reshape(len(W), -1)
+
     def one_by_one(one: Callable[..., jax.Array], data: Any) -> Callable[[], Array]:
         run = jax.jit(one)
         separate = list(matrices)
@@ -71,7 +79,42 @@ def ablations(problem: AblationProblem, W: Array) -> list[Entry]:
         ("JAX", "map, units × trials", mapped(columns, by_columns)),
         ("JAX", "map, units and inputs × trials", mapped(joined, by_columns)),
         ("JAX", "vmap, trials × units", vectorised(rows, by_rows)),
+        ("JAX", f"vmap, {at_once} at a time, trials × units", some_at_a_time(rows, by_rows)),
         ("JAX", "each by itself, trials × units", one_by_one(rows, by_rows)),
+    ]
+
+
+def pairs(problem: AblationProblem, left: Array, right: Array) -> list[Entry]:
+    """As `ablations`, of W_hh - left @ right (pairs, N_h, 2), (pairs, 2, N_h); W_hh is shared."""
+    network, n_trials = problem.network, problem.trials.n_trials
+    W_hh, W_xh, W_hy = map(jnp.asarray, (network.W_hh, network.W_xh, network.W_hy))
+    data = tuple(
+        jnp.asarray(problem.rows(a)) for a in (problem.trials.inputs, problem.trials.targets)
+    )
+
+    def one(factors: tuple[jax.Array, jax.Array]) -> jax.Array:
+        U, V = factors
+
+        def step(state: Any, xy: Any) -> Any:
+            h, total = state
+            h = jnp.tanh(h @ W_hh.T - (h @ V.T) @ U.T + xy[0] @ W_xh.T)
+            return (h, total + (h @ W_hy.T - xy[1]) ** 2), None
+
+        start = (jnp.zeros((n_trials, network.n_hidden), W_hh.dtype), jnp.zeros_like(data[1][0]))
+        return jax.lax.scan(step, start, data)[0][1].sum(axis=1)
+
+    at_once = math.gcd(len(left), AT_ONCE)
+    some = tuple(jnp.asarray(a).reshape(-1, at_once, *a.shape[1:]) for a in (left, right))
+    each = tuple(map(jnp.asarray, (left, right)))
+    mapped = jax.jit(lambda all_pairs: jax.lax.map(one, all_pairs))
+    vectorised = jax.jit(lambda all_pairs: jax.lax.map(jax.vmap(one), all_pairs))
+    return [
+        ("JAX", "W_hh and two ranks, map", lambda: np.asarray(mapped(each))),
+        (
+            "JAX",
+            f"W_hh and two ranks, vmap, {at_once} at a time",
+            lambda: np.asarray(vectorised(some)).reshape(len(left), -1),
+        ),
     ]
 
 

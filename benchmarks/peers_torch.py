@@ -85,6 +85,41 @@ def ablations(problem: AblationProblem, W: Array) -> list[Entry]:
     return [(owner, how, torch.inference_mode()(run)) for owner, how, run in entries]
 
 
+def pairs(problem: AblationProblem, left: Array, right: Array) -> list[Entry]:
+    """As `ablations`, of W_hh - left @ right (pairs, N_h, 2), (pairs, 2, N_h); W_hh is shared."""
+    network, n_trials, n_pairs = problem.network, problem.trials.n_trials, len(left)
+    W_hh, W_xh, W_hy, U, V = map(_tensor, (network.W_hh, network.W_xh, network.W_hy, left, right))
+    x, y = (_tensor(problem.columns(a)) for a in (problem.trials.inputs, problem.trials.targets))
+
+    @torch.inference_mode()
+    def flat(chunk: int) -> Array:
+        """States (units, pairs · trials): one mm for all pairs, and two bmm of two ranks."""
+        errors = torch.empty(n_pairs, n_trials, dtype=W_hh.dtype)
+        state, summed = torch.empty(2, network.n_hidden, n_pairs * chunk, dtype=W_hh.dtype)
+        split = (-1, n_pairs, chunk)
+        states, sums = (a.view(split).transpose(0, 1) for a in (state, summed))
+        for first in range(0, n_trials, chunk):
+            part = slice(first, first + chunk)
+            driven = (W_xh @ x[..., part])[:, :, None]
+            state.zero_()
+            total = torch.zeros(network.n_outputs, n_pairs, chunk, dtype=W_hh.dtype)
+            for u, target in zip(driven, y[:, :, None, part], strict=True):
+                torch.mm(W_hh, state, out=summed)
+                sums.baddbmm_(U, torch.bmm(V, states), alpha=-1)
+                summed.view(split).add_(u)
+                torch.tanh(summed, out=state)
+                difference = torch.mm(W_hy, state).view(split).sub_(target)
+                total.addcmul_(difference, difference)
+            torch.sum(total, 0, out=errors[:, part])
+        return errors.numpy()
+
+    some = min(n_trials, max(32, 4096 // n_pairs))  # so that states stay in the cache
+    return [
+        ("PyTorch", "W_hh and two ranks, mm", lambda: flat(n_trials)),
+        ("PyTorch", f"the same, {some} trials at a time", lambda: flat(some)),
+    ]
+
+
 def trainings(problem: TrainingProblem, *, compiled: bool) -> list[Entry]:
     """All return the loss of every batch."""
     network = problem.network

@@ -28,7 +28,8 @@ class AblationProblem:
     """(ablations, N_h, N_h): the ablated matrices, made by plain NumPy."""
 
     def __post_init__(self) -> None:
-        matrices = [_ablated_matrix(self.schur, ablation) for ablation in self.ablations]
+        Q = self.schur.Q
+        matrices = [Q @ ablated_form(self.schur, ablation) @ Q.T for ablation in self.ablations]
         object.__setattr__(self, "W", np.array(matrices, self.network.dtype))
 
     @classmethod
@@ -107,7 +108,8 @@ class AblationProblem:
         return errors
 
 
-def _ablated_matrix(schur: ss.OrderedSchur, ablation: ss.Ablation) -> Array:
+def ablated_form(schur: ss.OrderedSchur, ablation: ss.Ablation) -> Array:
+    """T̃ of an ablation, whose 2x2 blocks stay or become normal."""
     block = np.searchsorted(schur.starts, np.arange(schur.n_hidden), side="right")
     gain = np.ones_like(schur.T)
     for (first_row, end_row, first, end), factor in zip(
@@ -115,7 +117,12 @@ def _ablated_matrix(schur: ss.OrderedSchur, ablation: ss.Ablation) -> Array:
     ):
         gain[first_row:end_row, first:end] *= factor
     gain[block[:, None] >= block] = 1
-    return schur.Q @ (schur.T * gain) @ schur.Q.T
+    T = schur.T * gain
+    for first, end in ablation.blocks:
+        (a, b), (c, d) = T[first:end, first:end]
+        omega = np.sqrt(-b * c)
+        T[first:end, first:end] = [[a, np.copysign(omega, b)], [np.copysign(omega, c), d]]
+    return T
 
 
 @dataclass(frozen=True)

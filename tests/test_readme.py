@@ -14,7 +14,7 @@ def rows(text):
     """Name → numbers of each row of a printed profile."""
     found = {}
     for line in text.splitlines():
-        match = re.match(r"((?:full|RR|CR|CC)[+RC]*) +(\S.*)", line)
+        match = re.match(r"((?:full|RR|CR|CC|BB)[+RC]*) +(\S.*)", line)
         if match:
             found[match[1]] = [float(number) for number in match[2].split()]
     return found
@@ -41,14 +41,25 @@ def test_example_prints_what_the_readme_shows(tmp_path):
     printed, shown = example(0, tmp_path)
     printed, expected = rows(printed), rows(shown)
     assert list(printed) == list(expected)
-    assert len(expected) == 8
+    assert len(expected) == 9
     # Training rounds differently on another instruction-set level: the sizes agree, not the digits.
     for name, numbers in expected.items():
         assert printed[name][0] < 3 * numbers[0]
         assert numbers[0] < 3 * printed[name][0]
 
 
+def test_a_diagnosis_says_what_the_readme_shows(tmp_path):
+    printed, shown = example(1, tmp_path)
+    verdict = re.compile(
+        r"^(?:RR|CR|CC|BB): (?:not needed|needed|a burden|undecided)", re.MULTILINE
+    )
+    assert verdict.findall(printed) == verdict.findall(shown)
+    assert [line[:10] for line in printed.splitlines()[-5:]] == [
+        line[:10] for line in shown.splitlines()[-5:]
+    ]
+
+
 def test_your_own_network_is_imported_as_the_readme_shows(tmp_path):
     framework("torch")
-    printed, shown = example(1, tmp_path)
+    printed, shown = example(2, tmp_path)
     assert printed == shown

@@ -18,7 +18,7 @@ __all__ = ["greedy_order"]
 
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
-_MOST_ROUNDS = 1024
+_MOST_ROUNDS = 512
 
 
 def greedy_order(

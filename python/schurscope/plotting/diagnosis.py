@@ -12,6 +12,7 @@ from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from ..ablation.measures import MEASURES
 from .style import COLORS, INK, NORMAL, PALE, SMALL, WARNING, axes_or_new, tidy
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def cut_effects(curve: CutCurve, alpha: float | None = None, ax: Axes | None = N
             label=None if which is firm else "near tie or undetermined",
         )
     ax.axhline(0, color=PALE, lw=0.8, zorder=0)
-    _label(ax, "dimensions in R", f"change of {curve.settings['measure']}")
+    _label(ax, "dimensions in R", _change(curve))
     keys = ax.twinx()
     largest = float(curve.schur.keys.max()) or 1.0
     keys.plot(curve.cut, curve.key / largest, color=INK, lw=0.9, ls=":", label="relative key")
@@ -83,7 +84,7 @@ def atlas_map(atlas: Atlas, ax: Axes | None = None) -> Axes:
     norm = SymLogNorm(linthresh=largest / 100, vmin=-largest, vmax=largest)
     image = ax.imshow(effects, cmap="RdBu_r", norm=norm, interpolation="nearest")
     bar = ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
-    bar.set_label(f"change of {atlas.settings['measure']}", fontsize=SMALL, color=INK)
+    bar.set_label(_change(atlas), fontsize=SMALL, color=INK)
     bar.ax.tick_params(labelsize=SMALL - 1)
     sectors = atlas.schur.sectors(atlas.settings["alpha"])
     n_R, n_blocks = int((sectors.starts < sectors.n_R).sum()), len(sectors.starts)
@@ -111,7 +112,7 @@ def removal_curve(removable: Removable, ax: Axes | None = None) -> Axes:
     ax.axvline(removable.pair_share, color=INK, lw=0.9, ls=":", label="accepted set")
     ax.set_yscale("log")
     ax.set_ylim(bottom=floor)
-    _label(ax, "share of pairs removed", f"loss of {removable.settings['measure']}")
+    _label(ax, "share of pairs removed", f"loss of {removable.settings['measure']} on fresh trials")
     ax.legend(fontsize=SMALL - 1, frameon=False)
     return tidy(ax)
 
@@ -130,7 +131,7 @@ def account_levels(account: Account, ax: Axes | None = None) -> Axes:
     ax.axhline(tolerance, color=WARNING, lw=0.9, ls="--", label=f"{tolerance:g}")
     ax.set_yscale("log")
     ax.set_xticks(range(4), ["mass", "activity", "reading", "exact"])
-    _label(ax, "", f"change of {account.settings['measure']}")
+    _label(ax, "", _change(account))
     ax.legend(fontsize=SMALL - 1, frameon=False, ncols=3)
     return tidy(ax)
 
@@ -146,7 +147,7 @@ def dose_curves(dose: Dose, ax: Axes | None = None) -> Axes:
         ax.plot(dose.gains[order], dose.change[place, order], color=color, lw=1.5, label=name)
     ax.axhline(0, color=PALE, lw=0.8, zorder=0)
     ax.set_yscale("symlog", linthresh=1e-3)
-    _label(ax, "gain on the coupling", f"change of {dose.settings['measure']}")
+    _label(ax, "gain on the coupling", _change(dose))
     ax.legend(fontsize=SMALL - 1, frameon=False)
     return tidy(ax)
 
@@ -214,6 +215,12 @@ def _words(ax: Axes, diagnosis: Diagnosis) -> None:
     step = 1.0 / max(len(wrapped), 10)
     for place, (line, color) in enumerate(wrapped):
         ax.text(0.0, 1 - place * step, line, fontsize=NORMAL, color=color, va="top", wrap=False)
+
+
+def _change(part: CutCurve | Atlas | Account | Dose) -> str:
+    """The label of an axis of changes."""
+    name = str(part.settings["measure"])
+    return MEASURES[name].change_label if name in MEASURES else f"change of {name}"
 
 
 def _label(ax: Axes, x: str, y: str) -> None:
