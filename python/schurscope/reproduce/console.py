@@ -132,6 +132,7 @@ def _digits(row: Summary, setting: Setting) -> int:
 
 
 def number(value: float, digits: int) -> str:
+    """A number as the tables show it, with a true minus sign."""
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")  # + 0.0: no minus zero
 
 

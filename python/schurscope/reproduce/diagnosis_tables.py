@@ -18,7 +18,7 @@ from ..coordinates.sectors import COUPLINGS
 from .claims import CLAIM_RULE, claims
 from .console import QUICK_NOTE, number
 from .diagnoses import FOLDER, TOLERANCE, Diagnosed
-from .experiments import ALPHA, TITLES
+from .experiments import ALPHA
 from .report import save_csv
 
 DECISIONS = {
@@ -47,13 +47,13 @@ def save_and_print(
         save_csv(out, f"{FOLDER}/claims.csv", rows, mode)
     kinds: dict[str, list[Diagnosed]] = {}
     for one in diagnosed:
-        name = f"{TITLES[one.experiment]}, {MEASURES[one.measure].heading}"
+        name = f"{one.experiment}\n{MEASURES[one.measure].heading}"
         kinds.setdefault(name, []).append(one)
     seeds = len({one.seed for one in diagnosed})
     quick = "[yellow]QUICK[/] " if mode == "quick" else ""
     console.print(
-        f"\n[bold]{quick}Diagnosis at α = {ALPHA:g}, {seeds} networks per task: median (lowest … "
-        f"highest)[/]"
+        f"\n[bold]{quick}Diagnosis at α = {ALPHA:g}, {seeds} networks per task: median "
+        "(lowest … highest)[/]"
     )
     for table in (_removable(kinds), _sensitivity(kinds), _decisions(kinds), _nulls(kinds)):
         console.print()
@@ -104,8 +104,8 @@ def _sensitivity(kinds: dict[str, list[Diagnosed]]) -> Table:
         table.add_row(
             name,
             _range(_known(mine, "n_R"), 0),
-            _range(_known(mine, "CR"), 3),
-            _range(_known(mine, "CR_largest_near"), 3),
+            _range(_known(mine, "CR"), 2),
+            _range(_known(mine, "CR_largest_near"), 2),
             _range(_known(mine, "cut_of_largest"), 0),
             f"{over} of {len(mine)}",
         )
@@ -119,7 +119,7 @@ def _decisions(kinds: dict[str, list[Diagnosed]]) -> Table:
         for coupling in COUPLINGS:
             counts = Counter(one.numbers[f"decision_{coupling}"] for one in mine)
             words = [f"{counts[key]} {word}" for key, word in DECISIONS.items() if counts[key]]
-            cells.append(", ".join(words))
+            cells.append("\n".join(words))
         table.add_row(name, *cells)
     return table
 
@@ -138,7 +138,7 @@ def _nulls(kinds: dict[str, list[Diagnosed]]) -> Table:
             is_rare = p <= 0.05
             counts = f"{int((is_rare & more).sum())} more, {int((is_rare & ~more).sum())} less"
             known = p[np.isfinite(p)]
-            cells.append(f"{counts}; {_range(known, 2)}" if known.size else "–")
+            cells.append(f"{counts}\n{_range(known, 3)}" if known.size else "–")
         table.add_row(name, *cells)
     return table
 
@@ -153,7 +153,7 @@ def _table(title: str, *columns: tuple[str, str]) -> Table:
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for heading, below in columns:
         table.add_column(f"{heading}\n{below}" if below else heading, justify="right")
     return table
