@@ -29,8 +29,8 @@ _SHARES = (
 def network_cuts(curves: pd.DataFrame, by: str = "cut", *, ax: Axes | None = None) -> Axes:
     """Cut curves of several networks: a thin line each, and their mean with its t-interval.
 
-    Only networks that passed their gate are shown. The mean is drawn where at least half of them
-    have a block boundary.
+    Only networks that passed their gate are shown. The mean is drawn where at least half of them,
+    and three, have a block boundary; the axis spans the networks' curves, not the interval.
 
     Parameters
     ----------
@@ -48,10 +48,15 @@ def network_cuts(curves: pd.DataFrame, by: str = "cut", *, ax: Axes | None = Non
         ax.plot(mine[by], mine["change"], color=color, lw=0.6, alpha=0.35, zorder=2)
     if len(passed):
         mean = summarize_cuts(passed, by, n_resamples=2)  # the band is the t-interval
-        mean = mean[mean["n"] >= max(1, passed["key"].nunique() / 2)]
+        mean = mean[mean["n"] >= max(3, passed["key"].nunique() / 2)]
         x = mean[by].to_numpy(dtype=np.float64)
+        known = np.append(passed["change"][np.isfinite(passed["change"])], 0.0)
+        low, high = float(known.min()), float(known.max())
+        margin = 0.08 * (high - low) if high > low else 1.0
         ax.fill_between(x, mean["t_low"], mean["t_high"], color=color, alpha=0.2, lw=0, zorder=1)
         ax.plot(x, mean["mean"], color=color, lw=1.8, label="mean, 95 % t-interval", zorder=3)
+        # Wide intervals of few networks must not flatten the curves.
+        ax.set_ylim(low - margin, high + margin)
         ax.legend(fontsize=SMALL, frameon=False)
     else:
         ax.text(0.5, 0.5, "no network passed its gate", transform=ax.transAxes, ha="center")
