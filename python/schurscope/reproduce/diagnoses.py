@@ -132,13 +132,10 @@ def diagnose_networks(
     ]
     if not asked:
         return []
-    pool = (
-        ProcessPool(min(n_workers or _core.resolve_threads(0), len(asked)))
-        if executor is None
-        else None
-    )
+    workers = min(n_workers or _core.resolve_threads(0), len(asked))
+    pool = ProcessPool(workers) if executor is None else None
     try:
-        losses = _submitted(asked, out, executor or pool, progress)
+        losses = _submitted(asked, out, executor or pool, workers, progress)
     except BaseException:
         if pool is not None:
             pool.kill()
@@ -158,14 +155,14 @@ def diagnose_networks(
 
 
 def _submitted(
-    asked: Sequence[tuple[Job, str]], out: Path, executor: Any, progress: Progress
+    asked: Sequence[tuple[Job, str]], out: Path, executor: Any, workers: int, progress: Progress
 ) -> list[Mapping[str, Sequence[float]]]:
     root = out.resolve()
     futures = [executor.submit(diagnose_job, job, measure, root) for job, measure in asked]
     for done, future in enumerate(as_completed(futures), start=1):
         future.result()
         left = len(futures) - done
-        progress.show(done, len(futures), left, 0, None, last=left == 0)
+        progress.show(done, len(futures), min(left, workers), 0, None, last=left == 0)
     return [future.result() for future in futures]
 
 
