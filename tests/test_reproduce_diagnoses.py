@@ -109,12 +109,12 @@ def diagnosed(
 ):
     """A network with these results for CR."""
     found = SimpleNamespace(
-        decision=lambda _: decision,
         chance=lambda _: (p, quantile),
         profile=SimpleNamespace(definition=SimpleNamespace(better="lower")),
     )
     one = Diagnosed(experiment, 0, "fvu", found, dict.fromkeys(("RR", "CR", "CC"), at))
-    vars(one)["numbers"] = {"CR": at[3], "CR_largest_near": near}
+    decisions = {f"decision_{name}": decision for name in ("RR", "CR", "CC")}
+    vars(one)["numbers"] = {"CR": at[3], "CR_largest_near": near, **decisions}
     return one
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,10 +101,12 @@ class Diagnosis(ReadOnly):
 
     def change_interval(self, coupling: str) -> _Float64:
         """Interval of the change of the measure: (2,)."""
-        interval: _Float64 = self.profile.interval(self.settings["level"]).change[
-            self.profile.names.index(coupling)
-        ]
+        interval: _Float64 = self._intervals[self.profile.names.index(coupling)]
         return interval
+
+    @cached_property
+    def _intervals(self) -> _Float64:
+        return self.profile.interval(self.settings["level"]).change
 
     def loss_interval(self, coupling: str) -> _Float64:
         """Interval of the loss: (2,)."""

@@ -120,7 +120,7 @@ def _claim(
     is_needed = loss > TOLERANCE
     number = f"{published.mean:g}" if published.quantity == "value" else f"{published.mean:+g}"
     sign = "" if published.quantity == "value" else "Δ"
-    known = [one for one in diagnosed if one.diagnosis.decision(coupling) != "vacuous"]
+    known = [one for one in diagnosed if one.numbers[f"decision_{coupling}"] != "vacuous"]
     wanted = ("needed",) if is_needed else ("not needed", "a burden")
     return Claim(
         experiment=experiment,
@@ -129,7 +129,7 @@ def _claim(
         paper=published.words or f"{sign}{heading} {number}",
         networks=len(known),
         vacuous=len(diagnosed) - len(known),
-        holds=sum(one.diagnosis.decision(coupling) in wanted for one in known),
+        holds=sum(one.numbers[f"decision_{coupling}"] in wanted for one in known),
         beats_null=sum(one.beats_chance(coupling) is is_needed for one in known),
         at_every_alpha=sum(
             all((loss > TOLERANCE) == is_needed for loss in one.losses[coupling]) for one in known
