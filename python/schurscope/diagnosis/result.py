@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .._internal.files import MAX_BYTES
-from .._internal.frozen import ReadOnly
+from .._internal.frozen import ReadOnly, computed_once
 from ..ablation.measures import Variance, Weight
 from ..ablation.profile import AblationProfile
 from ..coordinates.schur import OrderedSchur
@@ -104,7 +103,7 @@ class Diagnosis(ReadOnly):
         interval: _Float64 = self._intervals[self.profile.names.index(coupling)]
         return interval
 
-    @cached_property
+    @computed_once
     def _intervals(self) -> _Float64:
         return self.profile.interval(self.settings["level"]).change
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from .. import _core
 from .._internal.brief import Brief
+from .._internal.frozen import computed_once
 from ..ablation.run import ablate
 from ..coordinates.schur import ordered_schur
 from ..diagnosis.diagnose import diagnose
@@ -54,7 +54,7 @@ class Diagnosed(Brief):
     diagnosis: Diagnosis
     losses: Mapping[str, Sequence[float]]
 
-    @cached_property
+    @computed_once
     def numbers(self) -> dict[str, Any]:
         """All numbers that the tables show, NaN where there is none."""
         found, can_go = self.diagnosis, self.diagnosis.removable
