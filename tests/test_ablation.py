@@ -276,6 +276,12 @@ def test_networks_and_trials_that_do_not_fit_are_named(network, trials):
         ablate(network, Trials(trials.inputs, np.ones_like(trials.targets)))
 
 
+@pytest.mark.parametrize("size", [1e160, 1e300])
+def test_targets_whose_variance_overflows_are_not_called_constant(network, trials, size):
+    with pytest.raises(ValueError, match=r"a variance that float64 can hold.*divide them"):
+        ablate(network, trials.with_targets(trials.targets * size))
+
+
 def test_bad_ablations_are_named():
     with pytest.raises(ValueError, match="gains must hold one factor for each of the 1 rectangles"):
         Ablation("a", ((0, 1, 0, 1),), ())

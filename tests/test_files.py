@@ -174,7 +174,7 @@ def test_a_shape_that_claims_less_than_there_is_is_refused(tmp_path):
     whole = path.read_bytes()
     assert whole.count(b"(50,)") == 1
     path.write_bytes(whole.replace(b"(50,)", b"(10,)"))
-    with pytest.raises(ValueError, match=r"the checksum of a\.npy is wrong"):
+    with pytest.raises(ValueError, match=r"Bad CRC-32 for file 'a.npy'"):
         load(path)
 
 
@@ -210,7 +210,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused_unread(tmp_path):
     size = (2**26).to_bytes(4, "little")
     place = whole.rindex(size)
     path.write_bytes(whole[:place] + (2**31).to_bytes(4, "little") + whole[place + 4 :])
-    with pytest.raises(ValueError, match=f"to {2**31} bytes, more than max_bytes = {2**30}"):
+    with pytest.raises(ValueError, match=f"to {2**31} bytes, more than max_bytes = {2**28}"):
         load(path)
 
 

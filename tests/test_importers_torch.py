@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 import zipfile
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ import reference
 import schurscope as ss
 from frameworks import framework
 from schurscope.importers import import_network
+from schurscope.importers.formats.readers import from_object, read_checkpoint
 
 torch = framework("torch")
 safetensors_torch = framework("safetensors.torch")
@@ -237,7 +241,140 @@ def test_left_out_parameters_are_told(model):
         ss.load_network(model)
 
 
+DTYPES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8")
+DTYPES += ("uint16", "uint32", "uint64", "bool", "complex64", "complex128")
+
+
+@pytest.mark.parametrize("is_zip", [True, False], ids=["zip", "legacy"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_tensors_are_those_that_torch_reads(tmp_path, dtype, is_zip):
+    if not is_zip and dtype in ("uint16", "uint32", "uint64"):
+        pytest.skip("PyTorch does not write these")
+    torch.manual_seed(3)
+    base = (100 * torch.randn(4, 5, 6)).abs().to(getattr(torch, dtype))
+    tensors = {
+        "whole": base,
+        "turned": base.permute(2, 0, 1),
+        "part": base[1:3, ::2, 3:],
+        "spread": base[0, :1, :1].expand(3, 4),
+        "empty": base[:, :0],
+        "number": base[0, 0, 0],
+        "parameter": nn.Parameter(base, requires_grad=False),
+    }
+    tensors["marked"] = base.clone()
+    tensors["marked"].remark = "its own attribute"
+    path = tmp_path / "file.pt"
+    torch.save(tensors, path, _use_new_zipfile_serialization=is_zip)
+    wanted = torch.load(path, weights_only=True)
+    found = read_checkpoint(path)
+    assert found.skipped == {}
+    assert set(found.narrow) == (set(tensors) if dtype in ("float16", "bfloat16") else set())
+    for name, tensor in wanted.items():
+        array = found.arrays[name]
+        tensor = tensor.float() if name in found.narrow else tensor
+        assert (array.dtype, array.shape) == (tensor.numpy().dtype, tensor.shape)
+        np.testing.assert_array_equal(array, tensor.numpy())
+
+
+def test_pending_conjugations_and_negations_are_carried_out(tmp_path):
+    values = torch.randn(3, dtype=torch.complex64).conj()
+    tensors = {"conjugate": values, "imaginary": values.imag, "both": torch.conj(values)}
+    assert tensors["conjugate"].is_conj()
+    assert tensors["imaginary"].is_neg()
+    for name, tensor in tensors.items():
+        wanted = tensor.resolve_conj().resolve_neg().numpy()
+        torch.save({name: tensor}, tmp_path / "file.pt")
+        for found in (read_checkpoint(tmp_path / "file.pt"), from_object({name: tensor})):
+            np.testing.assert_array_equal(found.arrays[name], wanted)
+
+
+@pytest.mark.filterwarnings("ignore")  # of prototypes
+def test_tensors_without_an_array_are_skipped_by_their_kind(tmp_path, model):
+    others = {
+        "sparse": torch.eye(2).to_sparse(),
+        "csr": torch.eye(2).to_sparse_csr(),
+        "meta": torch.ones(2, device="meta"),
+        "quantized": torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
+        "nested": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+        "narrow": torch.ones(2).to(torch.float8_e4m3fn),
+    }
+    torch.save({**model.state_dict(), **others}, tmp_path / "model.pt")
+    assert_computes(ss.load_network(tmp_path / "model.pt"), model)
+    assert_computes(ss.load_network({**model.state_dict(), **others}), model)
+    of_file = import_network(tmp_path / "model.pt").ignored
+    for name, kind in {**dict(zip(others, others, strict=True)), "csr": "sparse"}.items():
+        kind = "float8_e4m3fn" if kind == "narrow" else kind
+        assert of_file[name] == f"a {kind} tensor, not an array of numbers"
+
+
+def test_what_training_saves_besides_tensors_is_skipped(tmp_path, model):
+    more = {"epoch": 3, "name": "mine", "best": None, "device": torch.device("cpu"), "done": True}
+    more |= {"size": torch.Size([1, 2]), "seen": {1, 2}, "dtype": torch.float32, "raw": b"abc"}
+    torch.save({**model.state_dict(), "more": more}, tmp_path / "model.pt")
+    found = import_network(tmp_path / "model.pt")
+    assert_computes(found.network, model)
+    assert {name.removeprefix("more.") for name in found.ignored} == set(more)
+
+
+def test_files_need_no_torch(tmp_path, model):
+    torch.save(model.state_dict(), tmp_path / "model.pt")
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import schurscope as ss; print(ss.load_network('model.pt', activation='tanh'))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert "Network(N_h=8, N_x=3, N_y=2" in run.stdout, run.stderr
+
+
 # What is refused
+
+
+def test_no_flipped_bit_changes_a_number(tmp_path, model, rng):
+    """Bits of the weights have a checksum; those of the directory decide what is read."""
+    path = tmp_path / "model.pt"
+    torch.save(model.state_dict(), path)
+    whole = path.read_bytes()
+    n_refused = 0
+    for place in rng.choice(len(whole), 600, replace=False):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        try:
+            network = ss.load_network(path)
+        except ValueError:
+            n_refused += 1
+        else:
+            np.testing.assert_array_equal(network.W_hh, model.rnn.weight_hh_l0.detach())
+            assert (network.b_h is None, network.b_y is None) == (False, False)
+    assert n_refused > 200
+
+
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        (((4, 4), (4, 1), 1), "exceeds its storage"),
+        (((4, 4), (4, 2**61), 0), "exceeds its storage"),
+        (((4,), (4, 1), 0), "damaged"),
+        (((-1, 4), (4, 1), 0), "damaged"),
+        (((4, True), (4, 1), 0), "damaged"),
+        (((1,) * 40, (1,) * 40, 0), "damaged"),
+        (([4, 4], (4, 1), 0), "damaged"),
+    ],
+)
+def test_tensors_beyond_their_storage_are_refused(tmp_path, declared, told):
+    """A pickle whose numbers were changed; the checksum is right."""
+    path = tmp_path / "model.pt"
+    shape, strides, offset = declared
+
+    class Declared:
+        def __reduce__(self):
+            rebuild, (storage, *_) = torch.ones(16).__reduce_ex__(2)
+            return rebuild, (storage, offset, shape, strides, False, OrderedDict())
+
+    torch.save({"W_hh": Declared()}, path)
+    with pytest.raises(ValueError, match=rf"model\.pt.*{told}"):
+        ss.load_network(path)
+
 
 AMBIGUOUS = [
     (nn.RNN(3, 8, num_layers=2), r"has several recurrent layers \(.*weight_hh_l1"),

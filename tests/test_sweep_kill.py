@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -12,7 +13,9 @@ import time
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
+import pandas as pd
 import pytest
 
 from schurscope import SweepTask
@@ -152,6 +155,40 @@ def test_a_killed_parent_takes_its_workers_along_and_the_sweep_goes_on(tmp_path,
     assert 0 < outcome.ran < 12
     assert kept.items() <= times(root).items()
     assert_complete(SLOW, root, expected)
+
+
+def test_twenty_kills_at_random_times_change_no_number(tmp_path, config, expected):
+    """Parent, worker or all die; what the store holds then is right, and the end is complete."""
+    random = Random(secrets.randbelow(2**32))
+    stores = 0
+    root = tmp_path / "store 0"
+    for _ in range(20):
+        process = start("run", config, "--store", root, "--workers", 2)
+        time.sleep(random.uniform(0.2, 2.5))
+        victim = random.choice([process.pid, *children(process.pid)])
+        whole = random.random() < 0.3
+        (os.killpg if whole else os.kill)(process.pid if whole else victim, signal.SIGKILL)
+        if not whole and victim != process.pid:
+            time.sleep(random.uniform(0, 1))  # the parent goes on
+        workers = children(process.pid)
+        process.kill()
+        finish(process)
+        wait_until(lambda: not any(map(is_running, workers)), 10)  # noqa: B023 - called at once
+        if (root / "jobs").exists():
+            found = collect(SLOW, root, verify=True)
+            assert not found.jobs["problem"].str.contains("damaged").any()
+            wanted = expected[expected["key"].isin(found.rows["key"])].reset_index(drop=True)
+            same = [found.rows.astype({"key": str}), wanted.astype({"key": str})]
+            pd.testing.assert_frame_equal(*same, check_exact=True, check_categorical=False)
+            if len(found.rows) == len(expected):
+                stores += 1
+                root = tmp_path / f"store {stores}"
+    for number in range(stores + 1):
+        root = tmp_path / f"store {number}"
+        run_here(SLOW, root)
+        for leftover in [*root.glob("jobs/*/.*"), *root.glob("deaths/*")]:
+            leftover.unlink()  # temporary files, and the count of dead workers
+        assert_complete(SLOW, root, expected)
 
 
 def times(root):

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
@@ -45,16 +46,19 @@ def test_damaged_files_are_found_reported_and_done_again(finished, tmp_path):
     assert store.contents(verify=True).damaged == {}
 
 
-def test_a_flipped_byte_is_found_when_every_file_is_read(finished, tmp_path):
+def test_a_flipped_byte_is_found_without_unpacking_files(finished, tmp_path):
     root = shutil.copytree(finished[0], tmp_path / "copy")
     store, keys = Store(root), [job.key for job in plan(SMALL)]
     for path in (store.record_path(keys[0]), store.network_path(keys[1])):
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
-    assert store.contents().damaged == {}
+    assert set(store.contents().damaged) == {keys[0], keys[1]}
     assert set(store.contents(verify=True).damaged) == {keys[0], keys[1]}
-    assert run_here(SMALL, root, verify=True).ran == 2
+    table = collect(SMALL, root).jobs
+    assert list(table.index[table["state"] == "missing"]) == [0, 1]
+    assert "damaged" in table["problem"][0]
+    assert run_here(SMALL, root).ran == 2
     assert store.contents(verify=True).damaged == {}
     pd.testing.assert_frame_equal(collect(SMALL, root).rows, finished[1], check_exact=True)
 
@@ -81,14 +85,60 @@ def test_a_store_of_another_make_is_refused(finished, tmp_path):
     for read in (run_here, collect):
         with pytest.raises(StoreError, match="or run the sweep again into a new folder"):
             read(SMALL, root)
-    (root / "store.json").write_text("{")
-    with pytest.raises(StoreError, match=r"store\.json is damaged"):
-        collect(SMALL, root)
     (root / "store.json").write_text(json.dumps({**made, "level": "baseline"}))
     if ss._core.LEVEL != "baseline":
         with pytest.raises(StoreError, match="set SCHURSCOPE_SIMD=baseline there"):
             run_here(SMALL, root)
         assert Store(root).failed() == set()
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"format": 1}'])
+def test_a_lost_store_json_is_written_again_from_the_jobs(finished, tmp_path, content):
+    root = shutil.copytree(finished[0], tmp_path / "copy")
+    made = (root / "store.json").read_bytes()
+    (root / "store.json").unlink()
+    if content is not None:
+        (root / "store.json").write_text(content)
+    first = Store(root).record_path(min(job.key for job in plan(SMALL)))
+    first.write_bytes(b"damaged as well")
+    found = collect(SMALL, root)
+    assert found.counts()["done"] == 31
+    assert not (root / "store.json").exists() or (root / "store.json").read_text() == content
+    assert run_here(SMALL, root).ran == 1
+    assert (root / "store.json").read_bytes() == made
+    pd.testing.assert_frame_equal(collect(SMALL, root).rows, finished[1], check_exact=True)
+
+
+def test_a_store_without_jobs_needs_no_store_json(tmp_path):
+    root = Store.create(tmp_path / "store", ss._core.LEVEL).root
+    (root / "store.json").write_text("{")
+    with pytest.raises(StoreError, match=r"no store\.json that can be read, and no job"):
+        collect(SMALL, root)
+    assert Store.create(root, "baseline").level == "baseline"
+
+
+# Lines whose checksum is right, although no runner wrote them.
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _: [],
+        lambda _: {},
+        lambda line: line[:4],
+        lambda line: [*line[:1], [], *line[2:]],
+        lambda line: [*line[:3], None, *line[4:]],
+        lambda line: [*line[:7], [], line[8]],
+        lambda line: [*line[:7], line[8], line[7]],
+    ],
+)
+def test_a_line_of_other_content_is_no_entry(finished, tmp_path, change):
+    root = shutil.copytree(finished[0], tmp_path / "copy")
+    (log,) = root.glob("index/*.log")
+    lines = log.read_bytes().splitlines()
+    text = json.dumps(change(json.loads(lines[0][9:]))).encode()
+    lines[0] = b"%08x %s" % (zlib.crc32(text), text)
+    log.write_bytes(b"\n".join(lines) + b"\n")
+    assert len(Store(root).index()) == 31
+    pd.testing.assert_frame_equal(collect(SMALL, root).rows, finished[1], check_exact=True)
 
 
 def test_a_folder_that_is_no_store_is_left_alone(tmp_path):
@@ -173,6 +223,20 @@ def test_a_runner_takes_over_from_one_that_dies_meanwhile(finished, tmp_path):
     assert (outcome.ran, outcome.elsewhere) == (32, 0)
     other.close()
     assert_complete(SMALL, store.root, finished[1])
+
+
+def test_a_runner_whose_jobs_another_took_over_says_so(tmp_path, monkeypatch):
+    store = Store.create(tmp_path / "store", "baseline")
+    runner = Runner(store.root)
+    os.utime(store.root / "runners" / runner.id, (0, 0))  # as if the machine had been suspended
+    store.tidy({})
+    assert os.listdir(store.root / "runners") == []
+    with pytest.raises(OSError, match=r"another runner of .* took over .* start the run again"):
+        runner.claim("a")
+    monkeypatch.setattr("schurscope.sweep.store.claims.BEAT", -1)
+    with pytest.raises(OSError, match="took over the jobs of this one"):
+        runner.beat()
+    runner.close()
 
 
 def test_logs_of_ended_runners_are_merged_and_lose_nothing(finished, tmp_path, monkeypatch):

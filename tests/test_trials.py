@@ -338,3 +338,9 @@ def test_weights_may_have_one_channel(tmp_path, trials):
     np.savez(tmp_path / "own.npz", x=trials.inputs, y=trials.targets, weights=column)
     for found in [*made, Trials.load(tmp_path / "own.npz")]:
         np.testing.assert_array_equal(found.weights, trials.weights)
+
+
+def test_weights_that_vanish_in_float32_are_refused(trials):
+    tiny = trials.astype("float64").with_weights(np.full(trials.inputs.shape[:2], 1e-60))
+    with pytest.raises(ValueError, match=r"positive entry in float32, got at most 1e-60.*multiply"):
+        tiny.astype("float32")

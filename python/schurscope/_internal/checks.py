@@ -26,11 +26,21 @@ FloatDType: TypeAlias = np.dtype[np.floating[Any]]
 Rng: TypeAlias = np.random.Generator | np.random.SeedSequence | int | None
 """A generator or its seed; None draws fresh entropy, which is not reproducible."""
 
+MAX_INT = 2**31 - 1
+"""The largest size or count."""
+
 
 def shown(value: object) -> str:
     """Short text of an offending value, for a message."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def printable(text: str) -> str:
+    """`text` with escapes for all that is not printable, such as a terminal's own escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def suggest(name: object, choices: Iterable[str]) -> str:
@@ -174,8 +184,10 @@ def keep_read_only(owner: object, arrays: dict[str, FloatArray]) -> None:
 
 
 def positive_int(value: object, name: str) -> int:
-    """An integer of at least 1, as int."""
-    return _integer(value, name, 1)
+    """An integer of at least 1 that C's integers hold, as int."""
+    if (number := _integer(value, name, 1)) > MAX_INT:
+        raise ValueError(f"{name} must be at most {MAX_INT}, got {shown(value)}")
+    return number
 
 
 def nonnegative_int(value: object, name: str) -> int:
@@ -187,10 +199,10 @@ def real_number(value: object, name: str) -> float:
     """A finite real number, as float."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, got {shown(value)}")
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{name} must be finite, got {shown(value)}")
-    return number
+    with contextlib.suppress(OverflowError):  # an integer beyond all floats
+        if math.isfinite(number := float(value)):
+            return number
+    raise ValueError(f"{name} must be finite, got {shown(value)}")
 
 
 def positive(value: object, name: str) -> float:
@@ -247,7 +259,7 @@ def _integer(value: object, name: str, minimum: int) -> int:
         raise TypeError(f"{name} must be an integer, got {shown(value)}")
     number = operator.index(value)
     if number < minimum:
-        raise ValueError(f"{name} must be at least {minimum}, got {number}")
+        raise ValueError(f"{name} must be at least {minimum}, got {shown(number)}")
     return number
 
 

@@ -1,15 +1,15 @@
 """Atomic writes, and reading of untrusted .npz archives.
 
-Nothing is ever unpickled, and a file may unpack to at most its own size or `MAX_BYTES`, whichever
+Nothing is ever unpickled, and a file may unpack to at most its own size or `max_bytes`, whichever
 is larger: a few kilobytes that declare terabytes are refused before any is read.
 """
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import secrets
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,10 +18,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-MAX_BYTES = 2**30
-"""Default `max_bytes`, the limit on the unpacked size of a smaller file: 1 GiB."""
+from .checks import printable, shown
+from .limits import MAX_BYTES, check_size, open_file
+from .zips import read_zip, zip_names
+
+__all__ = [
+    "MAX_BYTES",
+    "Array",
+    "atomic_path",
+    "check_size",
+    "load_npz",
+    "open_file",
+    "own_entries",
+    "plain_text",
+    "read_npy",
+    "read_npz",
+    "save_npz",
+    "zip_names",
+]
 
 Array = npt.NDArray[Any]
+
+_MAX_TEXT = 2**20  # bytes
 
 
 @contextmanager
@@ -85,89 +103,71 @@ def own_entries(
     """The arrays of `read_npz`, if `save_npz` wrote them; else ValueError as in `load_npz`."""
     if skipped:
         told = ", ".join(f"{name} ({why})" for name, why in skipped.items())
-        raise ValueError(f"{path} is not a {file_format} file: it holds {told}")
-    found, entries = arrays.pop("format", None), arrays.pop("entries", None)
-    if found is None:
+        raise ValueError(f"{path} is not a {file_format} file: it holds {printable(told)}")
+    if "format" not in arrays:
         raise ValueError(f"{path} is not a {file_format} file: it has no format entry")
-    if found.tolist() != file_format:
-        raise ValueError(f"{path} is not a {file_format} file: its format is {found.tolist()!r}")
-    if entries is None or entries.tolist() != sorted(arrays):
+    found, entries = (plain_text(arrays.pop(name, None)) for name in ("format", "entries"))
+    if found != file_format:
+        raise ValueError(f"{path} is not a {file_format} file: its format is {shown(found)}")
+    if entries != sorted(arrays):
         raise ValueError(f"{path} is damaged: its list of entries does not match its content")
     if missing := [name for name in required if name not in arrays]:
         raise ValueError(f"{path} is not a complete {file_format} file: no {', '.join(missing)}")
     if unknown := [name for name in arrays if name not in required + optional]:
-        raise ValueError(f"{path} is not a {file_format} file: unknown {', '.join(unknown)}")
+        told = printable(", ".join(unknown))
+        raise ValueError(f"{path} is not a {file_format} file: unknown {told}")
     return arrays
+
+
+def plain_text(array: Array | None) -> Any:
+    """The entries of a short array as Python's own objects; None if there are none."""
+    try:
+        return None if array is None or array.nbytes > _MAX_TEXT else array.tolist()
+    except (ValueError, SystemError):  # text with code points that do not exist
+        return None
 
 
 def read_npz(
     path: str | os.PathLike[str], max_bytes: int = MAX_BYTES
 ) -> tuple[dict[str, Array], dict[str, str]]:
-    """The arrays of an .npz archive, and the entries skipped with the reason."""
+    """The arrays of an .npz archive, and the entries skipped with the reason.
+
+    Errors as for `read_zip`.
+    """
     arrays: dict[str, Array] = {}
     skipped: dict[str, str] = {}
-    with open(path, "rb") as stream:
+    for entry, content in read_zip(path, max_bytes, "an .npz file").items():
+        name = entry.removesuffix(".npy")
+        if name in arrays or name in skipped:
+            raise ValueError(f"{path} is damaged: the name {printable(name)} occurs twice")
         try:
-            with zipfile.ZipFile(stream) as archive:
-                check_zip(archive, max_bytes)
-                # Before parsing: entries that pass are as written.
-                if (damaged := archive.testzip()) is not None:
-                    raise ValueError(f"the checksum of {damaged} is wrong")
-                for info in archive.infolist():
-                    name = info.filename.removesuffix(".npy")
-                    found = _read_npy(archive, info)
-                    if isinstance(found, str):
-                        skipped[name] = found
-                    else:
-                        arrays[name] = found
-        except Exception as error:  # the readers of zip and npy raise a dozen types on bad bytes
-            raise ValueError(f"{path} is damaged or not an .npz file: {error}") from error
+            found = read_npy(content)
+        except Exception as error:  # the header may be any Python literal
+            told = f"its entry {entry}: {error}"
+            raise ValueError(f"{path} is damaged: {printable(told)}") from error
+        if isinstance(found, str):
+            skipped[name] = found
+        else:
+            arrays[name] = found
     return arrays, skipped
 
 
-def zip_names(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> list[str]:
-    """The names in a zip archive; ValueError if it is damaged or would unpack to too much."""
-    with open(path, "rb") as stream:
-        try:
-            with zipfile.ZipFile(stream) as archive:
-                check_zip(archive, max_bytes)
-                return archive.namelist()
-        except Exception as error:  # as in read_npz
-            raise ValueError(
-                f"{path} is damaged or not a zip archive (truncated?): {error}"
-            ) from error
-
-
-def check_zip(archive: zipfile.ZipFile, max_bytes: int) -> None:
-    """Raise ValueError if the archive's directory declares more than it may unpack to."""
-    size = os.fstat(archive.fp.fileno()).st_size if archive.fp else 0
-    check_size(sum(info.file_size for info in archive.infolist()), size, max_bytes)
-
-
-def check_size(declared: int, file_size: int, max_bytes: int) -> None:
-    """Raise ValueError if a file of `file_size` bytes may not unpack to `declared` bytes."""
-    if declared > max(file_size, max_bytes):
-        raise ValueError(
-            f"it would unpack from {file_size} to {declared} bytes, more than max_bytes = "
-            f"{max_bytes}; if you trust the file, raise max_bytes"
-        )
-
-
-def _read_npy(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array | str:
-    """The array of an entry, or the reason for skipping it."""
-    with archive.open(info) as member:
-        if member.read(6) != b"\x93NUMPY":
-            return "not an array"
-        version = tuple(member.read(2))
-        if version not in _HEADERS:
-            return f"an array file of version {version}"
-        shape, is_fortran, dtype = _HEADERS[version](member)
-        if dtype.hasobject:
-            return "a pickled object, which is never loaded"
-        content = member.read()
-    if math.prod(shape) * dtype.itemsize != len(content):
-        raise ValueError(f"{info.filename} declares {shape} {dtype} but has {len(content)} bytes")
-    return np.ndarray(shape, dtype, content, order="F" if is_fortran else "C")
+def read_npy(content: bytes) -> Array | str:
+    """The array of an .npy file, or the reason for skipping it."""
+    stream = io.BytesIO(content)
+    if stream.read(6) != b"\x93NUMPY":
+        return "not an array"
+    version = tuple(stream.read(2))
+    if version not in _HEADERS:
+        return f"an array file of version {version}"
+    shape, is_fortran, dtype = _HEADERS[version](stream)
+    if dtype.hasobject:
+        return "a pickled object, which is never loaded"
+    place, length = stream.tell(), len(content) - stream.tell()
+    if math.prod(shape) * dtype.itemsize != length:
+        raise ValueError(f"it declares {shape} {dtype} but has {length} bytes")
+    array = np.ndarray(shape, dtype, content, place, order="F" if is_fortran else "C")
+    return array if array.flags.aligned else array.copy(order="K")
 
 
 _HEADERS = {

@@ -1,14 +1,43 @@
-"""Immutable results."""
+"""Immutable results, and values computed once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 
-__all__ = ["ReadOnly"]
+__all__ = ["ReadOnly", "computed_once"]
+
+T = TypeVar("T")
+
+
+class computed_once(Generic[T]):
+    """A property computed at its first use, like functools.cached_property but without its lock.
+
+    Until Python 3.12 that lock is held while any thread computes the property of any object, so a
+    process forked meanwhile would wait for it forever. Here two threads may compute the same value.
+    """
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self._compute = compute
+        self.__doc__ = compute.__doc__
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> computed_once[T]: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> computed_once[T] | T:
+        """Compute and keep the value; an instance's own attribute comes before this."""
+        if instance is None:
+            return self
+        value = self._compute(instance)
+        vars(instance)[self._name] = value
+        return value
 
 
 class ReadOnly:

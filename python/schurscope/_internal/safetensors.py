@@ -14,10 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from .files import Array, atomic_path
+from .checks import printable, shown
+from .files import MAX_BYTES, Array, atomic_path
+from .json import parse_json
+from .limits import check_size, open_file, size_on_disk
 
-MAX_HEADER = 100_000_000
-"""In bytes; the format's own limit."""
+MAX_HEADER = 2**23
+"""In bytes: tens of thousands of arrays. The format's own limit is 100 MB."""
+
+_MAX_AXES = 32
 
 _DTYPES = {
     "F64": "<f8",
@@ -42,7 +47,7 @@ def is_safetensors(head: bytes) -> bool:
 
 
 def read_safetensors(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str], max_bytes: int = MAX_BYTES
 ) -> tuple[dict[str, Array], dict[str, str], dict[str, str]]:
     """Arrays by name, metadata, and the names of bfloat16 arrays, widened to float32.
 
@@ -51,19 +56,26 @@ def read_safetensors(
     OSError
         The file cannot be read.
     ValueError
-        The file is damaged or of another format: its header is not JSON or longer than the file, or
-        its arrays overlap, leave gaps or do not fill their bytes.
+        The file is damaged or of another format: its header is not JSON or longer than the file,
+        names an array twice, or its arrays overlap, leave gaps or do not fill their bytes. The
+        format has no checksums: other bytes in the arrays are other numbers.
     """
-    with open(path, "rb") as stream:
+    with open_file(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         length = int.from_bytes(stream.read(8), "little")
-        if length > min(size - 8, MAX_HEADER):
+        if length > size - 8:
             raise ValueError(
                 f"{path} is damaged or not a safetensors file: its header claims {length} bytes, "
                 f"the file has {size}"
             )
+        if length > MAX_HEADER:
+            raise ValueError(
+                f"{path} has a header of {length} bytes, more than {MAX_HEADER}: it is damaged, or "
+                "no network"
+            )
         try:
-            header = json.loads(stream.read(length))
+            check_size(size, size_on_disk(stream), max_bytes)
+            header = parse_json(stream.read(length))
             metadata = header.pop("__metadata__", {})
             if any(not isinstance(text, str) for text in metadata.values()):
                 raise ValueError("its metadata are not text")
@@ -71,7 +83,11 @@ def read_safetensors(
             arrays, widened, place = {}, {}, 0
             for name, entry in tensors:
                 begin, end = entry["data_offsets"]
+                if entry["dtype"] not in _DTYPES:
+                    raise ValueError(f"unknown dtype {shown(entry['dtype'])}")
                 dtype, shape = np.dtype(_DTYPES[entry["dtype"]]), tuple(entry["shape"])
+                if len(shape) > _MAX_AXES:
+                    raise ValueError(f"{name} has {len(shape)} axes")
                 if begin != place or end - begin != math.prod(shape) * dtype.itemsize:
                     raise ValueError(f"{name} does not fill its bytes")
                 content = stream.read(end - begin) if 0 <= end - begin <= size else b""
@@ -83,8 +99,9 @@ def read_safetensors(
             if place != size - 8 - length:
                 raise ValueError(f"its arrays end at byte {place} of {size - 8 - length}")
         except Exception as error:  # any type, since the header may be any JSON
-            told = f"unknown dtype {error}" if isinstance(error, KeyError) else str(error)
-            raise ValueError(f"{path} is damaged or not a safetensors file: {told}") from error
+            raise ValueError(
+                f"{path} is damaged or not a safetensors file: {printable(str(error))}"
+            ) from error
     return arrays, metadata, widened
 
 

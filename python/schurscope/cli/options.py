@@ -89,6 +89,9 @@ def import_options(command: F) -> F:
             "--key 'W_hh=m @ n.T / n_h'; may be repeated.",
         ),
         click.option(
+            "--trusted", is_flag=True, help="Read HDF5 without limits on time and memory."
+        ),
+        click.option(
             "--format", type=click.Choice(FORMATS), help="Format of NETWORK.  [default: detected]"
         ),
     ):

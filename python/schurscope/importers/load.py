@@ -14,7 +14,7 @@ from typing import Any
 import numpy.typing as npt
 
 from .._internal.brief import Brief
-from .._internal.checks import choice
+from .._internal.checks import choice, printable
 from .._internal.files import MAX_BYTES
 from .._internal.html import facts
 from ..networks.cell import Activation, Form, Readout
@@ -22,7 +22,7 @@ from ..networks.files import is_network_file
 from ..networks.network import Network
 from ..networks.verify import require_agreement
 from .assemble import FORMATS, assemble, collect
-from .formats.readers import from_object, read_checkpoint
+from .formats.readers import from_object, read_checkpoint, refusal
 from .formats.tensorflow import index_of
 from .parts import Parts
 from .unused import variants
@@ -100,9 +100,15 @@ def load_network(
     residual: bool | None = None,
     dtype: npt.DTypeLike | None = None,
     max_bytes: int = MAX_BYTES,
+    trusted: bool = False,
     reference: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
 ) -> Network:
     """The network in a file, a folder, a module or a dictionary of arrays, from any framework.
+
+    Files from strangers are safe to load: nothing is ever unpickled, checksums are compared, and
+    time and memory are bounded. Damage is found where the format has checksums: zip archives (.npz,
+    .pt, .keras) and compressed MATLAB files. In safetensors, JSON and most HDF5 files, a changed
+    weight is another valid weight; compare `reference` outputs, or the files' digests.
 
     A file's content identifies its format: PyTorch (.pt, .pth), safetensors, .npz, Keras (.keras,
     .h5, .weights.h5), TensorFlow checkpoints (.index), MATLAB (.mat, also 7.3), JSON, MessagePack
@@ -139,7 +145,10 @@ def load_network(
     dtype : float32 or float64, optional
         Dtype of the network; None keeps that of the arrays.
     max_bytes : int
-        Limit on the unpacked size, unless the file itself is larger.
+        Limit on the unpacked size in bytes, unless the file itself is larger.
+    trusted : bool
+        Read HDF5 (.h5, .keras, MATLAB 7.3) in this process. By default a child process with limits
+        on time and memory reads it, because HDF5's library can hang on damaged files.
     reference : (inputs, outputs), optional
         Outputs of the original network, (trials, steps, N_y), for inputs (trials, steps, N_x). A
         network that does not reproduce them is an error; see `verify`.
@@ -151,12 +160,13 @@ def load_network(
     Raises
     ------
     OSError
-        The file cannot be read.
+        The file cannot be read, or is a pipe or a device.
     ValueError
-        The source is damaged or of no known format; parts are missing or ambiguous (the message
-        lists the candidates); the cell has gates, several layers or two directions, which a
-        `Network` does not support; an option contradicts the source; weights are not finite; the
-        network does not reproduce `reference` (the message names a change that would).
+        The source is damaged, of no known format, or takes too much time or memory; parts are
+        missing or ambiguous (the message lists the candidates); the cell has gates, several layers
+        or two directions, which a `Network` does not support; an option contradicts the source;
+        weights are not finite; the network does not reproduce `reference` (the message names a
+        change that would).
     TypeError
         The source, `keys` or an option is of the wrong type.
     ImportError
@@ -184,7 +194,7 @@ def load_network(
         "noise": noise,
         "readout": readout,
     }
-    imported, concerns = _import(source, format, keys, cell, residual, dtype, max_bytes)
+    imported, concerns = _import(source, format, keys, cell, residual, dtype, max_bytes, trusted)
     for concern in concerns:
         warnings.warn(concern, stacklevel=2)
     if reference is not None:
@@ -206,6 +216,7 @@ def import_network(
     residual: bool | None = None,
     dtype: npt.DTypeLike | None = None,
     max_bytes: int = MAX_BYTES,
+    trusted: bool = False,
 ) -> ImportedNetwork:
     """`load_network` with a record of entries mapped and ignored, assumptions and conversions.
 
@@ -219,7 +230,7 @@ def import_network(
         "noise": noise,
         "readout": readout,
     }
-    return _import(source, format, keys, cell, residual, dtype, max_bytes)[0]
+    return _import(source, format, keys, cell, residual, dtype, max_bytes, trusted)[0]
 
 
 def contents(
@@ -250,6 +261,7 @@ def _import(
     residual: bool | None,
     dtype: npt.DTypeLike | None,
     max_bytes: int,
+    trusted: bool,
 ) -> tuple[ImportedNetwork, list[str]]:
     """The imported network, and the notes worth a warning."""
     if format is not None:
@@ -263,14 +275,22 @@ def _import(
             return _own(
                 source, {**options, **({"keys": keys} if keys else {})}, dtype, max_bytes
             ), []
-        checkpoint = read_checkpoint(source, max_bytes)
+        checkpoint = read_checkpoint(source, max_bytes, trusted=trusted)
     else:
         checkpoint = from_object(source)
     parts = Parts(checkpoint, {} if keys is None else keys)
-    found = collect(parts, format)
-    network, ignored, notes, concerns = assemble(parts, found, options, dtype)
+    try:
+        found = collect(parts, format)
+        network, ignored, notes, concerns = assemble(parts, found, options, dtype)
+        alternatives = tuple(variants(parts, network))
+    except TypeError:
+        raise
+    except Exception as error:  # entries may have any shapes and values
+        raise refusal(checkpoint.origin, error) from error
+    concerns = [printable(concern) for concern in concerns]
+    notes = [printable(note) for note in notes]
     imported = ImportedNetwork(
-        network, found, parts.mapped, ignored, (*notes, *concerns), tuple(variants(parts, network))
+        network, found, parts.mapped, ignored, (*notes, *concerns), alternatives
     )
     return imported, concerns
 

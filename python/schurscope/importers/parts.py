@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from .._internal.checks import choice, finite, positive_int, real_array, shown
+from .._internal.checks import choice, finite, positive_int, printable, real_array, shown
 from .._internal.files import MAX_BYTES, Array
 from .expressions import FUNCTIONS, SIZES, UnknownSize, evaluate
 from .formats.checkpoint import Checkpoint, listed, to_numpy
@@ -23,6 +23,9 @@ GATES_HINT = (
     "inside your own rollout, and schurscope.pytorch.RecurrentWeight reads and replaces a gate's "
     "matrix in a PyTorch module"
 )
+
+MAX_FLOPS, FLOPS_PER_BYTE = 2e10, 1e4
+"""Of a product: half a second, and what trained matrices of any size need."""
 
 _MATRICES = ("W_hh", "W_xh", "W_hy")
 PARTS = (*_MATRICES, "b_h", "b_y", "h_0")
@@ -136,12 +139,15 @@ class Parts:
         return {name: array for name, array in arrays.items() if name not in self.of_optimizer}
 
     def product(self, left: Array, right: Array) -> Array:
-        """The matrix product; ValueError if a small file would make it large."""
-        if left.ndim == right.ndim == 2:
-            shape = (len(left), right.shape[1])
-            if shape[0] * shape[1] * left.itemsize > MAX_BYTES:
+        """The matrix product; ValueError if a small file would make it large, or take long."""
+        size = self.checkpoint.file_size
+        if size is not None and left.ndim == right.ndim == 2:
+            n_bytes = len(left) * right.shape[1] * left.itemsize
+            flops = 2 * left.size * right.shape[1]
+            if n_bytes > max(size, MAX_BYTES) or flops > max(MAX_FLOPS, FLOPS_PER_BYTE * size):
                 self.fail(
-                    f"needs the product of {left.shape} and {right.shape}, which is too large"
+                    f"needs the product of {left.shape} and {right.shape}, too large for a file of "
+                    f"{size} bytes; give arrays instead"
                 )
         computed: Array = left @ right
         return computed
@@ -309,6 +315,10 @@ class Parts:
         return array.astype(np.float32) if is_exact and floats == {4} else array
 
     def _real(self, array: Array, name: str) -> Array:
+        if array.dtype.kind in "iub" and array.size * 8 > max(array.nbytes, MAX_BYTES):
+            self.fail(
+                f"has {name} {array.shape} {array.dtype}, too large as float64; store it as float32"
+            )
         try:
             real = real_array(array, name, None, allow_empty=True, allow_nonfinite=True)
             finite(real, name)
@@ -318,7 +328,7 @@ class Parts:
 
     def fail(self, told: str) -> NoReturn:
         """Raise ValueError with the name of the source."""
-        raise ValueError(f"{self.checkpoint.origin} {told}")
+        raise ValueError(printable(f"{self.checkpoint.origin} {told}"))
 
 
 def _flat(part: str, array: Array) -> Array:

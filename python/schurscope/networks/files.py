@@ -10,7 +10,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .._internal.files import MAX_BYTES, Array, load_npz, save_npz, zip_names
+from .._internal.checks import printable, shown
+from .._internal.files import (
+    MAX_BYTES,
+    Array,
+    load_npz,
+    open_file,
+    plain_text,
+    save_npz,
+    zip_names,
+)
+from .._internal.json import parse_json
 from .._internal.safetensors import is_safetensors, read_safetensors, write_safetensors
 from .cayley import Cayley
 from .cell import Cell
@@ -20,6 +30,7 @@ NETWORK_FORMAT = "schurscope-network-1"
 _REQUIRED = ("W_hh", "W_xh", "W_hy")
 _OPTIONAL = ("b_h", "b_y", "h_0")
 _CAYLEY = ("U", "pairs", "reals")
+_MAX_CAYLEY = 2**23  # bytes of U that a file of any size may have
 
 
 class _Network(Protocol):
@@ -61,7 +72,7 @@ def is_network_file(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) ->
     """Whether a file declares the format of `write_network`; False for folders."""
     if Path(path).is_dir():
         return False
-    with open(path, "rb") as stream:
+    with open_file(path) as stream:
         head = stream.read(1024)
     if is_safetensors(head):
         return NETWORK_FORMAT.encode() in head
@@ -72,11 +83,11 @@ def is_network_file(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) ->
 def read_network(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """The arguments of the `Network` in a file of `write_network`; see `Network.load`."""
     cayley_names = tuple(f"cayley_{name}" for name in _CAYLEY)
-    with open(path, "rb") as stream:
+    with open_file(path) as stream:
         head = stream.read(16)
     parts: dict[str, Any]
     if is_safetensors(head):
-        parts = _read_safetensors(path)
+        parts = _read_safetensors(path, max_bytes)
     else:
         if head and not is_network_file(path, max_bytes):
             raise ValueError(
@@ -85,6 +96,15 @@ def read_network(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> di
             )
         optional = (*_OPTIONAL, *cayley_names, "cell", "cell_leak")
         parts = dict(load_npz(path, NETWORK_FORMAT, _REQUIRED, optional, max_bytes))
+        if "cell" in parts:
+            parts["cell"] = plain_text(parts["cell"])
+    if "cayley_U" in parts:  # W_hh is computed from it, which takes long
+        size = Path(path).stat().st_size
+        if parts["cayley_U"].nbytes > max(size, _MAX_CAYLEY):
+            raise ValueError(
+                f"{path} is damaged: {size} bytes cannot hold cayley_U {parts['cayley_U'].shape}, "
+                "which Network.save does not compress"
+            )
     parameters = [parts.pop(name) for name in cayley_names if name in parts]
     if 0 < len(parameters) < len(cayley_names):
         raise ValueError(f"{path} must hold all of {', '.join(cayley_names)}, or none")
@@ -93,17 +113,19 @@ def read_network(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> di
             parts["cayley"] = Cayley(*parameters)
         if "cell" in parts:
             leaks = {"leak": parts.pop("cell_leak")} if "cell_leak" in parts else {}
-            parts["cell"] = Cell(**json.loads(str(parts["cell"])), **leaks)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} does not hold a valid network: {error}") from error
+            parts["cell"] = Cell(**parse_json(str(parts["cell"]).encode()), **leaks)
+    except (TypeError, ValueError, RecursionError) as error:
+        told = printable(str(error))
+        raise ValueError(f"{path} does not hold a valid network: {told}") from error
     return parts
 
 
-def _read_safetensors(path: str | os.PathLike[str]) -> dict[str, Any]:
-    arrays, metadata, _ = read_safetensors(path)
+def _read_safetensors(path: str | os.PathLike[str], max_bytes: int) -> dict[str, Any]:
+    arrays, metadata, _ = read_safetensors(path, max_bytes)
     if metadata.get("format") != NETWORK_FORMAT:
+        given = shown(metadata.get("format"))
         raise ValueError(
-            f"{path} is not a {NETWORK_FORMAT} file: its format is {metadata.get('format')!r}; "
+            f"{path} is not a {NETWORK_FORMAT} file: its format is {given}; "
             "schurscope.load_network reads networks trained elsewhere"
         )
     if metadata.get("entries") != json.dumps(sorted(arrays)):

@@ -18,7 +18,7 @@ from .._internal.files import atomic_path
 from .config import Sweep, SweepTask
 from .plan import Job, plan
 from .store.index import Entry
-from .store.store import Store
+from .store.store import Contents, Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +86,8 @@ def collect(sweep: Sweep, store: str | os.PathLike[str], *, verify: bool = False
     sweep : Sweep
     store : path
     verify : bool
-        Read every file and compare it with the index, instead of checking only its size.
+        Unpack every file and compare its numbers with the index, instead of checking only the
+        file's checksum.
 
     Raises
     ------
@@ -97,6 +98,7 @@ def collect(sweep: Sweep, store: str | os.PathLike[str], *, verify: bool = False
     jobs = plan(sweep, found.level)
     contents = found.contents(verify=verify)
     failed, running = found.failed(), found.running()
+    _drop_unfit(sweep, jobs, contents)
     problems = {job.key: contents.damaged.get(job.key, "") for job in jobs}
     for key in failed & problems.keys():
         problems[key] = found.failure(key)["error"]
@@ -137,6 +139,15 @@ def spectra(
         moduli = [store.read_record(key)[0]["moduli"] for key in chosen]
         found.setdefault((str(task), str(recurrent)), {})[int(width)] = moduli
     return found
+
+
+def _drop_unfit(sweep: Sweep, jobs: Sequence[Job], contents: Contents) -> None:
+    """Count entries without a number for every cut and ablation as damaged."""
+    shape = (len(sweep.alphas), len(sweep.ablations), 6)
+    for job in jobs:
+        if job.key in contents.entries and contents.entries[job.key].rows.shape != shape:
+            del contents.entries[job.key]
+            contents.damaged[job.key] = "its index is damaged: it lacks cuts or ablations"
 
 
 def _state(key: str, entries: dict[str, Entry], failed: set[str], running: set[str]) -> str:

@@ -111,6 +111,10 @@ class SweepTask:
         return MEASURES[str(self.measure)].passes(baseline, self.gate)
 
 
+MAX_SEEDS = 1_000_000
+"""When only their number is given."""
+
+
 @dataclass(frozen=True)
 class Sweep:
     """Networks to train and ablate: every task × width × construction × seed.
@@ -170,7 +174,9 @@ class Sweep:
         seeds: object = self.seeds
         if isinstance(seeds, int):
             with at("seeds"):
-                seeds = range(positive_int(seeds, "seeds"))
+                if positive_int(seeds, "seeds") > MAX_SEEDS:
+                    raise ValueError(f"seeds must be at most {MAX_SEEDS}, got {seeds}")
+                seeds = range(seeds)
         ablations = distinct(self.ablations, "ablations", lambda x, n: choice(x, n, SUBSETS))
         checked: dict[str, Any] = {
             "tasks": tasks,

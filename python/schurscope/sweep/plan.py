@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from .. import _core
 from .._internal.checks import nonnegative_int, positive_int
+from .._internal.frozen import computed_once
 from .._internal.streams import streams
 from .._version import __version__
 from ..coordinates.schur import TIE_RULE
@@ -90,12 +90,12 @@ class Setting:
         versions = {"format": FORMAT, "version": __version__, "tie_rule": TIE_RULE}
         return {**_configuration(self), **versions}
 
-    @cached_property
+    @computed_once
     def digest(self) -> str:
         """Hash of the configuration."""
         return _digest(self.configuration())
 
-    @cached_property
+    @computed_once
     def steps(self) -> tuple[int, int]:
         """Time steps of a training trial and of an evaluation trial."""
         return _n_steps(self.task), _n_steps(self.evaluation)
@@ -114,7 +114,7 @@ class Job:
         """Everything that determines the result, as plain values."""
         return {**_configuration(self), "setting": self.setting.configuration()}
 
-    @cached_property
+    @computed_once
     def key(self) -> str:
         """Name of the job in a store: 32 hexadecimal digits of the configuration's SHA-256."""
         return _digest(_configuration(self))

@@ -257,15 +257,21 @@ class Trials:
     def astype(self, dtype: npt.DTypeLike) -> Trials:
         """These trials, rounded to float32 or widened to float64; unchanged if of that dtype.
 
-        ValueError if a value overflows `dtype`.
+        ValueError if a value overflows `dtype`, or if all weights underflow.
         """
         wanted = float_dtype(dtype)
         if wanted == self.dtype:
             return self
+        weights = None if self.weights is None else cast(self.weights, wanted, "weights")
+        if weights is not None and not weights.any():
+            raise ValueError(
+                f"weights must have a positive entry in {wanted}, got at most "
+                f"{self.step_weights.max():.3g}, which rounds to 0: multiply them by a constant"
+            )
         return frozen_trials(
             cast(self.inputs, wanted, "inputs"),
             cast(self.targets, wanted, "targets"),
-            None if self.weights is None else cast(self.weights, wanted, "weights"),
+            weights,
             None if self.h_0 is None else cast(self.h_0, wanted, "h_0"),
         )
 

@@ -56,15 +56,16 @@ class Variance(Brief):
     def of(cls, targets: FloatArray, weights: FloatArray) -> Variance:
         """The variance of targets (trials, steps, N_y) under weights (trials, steps)."""
         w = weights.astype(np.float64, copy=False)
-        weight = w.sum(axis=1)
-        mean = np.einsum("nt,ntc->c", w, targets) / weight.sum()
-        deviations = targets - mean
-        return cls(
-            weight=weight,
-            mean=mean,
-            sums=np.einsum("nt,ntc->nc", w, deviations),
-            squares=np.einsum("nt,ntc,ntc->n", w, deviations, deviations),
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # see total
+            weight = w.sum(axis=1)
+            mean = np.einsum("nt,ntc->c", w, targets) / weight.sum()
+            deviations = targets - mean
+            return cls(
+                weight=weight,
+                mean=mean,
+                sums=np.einsum("nt,ntc->nc", w, deviations),
+                squares=np.einsum("nt,ntc,ntc->n", w, deviations, deviations),
+            )
 
     def total(self, multiplicity: Multiplicity = None) -> _Float64:
         """Σ_i m_i q_i - ‖Σ_i m_i s_i‖² / Σ_i m_i n_i.
@@ -75,14 +76,20 @@ class Variance(Brief):
         Raises
         ------
         ValueError
-            `multiplicity` is None and the targets do not vary: FVU is undefined.
+            `multiplicity` is None and the targets do not vary, or so widely that their variance
+            overflows: FVU is undefined.
         """
         counts = _counts(multiplicity, self.weight)
-        sums = counts @ self.sums
-        with np.errstate(invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = counts @ self.sums
             between = np.square(sums).sum(axis=-1) / (counts @ self.weight)
-        variance: _Float64 = np.maximum(counts @ self.squares - between, 0.0)
+            variance: _Float64 = np.maximum(counts @ self.squares - between, 0.0)
         if multiplicity is None:
+            if not np.isfinite(variance):
+                raise ValueError(
+                    "targets must have a variance that float64 can hold, got targets or weights so "
+                    "large that it overflows; divide them, and the network's outputs, by a constant"
+                )
             rounding = np.square(np.finfo(np.float64).eps * self.mean).sum() * self.weight.sum()
             if variance <= rounding:
                 raise ValueError(

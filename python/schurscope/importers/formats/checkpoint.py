@@ -10,9 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from ..._internal.files import Array, check_size
+from ..._internal.checks import printable, shown
+from ..._internal.files import Array, check_size, plain_text
 
-__all__ = ["Checkpoint", "from_tree", "listed", "to_numpy"]
+__all__ = ["Checkpoint", "entry_name", "from_tree", "leaves", "listed", "to_numpy"]
+
+# No network needs more; without limits, a kilobyte can describe a tree of any size.
+MAX_ENTRIES = 200_000
+MAX_NUMBERS = 16_000_000
+MAX_NAME = 1000
+MAX_NAMES = 2_000_000  # characters in all
+MAX_DEPTH = 64
 
 
 @dataclass
@@ -35,6 +43,8 @@ class Checkpoint:
         The skipped entries that are text.
     cell : dict
         Fields of `Cell` that the source states, and ``residual``.
+    file_size : int, optional
+        Of a file, in bytes; None for an object in memory.
     config : dict
         The configuration of a neuralrnn model; empty for everything else.
     notes : list of str
@@ -49,6 +59,7 @@ class Checkpoint:
     numbers: dict[str, float] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     cell: dict[str, Any] = field(default_factory=dict)
+    file_size: int | None = None
     config: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -58,18 +69,32 @@ class Checkpoint:
         try:
             array, narrow = to_numpy(value)
         except TypeError as error:
-            self.skipped[name] = str(error)
+            self.skip(name, str(error))
             if isinstance(value, numbers.Real) and not isinstance(value, bool):
-                with contextlib.suppress(OverflowError):
-                    self.numbers[name] = float(value)
+                with contextlib.suppress(OverflowError):  # an integer beyond all floats
+                    self.numbers[entry_name(name)] = float(value)
             elif isinstance(value, np.ndarray) and value.dtype.kind == "U" and value.size == 1:
-                self.texts[name] = str(value.item())
+                if isinstance(text := plain_text(value.reshape(())), str):
+                    self.texts[entry_name(name)] = text
             elif isinstance(value, str):
-                self.texts[name] = value
+                self.texts[entry_name(name)] = value
             return
+        self._require_new(name)
+        name = entry_name(name)
         self.arrays[name] = array
         if narrow:
             self.narrow[name] = narrow
+
+    def skip(self, name: str, reason: str) -> None:
+        """Keep the reason for skipping an entry."""
+        self._require_new(name)
+        self.skipped[entry_name(name)] = printable(reason)
+
+    def _require_new(self, name: str) -> None:
+        if entry_name(name) in self.arrays or entry_name(name) in self.skipped:
+            raise ValueError(f"it has two entries of the name {shown(name)}")
+        if len(self.arrays) + len(self.skipped) >= MAX_ENTRIES:
+            raise ValueError(f"it has more than {MAX_ENTRIES} entries")
 
     def within(self, file_size: int, max_bytes: int) -> Checkpoint:
         """The checkpoint itself; ValueError if its arrays exceed the size limit."""
@@ -83,13 +108,13 @@ def to_numpy(value: object) -> tuple[Array, str]:
     TypeError, naming the type, if it holds no numbers.
     """
     if hasattr(value, "detach"):  # a PyTorch tensor; NumPy refuses one that requires grad
-        tensor: Any = value.detach().cpu()
-        narrow = str(tensor.dtype).removeprefix("torch.")
-        is_narrow = tensor.is_floating_point() and tensor.element_size() < 4
-        return (tensor.float().numpy(), narrow) if is_narrow else (tensor.numpy(), "")
+        return _tensor_to_numpy(value)
     if isinstance(value, (str, bytes)) or value is None or np.isscalar(value):
         raise TypeError(f"{type(value).__name__}, not an array")
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except Exception as error:  # foreign array types fail in their own ways
+        raise TypeError(f"{type(value).__name__}, not an array of numbers") from error
     if (array.dtype.kind in "iubfc" and array.dtype.itemsize >= 4) or array.dtype.kind in "iub":
         return array, ""
     # Dtypes of other packages, such as bfloat16, have kind V.
@@ -98,39 +123,91 @@ def to_numpy(value: object) -> tuple[Array, str]:
     raise TypeError(f"{array.dtype}, not an array of numbers")
 
 
+def _tensor_to_numpy(value: Any) -> tuple[Array, str]:
+    try:
+        # Conjugation and negation may be pending.
+        tensor = value.detach().cpu().resolve_conj().resolve_neg()
+        narrow = str(tensor.dtype).removeprefix("torch.")
+        is_narrow = tensor.is_floating_point() and tensor.element_size() < 4
+        return (tensor.float().numpy(), narrow) if is_narrow else (tensor.numpy(), "")
+    except (RuntimeError, NotImplementedError, TypeError) as error:
+        kind = "nested" if value.is_nested else str(value.layout).removeprefix("torch.")
+        kind = "meta" if value.is_meta else "quantized" if value.is_quantized else kind
+        raise TypeError(f"a {kind} tensor, not an array of numbers") from error
+
+
 def from_tree(tree: Mapping[Any, Any], origin: str) -> Checkpoint:
     """A checkpoint of nested dictionaries and sequences of arrays of any framework."""
     found = Checkpoint(origin)
-    for name, leaf in _leaves(tree, ""):
-        found.add(name, leaf)
+    try:
+        for name, leaf in leaves(tree):
+            found.add(name, leaf)
+    except ValueError as error:
+        raise ValueError(f"{origin}: {error}") from error
     return found
 
 
-def _leaves(node: object, name: str) -> Iterator[tuple[str, object]]:
-    items: Iterator[tuple[Any, Any]]
-    if isinstance(node, Mapping):
-        items = iter(node.items())
-    elif isinstance(node, Sequence) and not isinstance(node, (str, bytes)) and not _is_array(node):
-        items = iter(enumerate(node))
-    elif not isinstance(node, Sequence) or isinstance(node, (str, bytes)):
-        yield name, node
-        return
-    else:
-        try:
-            yield name, np.asarray(node)
+def leaves(tree: object) -> Iterator[tuple[str, object]]:
+    """The leaves of nested dictionaries and sequences by name; a list of numbers is a leaf.
+
+    ValueError if they are too many, which a few containers that share others can be.
+    """
+    return _Walk().leaves(tree, "", 0)
+
+
+class _Walk:
+    """A walk over a tree that ends with ValueError when it has seen too much."""
+
+    def __init__(self) -> None:
+        self._left = {
+            "entries": MAX_ENTRIES,
+            "numbers in lists": MAX_NUMBERS,
+            "characters in names": MAX_NAMES,
+        }
+
+    def leaves(self, node: object, name: str, depth: int) -> Iterator[tuple[str, object]]:
+        """The leaves of a node and their names."""
+        self._count("entries", 1)
+        items: Iterator[tuple[Any, Any]]
+        if isinstance(node, Mapping):
+            items = iter(node.items())
+        elif (
+            not isinstance(node, Sequence) or isinstance(node, (str, bytes)) or self._is_array(node)
+        ):
+            yield name, node
             return
-        except ValueError:  # lists of unequal length
+        else:
             items = iter(enumerate(node))
-    for key, child in items:
-        yield from _leaves(child, f"{name}.{key}" if name else str(key))
+        if depth == MAX_DEPTH:
+            raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
+        for key, child in items:
+            inner = f"{name}.{key}" if name else str(key)
+            self._count("characters in names", len(entry_name(inner)))
+            yield from self.leaves(child, inner, depth + 1)
+
+    def _is_array(self, node: Sequence[Any]) -> bool:
+        """Whether a sequence is a list of numbers, or of lists of equal lengths, as in JSON."""
+        if all(issubclass(kind, numbers.Real) for kind in set(map(type, node))):
+            self._count("numbers in lists", len(node))
+            return len(node) > 0
+        self._count("entries", 1)
+        return (
+            all(isinstance(child, Sequence) and not isinstance(child, str) for child in node)
+            and len({len(child) for child in node}) == 1
+            and all(self._is_array(child) for child in node)
+        )
+
+    def _count(self, what: str, number: int) -> None:
+        self._left[what] -= number
+        if self._left[what] < 0:
+            raise ValueError(f"it has too many {what}; use .safetensors or .npz instead")
 
 
-def _is_array(node: Sequence[Any]) -> bool:
-    """Whether a sequence is a list of numbers, or of lists of numbers, as in JSON."""
-    first: Any = node
-    while isinstance(first, Sequence) and not isinstance(first, (str, bytes)) and first:
-        first = first[0]
-    return isinstance(first, numbers.Real)
+def entry_name(name: str) -> str:
+    """The name of an entry as it is shown and given; ValueError if it is absurdly long."""
+    if len(name) > MAX_NAME:
+        raise ValueError(f"it has a name of {len(name)} characters, {shown(name)}")
+    return printable(name)
 
 
 def listed(arrays: Mapping[str, Array], limit: int = 12) -> str:

@@ -2,76 +2,82 @@
 
 from __future__ import annotations
 
-import io
-import json
-import os
-import zipfile
+import importlib.util
+from contextlib import closing
 from pathlib import Path
-from typing import IO, Any
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO
 
-from ..._internal.files import Array, check_size
+from ..._internal.checks import printable, shown
+from ..._internal.files import Array, open_file
+from ..._internal.json import parse_json
+from ..._internal.limits import size_on_disk
+from ..._internal.zips import read_zip
+from . import hdf5_records
 from .checkpoint import Checkpoint
+from .child import records_of_child
+from .hdf5_records import records
 
 __all__ = ["HDF5_MAGIC", "read_hdf5", "read_keras"]
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
-def read_hdf5(path: Path, max_bytes: int) -> Checkpoint:
-    """The arrays of a .weights.h5 or .h5 file of Keras, or of a MATLAB 7.3 file."""
-    with open(path, "rb") as stream:
+def read_hdf5(path: Path, max_bytes: int, *, trusted: bool = False) -> Checkpoint:
+    """The arrays of a .weights.h5 or .h5 file of Keras, or of a MATLAB 7.3 file.
+
+    A child process reads the file unless it is trusted.
+    """
+    with open_file(path) as stream:
         is_matlab = stream.read(19) == b"MATLAB 7.3 MAT-file"
-        found, attributes = _read(stream, str(path), max_bytes)
+        found, config = _read(stream, str(path), size_on_disk(stream), max_bytes, trusted)
     if is_matlab:
         # MATLAB is column-major, so HDF5 shows its arrays transposed.
         found.arrays = {name: array.T for name, array in found.arrays.items()}
-    if "model_config" in attributes:
-        _read_config(found, attributes["model_config"])
+    if config is not None:
+        _read_config(found, config)
     return found
 
 
-def read_keras(path: Path, max_bytes: int) -> Checkpoint:
+def read_keras(path: Path, max_bytes: int, *, trusted: bool = False) -> Checkpoint:
     """The arrays and activations of a .keras file: a zip of config.json and model.weights.h5."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            weights, config = archive.read("model.weights.h5"), archive.read("config.json")
-    except Exception as error:  # as in read_npz
-        raise ValueError(f"{path} is damaged: {error}") from error
-    found, _ = _read(io.BytesIO(weights), str(path), max_bytes)
-    _read_config(found, config)
+    entries = read_zip(path, max_bytes, "a .keras file")
+    if "config.json" not in entries:
+        raise ValueError(f"{path} is damaged: it has no config.json")
+    weights = entries["model.weights.h5"]
+    with TemporaryFile() as stream:
+        stream.write(weights)
+        stream.flush()
+        found, _ = _read(stream, str(path), len(weights), max_bytes, trusted)
+    _read_config(found, entries["config.json"])
     return found
 
 
-def _read(stream: IO[bytes], origin: str, max_bytes: int) -> tuple[Checkpoint, dict[str, Any]]:
-    try:
-        import h5py
-    except ImportError as error:
-        raise ImportError(f'reading {origin} needs h5py: pip install "schurscope[io]"') from error
-    size = stream.seek(0, os.SEEK_END)
+def _read(
+    stream: BinaryIO, origin: str, size: int, max_bytes: int, trusted: bool
+) -> tuple[Checkpoint, bytes | None]:
+    """The arrays, and Keras's configuration if there is one."""
+    if importlib.util.find_spec("h5py") is None:
+        raise ImportError(f'reading {origin} needs h5py: pip install "schurscope[io]"')
     stream.seek(0)
-    found = Checkpoint(origin)
+    found, config = Checkpoint(origin), None
+    if trusted:
+        items = records(stream, size, max_bytes)
+    else:
+        items = records_of_child(Path(hdf5_records.__file__), stream, size, max_bytes)
     try:
-        with h5py.File(stream, "r") as file:
-            datasets: dict[str, Any] = {}
-
-            def keep(name: str, item: Any) -> None:
-                if isinstance(item, h5py.Dataset):
-                    datasets[str(name)] = item  # h5py gives some names as bytes
-
-            file.visititems(keep)  # does not follow links to other files
-            check_size(sum(int(item.nbytes) for item in datasets.values()), size, max_bytes)
-            for name, item in datasets.items():
-                if item.external or item.is_virtual:
-                    found.skipped[name] = "stored in another file"
-                elif item.dtype.hasobject:
-                    found.skipped[name] = "text or references, not an array of numbers"
-                elif item.shape is not None:
-                    found.add(name, item[()] if item.ndim else item[()].reshape(()))
-            attributes = {key: value for key, value in file.attrs.items() if isinstance(value, str)}
+        with closing(items):
+            for header, array in items:
+                if "config" in header:
+                    config = header["config"].encode()
+                elif array is None:
+                    found.skip(header["name"], header["reason"])
+                else:
+                    found.add(header["name"], array)
     except Exception as error:  # HDF5's library has many ways to fail
-        raise ValueError(f"{origin} is damaged: {error}") from error
+        raise ValueError(f"{origin} is damaged: {printable(str(error))}") from error
     found.arrays = _with_names(found.arrays)
-    return found, attributes
+    return found, config
 
 
 def _with_names(arrays: dict[str, Array]) -> dict[str, Array]:
@@ -88,16 +94,19 @@ def _with_names(arrays: dict[str, Array]) -> dict[str, Array]:
             order = ["kernel", "recurrent_kernel", "bias"]
         index = int(place) if is_numbered and place.isdecimal() else len(order)
         is_parameter = index < len(order) and not layer.startswith("optimizer")
-        named[f"{layer}/{order[index]}" if is_parameter else name] = array
+        named_so = f"{layer}/{order[index]}" if is_parameter else name
+        if named_so in named:
+            raise ValueError(f"it has two entries of the name {shown(named_so)}")
+        named[named_so] = array
     return named
 
 
-def _read_config(found: Checkpoint, text: str | bytes) -> None:
+def _read_config(found: Checkpoint, text: bytes) -> None:
     """Read the activations of the recurrent and the dense layer; warn of layers not imported."""
     try:
-        recurrent, dense = _layers(found, json.loads(text)["config"]["layers"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{found.origin} has a damaged configuration: {error!r}") from error
+        recurrent, dense = _layers(found, parse_json(text)["config"]["layers"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{found.origin} has a damaged configuration: {shown(error)}") from error
     _state(found, "activation", recurrent)
     _state(found, "output", dense)
     if any(config.get("go_backwards") for config in recurrent):

@@ -1,7 +1,7 @@
 """Numeric arrays of MATLAB level 5 files, which MATLAB's `save` writes up to version 7.
 
 Source: MathWorks, MAT-File Format, chapter 1. Implemented here because SciPy's reader (1.17)
-crashes with a segmentation fault on some damaged files.
+crashes with a segmentation fault on some damaged files. Only compressed elements have a checksum.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..._internal.files import Array, check_size
-from .checkpoint import Checkpoint
+from ..._internal.checks import printable
+from ..._internal.files import Array, check_size, open_file
+from ..._internal.limits import size_on_disk
+from .checkpoint import Checkpoint, entry_name
 
 __all__ = ["MAT5_MAGIC", "read_mat5"]
 
@@ -27,6 +29,8 @@ _CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13
 _CLASSES[15] = "u8"
 _STRUCT = 2
 _OTHERS = {1: "cell", 2: "struct array", 3: "object", 4: "char", 5: "sparse", 16: "function"}
+_OTHERS[17] = "object"
+_FLAGS = 6
 _COMPLEX = 0x0800
 
 
@@ -35,23 +39,27 @@ def read_mat5(path: Path, max_bytes: int) -> Checkpoint:
 
     ValueError if it is damaged or would unpack to more than `max_bytes`.
     """
-    content = path.read_bytes()
     found = Checkpoint(str(path))
-    order = "<" if content[126:128] == b"IM" else ">"
     try:
+        with open_file(path) as stream:
+            check_size(path.stat().st_size, size_on_disk(stream), max_bytes)
+            content = stream.read()
+        order = "<" if content[126:128] == b"IM" else ">"
         left = max(len(content), max_bytes)
         for kind, data in _elements(memoryview(content)[128:], order):
             if kind == _COMPRESSED:
                 kind, data = _inflated(data, order, len(content), left)
             left -= len(data)
-            if kind == _MATRIX and len(data):
+            if kind != _MATRIX:
+                raise ValueError(f"it has an element of type {kind} where arrays are")
+            if len(data):
                 for name, array in _matrices(data, order):
                     if isinstance(array, str):
-                        found.skipped[name] = array
+                        found.skip(name, array)
                     else:
                         found.add(name, array)
     except Exception as error:  # struct, zlib and NumPy raise their own types
-        raise ValueError(f"{path} is damaged: {error}") from error
+        raise ValueError(f"{path} is damaged: {printable(str(error))}") from error
     return found
 
 
@@ -86,8 +94,10 @@ def _inflated(
     kind, length, _ = _tag(memoryview(stream.decompress(data, 8)), order)
     check_size(length, file_size, max_bytes)
     content = stream.decompress(stream.unconsumed_tail, length) if length else b""
-    if len(content) != length:
-        raise ValueError("a compressed element is shorter than it claims")
+    if len(content) != length or stream.decompress(stream.unconsumed_tail, 1):
+        raise ValueError("a compressed element does not have the length that it claims")
+    if not stream.eof or stream.unused_data:  # at the end the checksum is compared
+        raise ValueError("a compressed element does not end with its checksum")
     return kind, memoryview(content)
 
 
@@ -99,10 +109,13 @@ def _matrices(
     A struct yields its fields, whose matrices are unnamed: `given` is their name.
     """
     elements = _elements(data, order)
-    flags = np.frombuffer(next(elements)[1], f"{order}u4")
+    flags_kind, content = next(elements)
+    flags = np.frombuffer(content, f"{order}u4")
+    if flags_kind != _FLAGS or flags.size != 2:
+        raise ValueError("an array does not start with its flags")
     shape = tuple(int(size) for size in np.frombuffer(next(elements)[1], f"{order}i4"))
     name = bytes(next(elements)[1]).decode("latin-1")
-    name = name if given is None else given
+    name = entry_name(name if given is None else given)
     kind = int(flags[0]) & 0xFF
     if kind == _STRUCT and math.prod(shape) == 1:
         (width,) = np.frombuffer(next(elements)[1], f"{order}i4")
@@ -113,7 +126,9 @@ def _matrices(
                 yield from _matrices(field, order, f"{name}.{label}")
         return
     if kind not in _CLASSES:
-        yield name, f"a MATLAB {_OTHERS.get(kind, 'object')}, not an array of numbers"
+        if kind not in _OTHERS:
+            raise ValueError(f"{name} is of the unknown class {kind}")
+        yield name, f"a MATLAB {_OTHERS[kind]}, not an array of numbers"
         return
     if int(flags[0]) & _COMPLEX:
         yield name, "complex numbers"

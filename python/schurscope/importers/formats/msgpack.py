@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..._internal.files import Array, check_size
+from ..._internal.files import Array, check_size, open_file
+from ..._internal.json import without_repeats
 from .checkpoint import Checkpoint, from_tree
 
 __all__ = ["is_msgpack", "read_msgpack"]
@@ -36,7 +37,9 @@ def read_msgpack(path: Path, max_bytes: int) -> Checkpoint:
         import msgpack
     except ImportError as error:
         raise ImportError(f'reading {path} needs msgpack: pip install "schurscope[io]"') from error
-    check_size(path.stat().st_size, 0, max_bytes)
+    with open_file(path) as stream:
+        check_size(path.stat().st_size, 0, max_bytes)
+        content = stream.read()
     widened: set[int] = set()
 
     def extension(code: int, content: bytes) -> object:
@@ -49,7 +52,9 @@ def read_msgpack(path: Path, max_bytes: int) -> Checkpoint:
         return array
 
     try:
-        tree = msgpack.unpackb(path.read_bytes(), ext_hook=extension, strict_map_key=False)
+        tree = msgpack.unpackb(
+            content, ext_hook=extension, strict_map_key=False, object_pairs_hook=without_repeats
+        )
         if not isinstance(tree, dict):
             raise ValueError("it is no dictionary")
         tree = _joined(tree)

@@ -2,63 +2,79 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..._internal.files import MAX_BYTES, check_size, read_npz, zip_names
+from ..._internal.checks import printable
+from ..._internal.files import MAX_BYTES, check_size, open_file, read_npz, zip_names
+from ..._internal.json import parse_json
 from ..._internal.safetensors import is_safetensors, read_safetensors
-from .checkpoint import Checkpoint, from_tree
+from .checkpoint import Checkpoint, entry_name, from_tree
 from .hdf5 import HDF5_MAGIC, read_hdf5, read_keras
 from .mat5 import MAT5_MAGIC, read_mat5
 from .msgpack import is_msgpack, read_msgpack
 from .pickles import read_pickle
+from .pytorch import LEGACY_TORCH, read_legacy_torch, read_torch
 from .tensorflow import is_index, read_tensorflow
 
-__all__ = ["from_object", "read_checkpoint"]
-
-_LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-"""First bytes of files from before torch.save wrote zip archives: its pickled magic number."""
+__all__ = ["from_object", "read_checkpoint", "refusal"]
 
 
-def read_checkpoint(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Checkpoint:
+def read_checkpoint(
+    path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, *, trusted: bool = False
+) -> Checkpoint:
     """The arrays of a file or of a neuralrnn folder.
 
     Raises
     ------
     OSError
-        The file cannot be read.
+        The file cannot be read, or is a pipe or a device.
     ValueError
-        The file is empty, damaged, of no known format, or would unpack to more than `max_bytes`.
+        The file is empty, damaged, of no known format, would unpack to more than `max_bytes`, or
+        takes too long to read.
     ImportError
         The package that reads its format is not installed.
     """
     path = Path(path)
-    reader = _read_folder if path.is_dir() else _reader_of(path)
+    reader = _read_folder if path.is_dir() else _reader_of(path, trusted)
     try:
-        return reader(path, max_bytes)
-    except RecursionError as error:
-        raise ValueError(f"{path} is damaged: it is nested too deeply") from error
-    except ValueError as error:
-        if str(path) in str(error):
-            raise
-        raise ValueError(f"{path}: {error}") from error
+        found = reader(path, max_bytes)
+        if found.file_size is None:  # a folder has that of its weights
+            found.file_size = path.stat().st_size
+        return found
+    except (OSError, ImportError):
+        raise
+    except Exception as error:  # a damaged file can break any step
+        raise refusal(str(path), error) from error
 
 
-def _reader_of(path: Path) -> Callable[[Path, int], Checkpoint]:
-    with open(path, "rb") as stream:
+def refusal(origin: str, error: Exception) -> ValueError:
+    """The documented error for whatever went wrong with a source, on one line."""
+    told = printable(str(error))
+    if isinstance(error, RecursionError):
+        return ValueError(f"{origin} is damaged: it is nested too deeply")
+    if isinstance(error, MemoryError):
+        return ValueError(f"{origin} needs more memory than there is: {told}")
+    if not isinstance(error, ValueError):
+        return ValueError(f"{origin} is damaged: {type(error).__name__}: {told}")
+    return ValueError(told if printable(origin) in told else f"{origin} cannot be read: {told}")
+
+
+def _reader_of(path: Path, trusted: bool) -> Callable[[Path, int], Checkpoint]:
+    with open_file(path) as stream:
         head = stream.read(1024)
     if head.startswith(b"PK\x03\x04"):
-        return _read_zip
+        return partial(_read_zip, trusted=trusted)
     if HDF5_MAGIC in (head[:8], head[512:520]):  # MATLAB prepends 512 bytes
-        return read_hdf5
+        return partial(read_hdf5, trusted=trusted)
     if head.startswith(MAT5_MAGIC):
         return read_mat5
-    if head.startswith(_LEGACY_TORCH):
-        return _read_torch
+    if head.startswith(LEGACY_TORCH):
+        return read_legacy_torch
     if is_safetensors(head):
         return _read_safetensors
     if head.lstrip().startswith(b"{"):
@@ -81,78 +97,59 @@ def _reader_of(path: Path) -> Callable[[Path, int], Checkpoint]:
     raise ValueError(f"{path} {told}")
 
 
-def _read_zip(path: Path, max_bytes: int) -> Checkpoint:
+def _read_zip(path: Path, max_bytes: int, *, trusted: bool) -> Checkpoint:
     names = zip_names(path, max_bytes)
     if "model.weights.h5" in names:
-        return read_keras(path, max_bytes)
+        return read_keras(path, max_bytes, trusted=trusted)
     if any(name.endswith("/constants.pkl") for name in names):
         raise ValueError(
             f"{path} is a TorchScript program; torch.save the model's state_dict() instead"
         )
     if any(name.endswith("data.pkl") for name in names):
-        return _read_torch(path, max_bytes)
+        return read_torch(path, max_bytes)
     if not any(name.endswith(".npy") for name in names):
-        raise ValueError(f"{path} is a zip archive of {', '.join(names[:5])}, not of a network")
+        told = printable(", ".join(names[:5]))
+        raise ValueError(f"{path} is a zip archive of {told}, not of a network")
     found = Checkpoint(str(path))
-    arrays, found.skipped = read_npz(path, max_bytes)
+    arrays, skipped = read_npz(path, max_bytes)
+    for name, reason in skipped.items():
+        found.skip(name, reason)
     for name, array in arrays.items():
         found.add(name, array)
     return found
 
 
-def _read_torch(path: Path, max_bytes: int) -> Checkpoint:
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError(
-            f"reading {path} needs PyTorch: pip install torch; a .safetensors file does not"
-        ) from error
-    try:
-        with open(path, "rb") as stream:  # given a path, torch.load would go by its suffix
-            content = torch.load(stream, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling raises whatever the file makes it raise
-        if "Unsupported" in str(error):  # global, class or operand
-            raise ValueError(
-                f"{path} holds pickled objects besides tensors, such as a whole module, which are "
-                "never loaded because they can run any code; save model.state_dict() instead"
-            ) from error
-        raise ValueError(
-            f"{path} is damaged (truncated?): {type(error).__name__} while reading it"
-        ) from error
-    if not isinstance(content, Mapping):
-        raise ValueError(f"{path} must hold a state dict, got {type(content).__name__}")
-    # Before copying: a tensor may declare any shape over a storage of a few bytes.
-    declared = sum(t.numel() * t.element_size() for t in _tensors(content, torch.Tensor))
-    check_size(declared, path.stat().st_size, max_bytes)
-    return from_tree(content, str(path))
-
-
-def _tensors(node: object, kind: type) -> list[Any]:
-    if isinstance(node, kind):
-        return [node]
-    children = node.values() if isinstance(node, Mapping) else node
-    if isinstance(children, (str, bytes)) or not hasattr(children, "__iter__"):
-        return []
-    return [tensor for child in children for tensor in _tensors(child, kind)]
-
-
-def _read_safetensors(path: Path, _max_bytes: int) -> Checkpoint:
+def _read_safetensors(path: Path, max_bytes: int) -> Checkpoint:
     found = Checkpoint(str(path))
-    arrays, _, found.narrow = read_safetensors(path)
+    arrays, _, widened = read_safetensors(path, max_bytes)
     for name, array in arrays.items():
         found.add(name, array)
+        if name in widened:
+            found.narrow[entry_name(name)] = widened[name]
     return found
 
 
 def _read_json(path: Path, max_bytes: int) -> Checkpoint:
-    check_size(path.stat().st_size, 0, max_bytes)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged or not JSON: {error}") from error
+    content = _json_of(path, max_bytes)
     if "model_type" in content:
         return _read_folder(path.parent, max_bytes)
     return from_tree(content, str(path))
+
+
+def _json_of(path: Path, max_bytes: int) -> dict[str, Any]:
+    with open_file(path) as stream:
+        check_size(path.stat().st_size, 0, max_bytes)
+        try:
+            content = parse_json(stream.read())
+        except ValueError as error:
+            told = printable(str(error))
+            raise ValueError(f"{path} is damaged or not JSON: {told}") from error
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"{path} must hold a JSON object, of arrays by name or the configuration of a "
+            f"neuralrnn model, got {type(content).__name__}"
+        )
+    return content
 
 
 def _read_folder(path: Path, max_bytes: int) -> Checkpoint:
@@ -164,8 +161,8 @@ def _read_folder(path: Path, max_bytes: int) -> Checkpoint:
             f"{path} is a folder without config.json and model.safetensors, as neuralrnn saves "
             "them; give a file"
         )
-    config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    if not isinstance(config, dict) or "model_type" not in config:
+    config = _json_of(path / "config.json", max_bytes)
+    if "model_type" not in config:
         raise ValueError(f"{path / 'config.json'} must be the configuration of a neuralrnn model")
     found = read_checkpoint(present[0], max_bytes)
     found.origin, found.config = str(path), config

@@ -14,14 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ..._internal.files import Array, check_size
-from .checkpoint import Checkpoint
+from ..._internal.checks import shown
+from ..._internal.files import Array, check_size, open_file
+from ..._internal.limits import size_on_disk
+from .checkpoint import Checkpoint, entry_name
 
 __all__ = ["crc32c", "index_of", "is_index", "read_tensorflow"]
 
 _MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 _FOOTER = 48
 _MOST_ENTRIES, _LONGEST_KEY = 100_000, 1000
+_MOST_SHARDS, _MOST_AXES = 1000, 32
 _DTYPES = {1: "f4", 2: "f8", 3: "i4", 4: "u1", 5: "i2", 6: "i1", 9: "i8", 10: "b1", 17: "u2"}
 _DTYPES |= {19: "f2", 22: "u4", 23: "u8"}
 _BFLOAT16 = 14
@@ -43,7 +46,7 @@ def index_of(path: Path) -> Path:
 
 def is_index(path: Path) -> bool:
     """Whether a file ends as a LevelDB table does."""
-    with open(path, "rb") as stream:
+    with open_file(path) as stream:
         size = stream.seek(0, 2)
         stream.seek(max(0, size - len(_MAGIC)))
         return size >= _FOOTER and stream.read() == _MAGIC
@@ -54,17 +57,24 @@ def read_tensorflow(path: Path, max_bytes: int) -> Checkpoint:
 
     ValueError if it is damaged, its data are missing, or it would unpack to more than `max_bytes`.
     """
-    check_size(path.stat().st_size, 0, max_bytes)
-    content = path.read_bytes()
+    with open_file(path) as stream:
+        check_size(path.stat().st_size, 0, max_bytes)
+        content = stream.read()
     found = Checkpoint(str(path))
     try:
-        entries = dict(_table(content))
+        entries: dict[bytes, bytes] = {}
+        for key, value in _table(content):
+            if key in entries:
+                raise ValueError(f"it has two entries of the name {shown(key)}")
+            entries[key] = value
         header = dict(_fields(entries.pop(b"")))
         n_shards, order = _integer(header.get(1, 1)), "<>"[_integer(header.get(2, 0))]
+        if not 1 <= n_shards <= _MOST_SHARDS:
+            raise ValueError(f"it has {shown(n_shards)} files of data")
         stem = path.name.removesuffix(".index")
         shards = [path.with_name(f"{stem}.data-{i:05}-of-{n_shards:05}") for i in range(n_shards)]
         places = {name.decode(): _place(bytes(entry)) for name, entry in entries.items()}
-        sizes = [shard.stat().st_size for shard in shards]
+        sizes = [_size(shard, max_bytes) for shard in shards]
         if sum(place.size for place in places.values()) > sum(sizes):
             raise ValueError("its variables are larger than its data (truncated?)")
         for name, place in places.items():
@@ -76,6 +86,14 @@ def read_tensorflow(path: Path, max_bytes: int) -> Checkpoint:
     except ValueError as error:
         raise ValueError(f"{path} is damaged or no checkpoint: {error}") from error
     return found
+
+
+def _size(shard: Path, max_bytes: int) -> int:
+    """The size of a file of data, of which holes must not be read."""
+    with open_file(shard) as stream:
+        size = shard.stat().st_size
+        check_size(size, size_on_disk(stream), max_bytes)
+    return size
 
 
 class _Place:
@@ -103,14 +121,16 @@ def _place(entry: bytes) -> _Place:
 
 def _add(found: Checkpoint, name: str, place: _Place, shards: list[Path], order: str) -> None:
     if place.is_sliced:
-        found.skipped[name] = "a variable in slices"
+        found.skip(name, "a variable in slices")
         return
     is_bfloat16 = place.dtype == _BFLOAT16
     if place.dtype not in _DTYPES and not is_bfloat16:
-        found.skipped[name] = _OTHERS.get(place.dtype, f"of TensorFlow's type {place.dtype}")
+        found.skip(name, _OTHERS.get(place.dtype, f"of TensorFlow's type {place.dtype}"))
         return
     dtype = np.dtype(order + ("u2" if is_bfloat16 else _DTYPES[place.dtype]))
-    with open(shards[place.shard], "rb") as stream:
+    if len(place.shape) > _MOST_AXES:
+        raise ValueError(f"{name} has {len(place.shape)} axes")
+    with open_file(shards[place.shard]) as stream:
         stream.seek(place.offset)
         data = stream.read(place.size)
     if math.prod(place.shape) * dtype.itemsize != place.size or len(data) != place.size:
@@ -120,7 +140,7 @@ def _add(found: Checkpoint, name: str, place: _Place, shards: list[Path], order:
     array = np.ndarray(place.shape, dtype, data)
     if is_bfloat16:  # the upper half of a float32
         array = (array.astype("<u4") << 16).view("<f4")
-        found.narrow[name] = "bfloat16"
+        found.narrow[entry_name(name)] = "bfloat16"
     found.add(name, array.astype(array.dtype.newbyteorder("=")))
 
 

@@ -41,9 +41,15 @@ class Runner:
         self._touched = time.monotonic()
 
     def beat(self) -> None:
-        """Update the heartbeat if due; call this about every second."""
+        """Update the heartbeat if due; call this about every second.
+
+        OSError if another runner took the jobs over, because it saw no heartbeat.
+        """
         if time.monotonic() - self._touched > BEAT:
-            os.utime(self._file)
+            try:
+                os.utime(self._file)
+            except FileNotFoundError:
+                raise self._replaced() from None
             self._touched = time.monotonic()
 
     def claim(self, key: str) -> bool:
@@ -57,6 +63,8 @@ class Runner:
             except FileExistsError:
                 if is_alive(link):
                     return False
+            except FileNotFoundError:
+                raise self._replaced() from None
             except PermissionError as error:  # on Linux: no hard links here
                 raise OSError(
                     f"{self._root} must be on a file system with hard links: {error}"
@@ -65,6 +73,13 @@ class Runner:
                 self._claims[key] = links
                 return True
         raise OSError(f"{self._root} holds a thousand dead claims on the job {key}: remove them")
+
+    def _replaced(self) -> OSError:
+        return OSError(
+            f"another runner of {self._root} took over the jobs of this one, which gave no sign of "
+            f"life for {STALE:.0f} s (was the machine suspended, or its file system not there?). "
+            "No result is lost: start the run again to go on"
+        )
 
     def release(self, key: str) -> None:
         """Release the claim on a job, done or not."""

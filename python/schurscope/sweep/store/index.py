@@ -21,7 +21,7 @@ import numpy.typing as npt
 from ..._internal.files import atomic_path
 from .claims import Runner, is_alive
 
-__all__ = ["Entry", "Log", "merge_logs", "read_logs"]
+__all__ = ["Entry", "Log", "checksum", "merge_logs", "read_logs"]
 
 MERGE_AT = 32  # logs of ended runners, so that reading opens few files
 
@@ -32,11 +32,13 @@ class Entry(NamedTuple):
     """The index entry of a finished job.
 
     `rows` holds value, change, removed mass, sensitivity, vacuous and diverged for each cut and
-    ablation, (alphas, ablations, 6); `cuts` holds n_R and the gap of each cut, (alphas, 2).
+    ablation, (alphas, ablations, 6); `cuts` holds n_R and the gap of each cut, (alphas, 2). `sizes`
+    and `checksums` (CRC-32) are those of the record's file and the network's.
     """
 
     key: str
     sizes: tuple[int, int]
+    checksums: tuple[int, int]
     finished: float
     seconds: float
     host: str
@@ -52,6 +54,7 @@ class Entry(NamedTuple):
         return cls(
             key=provenance["key"],
             sizes=tuple(file.stat().st_size for file in files),  # type: ignore[arg-type]
+            checksums=tuple(map(checksum, files)),  # type: ignore[arg-type]
             finished=provenance["finished"],
             seconds=sum(provenance["seconds"].values()),
             host=provenance["host"],
@@ -76,18 +79,29 @@ class Entry(NamedTuple):
         text = line[9:]
         if int(line[:8], 16) != zlib.crc32(text):
             raise ValueError("wrong checksum")
-        key, sizes, finished, seconds, host, loss, rows, cuts = json.loads(text)
-        host = sys.intern(host)
-        return cls(
-            key,
-            (sizes[0], sizes[1]),
-            finished,
-            seconds,
-            host,
-            loss,
-            _unpacked(rows),
-            _unpacked(cuts),
-        )
+        try:
+            key, sizes, checksums, finished, seconds, host, loss, rows, cuts = json.loads(text)
+            entry = cls(
+                key=str(key),
+                sizes=(int(sizes[0]), int(sizes[1])),
+                checksums=(int(checksums[0]), int(checksums[1])),
+                finished=float(finished),
+                seconds=float(seconds),
+                host=sys.intern(host),
+                loss=float(loss),
+                rows=_unpacked(rows),
+                cuts=_unpacked(cuts),
+            )
+        except (LookupError, TypeError, RecursionError, OverflowError) as error:
+            raise ValueError(f"not an entry: {error}") from error
+        if entry.rows.shape[2:] != (6,) or entry.cuts.shape != (len(entry.rows), 2):
+            raise ValueError(f"tables of shapes {entry.rows.shape} and {entry.cuts.shape}")
+        return entry
+
+
+def checksum(file: Path) -> int:
+    """The CRC-32 of a file."""
+    return zlib.crc32(file.read_bytes())
 
 
 class Log:
@@ -149,7 +163,7 @@ def _read_logs(folder: Path) -> dict[str, Entry]:
             for line in stream:
                 try:
                     entry = Entry.of_line(line.rstrip(b"\n"))
-                except (ValueError, TypeError):
+                except ValueError:
                     continue
                 known = entries.get(entry.key)
                 if known is None or entry.finished >= known.finished:

@@ -1,6 +1,6 @@
 """A folder of finished jobs, safe with many concurrent writers and fast to read.
 
-    store.json                format, package version, instruction-set level
+    store.json                format, package version, instruction-set level; also in every record
     jobs/ab/KEY.npz           one finished job: losses, per-trial sums, provenance
     jobs/ab/KEY-network.npz   its trained network, a file of `Network.save`
     index/RUNNER.log          one line per finished job: the source of all tables
@@ -31,7 +31,7 @@ from ..._version import __version__
 from ...networks.network import Network
 from ..plan import FORMAT, Job
 from .claims import is_alive, live_claims
-from .index import Entry, merge_logs, read_logs
+from .index import Entry, checksum, merge_logs, read_logs
 
 __all__ = ["Contents", "Store", "StoreError"]
 
@@ -85,36 +85,38 @@ class Store:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root).resolve()
-        path = self.root / "store.json"
-        try:
-            made = json.loads(path.read_text(encoding="utf-8"))
-            form, version, level = made["format"], made["version"], made["level"]
-        except FileNotFoundError:
-            raise StoreError(f"{root} is not a sweep's store: it has no store.json") from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{path} is damaged: {error}") from error
-        if (form, version) != (FORMAT, __version__):
+        made = _read_made(self.root)
+        if made is None:
             raise StoreError(
-                f"{root} was made by schurscope {version} (format {form}), this is {__version__} "
-                f"(format {FORMAT}): to read or resume it, pip install "
-                f"schurscope=={version}; or run the sweep again into a new folder"
+                f"{root} is not a sweep's store: it has no store.json that can be read, and no job"
             )
-        self.level = str(level)
+        if (made["format"], made["version"]) != (FORMAT, __version__):
+            raise StoreError(
+                f"{root} was made by schurscope {made['version']} (format {made['format']}), this "
+                f"is {__version__} (format {FORMAT}): to read or resume it, pip install "
+                f"schurscope=={made['version']}; or run the sweep again into a new folder"
+            )
+        self.level = made["level"]
 
     @classmethod
     def create(cls, root: str | os.PathLike[str], level: str) -> Store:
-        """The store in `root`, created if the folder is empty or absent."""
+        """The store in `root`, created if the folder is empty or absent.
+
+        A lost or damaged store.json is written anew from a job's record.
+        """
         folder = Path(root)
         if folder.exists() and not folder.is_dir():
             raise StoreError(f"the store must be a folder, got the file {folder}")
         folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "store.json").exists():
-            strangers = [item for item in os.listdir(folder) if not item.startswith(".")]
-            if strangers and not (folder / "store.json").exists():
+        made = _read_made(folder)
+        if made is None:
+            names = {item for item in os.listdir(folder) if not item.startswith(".")}
+            if strangers := sorted(names - {*_FOLDERS, "store.json"}):
                 raise StoreError(
                     f"{root} is not a sweep's store, and not empty: it holds {shown(strangers[0])}"
                 )
             made = {"format": FORMAT, "version": __version__, "level": level}
+        if _made_in(folder) != made:
             write_json(folder / "store.json", made)
         for name in _FOLDERS:
             (folder / name).mkdir(exist_ok=True)
@@ -141,7 +143,7 @@ class Store:
         """
         path = self.record_path(key)
         arrays = load_npz(path, RECORD_FORMAT, (*ARRAYS, "provenance"), DENOMINATORS)
-        provenance = json.loads(arrays.pop("provenance").item())
+        provenance = _provenance(path, arrays)
         if provenance["key"] != key:
             raise ValueError(f"{path} is damaged: it is the record of {provenance['key']}")
         return arrays, provenance
@@ -153,9 +155,9 @@ class Store:
         return Entry.of_record(arrays, provenance, self.record_path(key), self.network_path(key))
 
     def contents(self, *, verify: bool = False) -> Contents:
-        """The contents of the store: its index, checked against the sizes of the files.
+        """The contents of the store: its index, checked against the bytes of the files.
 
-        With `verify`, read every file, check its checksums and compare its numbers.
+        With `verify`, also unpack every file and compare its numbers.
         """
         indexed, files = self.index(), self._files()
         entries: dict[str, Entry] = {}
@@ -165,10 +167,10 @@ class Store:
             entry, sizes = indexed.get(key), files.get(key, (-1, -1))
             if entry is None and sizes[0] < 0:
                 continue  # its network is written, its record not yet
-            if not verify and entry is not None and entry.sizes == sizes:
-                entries[key] = entry
-                continue
             try:
+                if not verify and entry is not None and self._is_intact(entry, sizes):
+                    entries[key] = entry
+                    continue
                 entries[key] = found = self.entry(key)
             except (OSError, ValueError, KeyError) as error:
                 damaged[key] = str(error)
@@ -176,6 +178,11 @@ class Store:
             if not found.is_same(entry):
                 unindexed.append(key)
         return Contents(entries, tuple(unindexed), damaged)
+
+    def _is_intact(self, entry: Entry, sizes: tuple[int, int]) -> bool:
+        """Whether a job's files, of these sizes, are those that were indexed."""
+        files = self.record_path(entry.key), self.network_path(entry.key)
+        return entry.sizes == sizes and entry.checksums == tuple(map(checksum, files))
 
     def discard(self, key: str) -> None:
         """Remove the damaged files of a job."""
@@ -260,3 +267,40 @@ class Store:
             if time.time() - temporary.stat().st_mtime > OLD:
                 temporary.unlink(missing_ok=True)
         merge_logs(self.root)
+
+
+def _made_in(root: Path) -> dict[str, str] | None:
+    """The content of store.json; None if it is lost or damaged."""
+    try:
+        made = json.loads((root / "store.json").read_text(encoding="utf-8"))
+        return {name: str(made[name]) for name in ("format", "version", "level")}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _read_made(root: Path) -> dict[str, str] | None:
+    """The content of store.json, from the first readable record if it is lost or damaged.
+
+    None if there is no record either: then no job has finished.
+    """
+    if (made := _made_in(root)) is not None:
+        return made
+    for path in sorted(root.glob(f"jobs/*/*{_SUFFIX}")):
+        if path.name.endswith(_NETWORK_SUFFIX):
+            continue
+        try:
+            arrays = load_npz(path, RECORD_FORMAT, (*ARRAYS, "provenance"), DENOMINATORS)
+            provenance = _provenance(path, arrays)
+            setting = provenance["configuration"]["setting"]
+            return {name: str(setting[name]) for name in ("format", "version", "level")}
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def _provenance(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+    """The provenance among the arrays of a record, removed from them."""
+    content = json.loads(arrays.pop("provenance").item())
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged: its provenance is no object")
+    return content

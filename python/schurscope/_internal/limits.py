@@ -1,0 +1,48 @@
+"""What a file from a stranger may be and cost: regular, and no larger than it claims to be."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import BinaryIO
+
+__all__ = ["MAX_BYTES", "check_size", "open_file", "size_on_disk"]
+
+MAX_BYTES = 2**28
+"""Default `max_bytes`, the limit on the unpacked size of a smaller file: 256 MiB."""
+
+
+def open_file(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a regular file to read its bytes.
+
+    OSError for a folder, a pipe, a terminal or a device, of which reading might never end.
+    """
+    stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - for the caller
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise OSError(
+            f"{os.fspath(path)} is not a regular file but a pipe, a terminal or a device; save its "
+            "content to a file and give that"
+        )
+    return stream
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    # Opening a named pipe would otherwise wait for its writer.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def size_on_disk(stream: BinaryIO) -> int:
+    """The size of a file in bytes, holes not counted."""
+    found = os.fstat(stream.fileno())
+    stored = 512 * getattr(found, "st_blocks", 0)
+    return min(found.st_size, stored) if stored else found.st_size
+
+
+def check_size(declared: int, file_size: int, max_bytes: int) -> None:
+    """Raise ValueError if a file of `file_size` bytes may not unpack to `declared` bytes."""
+    if declared > max(file_size, max_bytes):
+        raise ValueError(
+            f"it would unpack from {file_size} to {declared} bytes, more than max_bytes = "
+            f"{max_bytes}; if you trust the file, raise max_bytes"
+        )

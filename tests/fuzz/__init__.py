@@ -1,0 +1,1 @@
+"""Damaged files and absurd arguments, by the thousand: ``python -m tests.fuzz``."""

@@ -1,0 +1,150 @@
+"""Tries inputs of one kind in this process and reports each on a line of standard output."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import shutil
+import sys
+import time
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+
+import schurscope as ss
+
+from .calls import call
+from .files import CHECKED, damaged
+
+SECONDS, BYTES = 2.0, 1_000_000_000
+"""That an input may cost; files here are far smaller than a megabyte."""
+
+_LIMIT = 4 * 2**30  # of address space, so that a fault does not fill the machine
+FOLDERS = {
+    "neuralrnn": {"neuralrnn": "model.safetensors", "neuralrnn json": "config.json"},
+    "tensorflow": {"tensorflow": "net.index", "tensorflow data": "net.data-00000-of-00001"},
+}
+"""Start of a kind → the files that make one network, and their names."""
+
+_ERRORS = (ValueError, TypeError, OSError)
+
+
+def main() -> None:
+    """Arguments: kind, seed, first input, seconds, folder of real files, folder for faults."""
+    kind, seed, first, seconds, originals, kept = sys.argv[1:]
+    resource.setrlimit(resource.RLIMIT_AS, (_LIMIT, _LIMIT))
+    warnings.simplefilter("ignore")
+    np.seterr(all="ignore")
+    files = {path.name: path.read_bytes() for path in sorted(Path(originals).iterdir())}
+    end = time.monotonic() + float(seconds)
+    number = int(first)
+    print(json.dumps({"start": True}), flush=True)
+    while time.monotonic() < end:
+        random = Random(zlib.crc32(f"{seed} {kind} {number}".encode()))
+        before = _cpu()
+        if kind == "API":
+            outcome, fault = _try_call(random)
+        else:
+            outcome, fault = _try_file(kind, files, random, Path(kept), number)
+        used = _cpu() - before
+        if used > SECONDS:
+            fault = f"{used:.1f} s of CPU time; {fault}"
+        if (memory := _memory()) > BYTES and kind != "API":
+            fault = f"{memory / 1e6:.0f} MB; {fault}"
+        line = {"number": number, "outcome": outcome, "fault": fault, "cpu": used, "memory": memory}
+        print(json.dumps(line), flush=True)
+        number += 1
+
+
+def _try_call(random: Random) -> tuple[str, str]:
+    name, run = call(random)
+    try:
+        run()
+    except (*_ERRORS, MemoryError) as error:  # a size of 10**12 is asked for in earnest
+        return "refused", "" if str(error) else f"{name}: {type(error).__name__} says nothing"
+    except Exception as error:
+        return "fault", f"{name}: {type(error).__name__}: {error}"[:300]
+    return "accepted", ""
+
+
+def _try_file(
+    kind: str, files: dict[str, bytes], random: Random, kept: Path, number: int
+) -> tuple[str, str]:
+    others = list(files.values())
+    content, has_old_checksums = damaged(files[kind], others, random)
+    path = kept / f"{kind.replace(' ', '-')}-{number}"
+    load: Callable[[Path], Any] = ss.load_network
+    if kind == "trials npz":
+        load = ss.Trials.load
+    _write(path, {**files, kind: content}, kind)
+    outcome, fault = _outcome(load, path)
+    # Nothing tells that a MATLAB file had more arrays.
+    is_shorter = kind == "mat deflated" and len(content) < len(files[kind])
+    if outcome == "accepted" and has_old_checksums and kind in CHECKED and not is_shorter:
+        original = path.with_suffix(".original")
+        _write(original, files, kind)
+        if _numbers(load(original)) != _numbers(load(path)):
+            fault = "other numbers than the undamaged file"
+        _remove(original)
+    if not fault:
+        _remove(path)
+    return outcome, fault
+
+
+def _write(path: Path, files: dict[str, bytes], kind: str) -> None:
+    """Write the file of this kind, or the folder of it and the files that it needs."""
+    for start, names in FOLDERS.items():
+        if kind.startswith(start):
+            path.mkdir()
+            for name, written in names.items():
+                (path / written).write_bytes(files[name])
+            return
+    path.write_bytes(files[kind])
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _outcome(load: Callable[[Path], Any], path: Path) -> tuple[str, str]:
+    try:
+        load(path)
+    except _ERRORS as error:
+        told = str(error)
+        if str(path) not in told:
+            return "refused", f"does not name the file: {told}"[:300]
+        return "refused", "" if told.isprintable() else f"unprintable: {told!r}"[:300]
+    except Exception as error:
+        return "fault", f"{type(error).__name__}: {error}"[:300]
+    return "accepted", ""
+
+
+def _numbers(loaded: Any) -> dict[str, Any]:
+    found = {name: getattr(loaded, name) for name in vars(loaded)}
+    return {k: v.tobytes() if isinstance(v, np.ndarray) else repr(v) for k, v in found.items()}
+
+
+def _cpu() -> float:
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in both)
+
+
+def _memory() -> int:
+    """The most that this process and its largest child ever took, in bytes."""
+    # ru_maxrss of this process is at least that of the process that started it.
+    own = re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text("ascii"))
+    assert own is not None
+    return 1024 * (int(own[1]) + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+
+
+if __name__ == "__main__":
+    main()
