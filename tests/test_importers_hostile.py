@@ -23,6 +23,7 @@ import scipy.io
 
 import schurscope as ss
 from schurscope.importers import import_network
+from tensorflow_files import message, table
 
 # Most sources here do not say their activation, of which `test_importers_warnings` has the tests.
 pytestmark = pytest.mark.filterwarnings("ignore:assumed activation")
@@ -278,6 +279,38 @@ def test_hashes_of_shared_tuples_are_not_computed(tmp_path):
     with zipfile.ZipFile(tmp_path / "net.pt", "w") as archive:
         archive.writestr("archive/data.pkl", pickled)
     refused_cheaply(tmp_path / "net.pt", "a name is a tuple")
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_pickles_are_as_bounded_as_torch_files(tmp_path, protocol):
+    path = tmp_path / "net.pkl"
+    path.write_bytes(b"\x80\x02}(" + b")" + b"q\x00h\x00\x86" * 60 + b"K\x01u.")
+    refused_cheaply(path, "a name is a tuple")
+    path.write_bytes(b"\x80\x02" + b"N" * 500_000 + b".")
+    refused_cheaply(path, "operations")
+    path.write_bytes(b"\x80\x02X\xff\xff\xff\xff.")  # text of 4 GB
+    refused_cheaply(path, "net.pkl")
+    path.write_bytes(pickle.dumps({"n" * 900: [{}] * 50_000}, protocol))
+    refused_cheaply(path, "net.pkl")
+
+
+def test_indices_of_tensorflow_with_absurd_counts(tmp_path):
+    path = tmp_path / "net.index"
+    path.write_bytes(table([(b"", message((1, 2**62)))]))
+    refused_cheaply(path, "files of data")
+    shape = message(*((2, message((1, 2**60))) for _ in range(50_000)))
+    entry = message((1, 1), (2, shape), (5, 0))
+    path.write_bytes(table([(b"", message((1, 1))), (b"a", entry)]))
+    (tmp_path / "net.data-00000-of-00001").write_bytes(b"")
+    refused_cheaply(path, "50000 axes")
+
+
+def test_names_that_occur_twice_in_messagepack(tmp_path):
+    msgpack = pytest.importorskip("msgpack")
+    path = tmp_path / "net.msgpack"
+    path.write_bytes(b"\x82" + 2 * (msgpack.packb("W_hh") + msgpack.packb(1.0)))
+    with pytest.raises(ValueError, match=r"net\.msgpack.*'W_hh' occurs twice"):
+        ss.load_network(path)
 
 
 def test_containers_that_hold_themselves_are_refused(tmp_path):

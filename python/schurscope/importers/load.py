@@ -234,14 +234,17 @@ def import_network(
 
 
 def contents(
-    source: str | os.PathLike[str] | Mapping[Any, Any] | object, max_bytes: int = MAX_BYTES
+    source: str | os.PathLike[str] | Mapping[Any, Any] | object,
+    max_bytes: int = MAX_BYTES,
+    *,
+    trusted: bool = False,
 ) -> dict[str, str]:
     """Every entry of a source → its dtype and shape, its value, or why it is no array.
 
     Also of sources that hold no network. Errors are those of reading, as in `load_network`.
     """
     if isinstance(source, (str, os.PathLike)):
-        checkpoint = read_checkpoint(index_of(Path(source)), max_bytes)
+        checkpoint = read_checkpoint(index_of(Path(source)), max_bytes, trusted=trusted)
     else:
         checkpoint = from_object(source)
     texts = {name: repr(text) for name, text in checkpoint.texts.items()}
