@@ -389,7 +389,8 @@ TEST_CASE("without the couplings and the nonnormality of the blocks the matrix i
     const double removed = ablated_matrix(view, everything, scratch, normal.data());
     CHECK((normal * normal.transpose() - normal.transpose() * normal).norm() <= tolerance(n) * W.squaredNorm());
     double squared_moduli = 0;
-    for (const auto eigenvalue : Eigen::EigenSolver<MatrixXd>(W).eigenvalues()) squared_moduli += std::norm(eigenvalue);
+    const Eigen::EigenSolver<MatrixXd> solver(W);  // eigenvalues() refers into it
+    for (const auto eigenvalue : solver.eigenvalues()) squared_moduli += std::norm(eigenvalue);
     CHECK(normal.squaredNorm() == doctest::Approx(squared_moduli).epsilon(1e-9));
     CHECK(removed > 0);
     // Half the gain: the geometric mean of the entries before and after.
