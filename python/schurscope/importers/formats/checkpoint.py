@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..._internal.checks import printable, shown
-from ..._internal.files import Array, check_size, plain_text
+from ..._internal.files import Array, plain_text
 
 __all__ = ["Checkpoint", "entry_name", "from_tree", "leaves", "listed", "to_numpy"]
 
@@ -95,11 +95,6 @@ class Checkpoint:
             raise ValueError(f"it has two entries of the name {shown(name)}")
         if len(self.arrays) + len(self.skipped) >= MAX_ENTRIES:
             raise ValueError(f"it has more than {MAX_ENTRIES} entries")
-
-    def within(self, file_size: int, max_bytes: int) -> Checkpoint:
-        """The checkpoint itself; ValueError if its arrays exceed the size limit."""
-        check_size(sum(array.nbytes for array in self.arrays.values()), file_size, max_bytes)
-        return self
 
 
 def to_numpy(value: object) -> tuple[Array, str]:
