@@ -226,3 +226,23 @@ def test_refusals(network, trials, profile):
     scores = ss.ablate_with(network.W_hh, lambda W: np.abs(W).sum(axis=1)[:7], alpha=ALPHA)
     with pytest.raises(ValueError, match="must come from ablate"):
         ss.null(scores, network, trials)
+
+
+def test_draws_stop_when_they_are_decided():
+    task = FlipFlop()
+    network = ss.train(ss.init_network(task, 32, "orthogonal", 0), task, rng=1).network
+    trials = task.trials(512, 2)
+    profile = ss.ablate(network, trials)
+    for kind in ("pairs", "partition"):
+        options = {"kind": kind, "draws": 60, "ablations": ["CR", "CC"], "rng": 5}
+        every = ss.null(profile, network, trials, **options)
+        stopped = ss.null(profile, network, trials, error_rate=0.01, **options)
+        again = ss.null(profile, network, trials, error_rate=0.01, n_threads=1, **options)
+        assert np.array_equal(stopped.draws, again.draws, equal_nan=True)
+        assert stopped.change == pytest.approx(every.change, rel=1e-4)
+        known = np.isfinite(every.draws)
+        sides = [found.draws > found.change[:, None] for found in (every, stopped)]
+        assert (sides[0] == sides[1])[known].mean() > 0.97
+        assert stopped.p == pytest.approx(every.p, abs=0.1, nan_ok=True)
+    with pytest.raises(ValueError, match="error_rate must be"):
+        ss.null(profile, network, trials, error_rate=2.0)

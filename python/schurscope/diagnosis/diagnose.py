@@ -27,6 +27,7 @@ from .result import Diagnosis
 __all__ = ["diagnose"]
 
 _PARTS = 8
+_ERROR_RATE = 0.01
 
 
 def diagnose(
@@ -195,6 +196,7 @@ def _null(
         kind=kind,
         draws=draws,
         ablations=names,
+        error_rate=_ERROR_RATE,
         rng=rng,
         n_threads=n_threads,
     )

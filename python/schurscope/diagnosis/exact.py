@@ -67,6 +67,7 @@ def decided(
     *,
     tolerance: float | None = None,
     error_rate: float = 0.01,
+    reference: Callable[[int, int], _Float64] | None = None,
     progress: Progress | None = None,
 ) -> Effects:
     """Effects of ablations 0 to n_rows - 1, on as many trials as decide them against a tolerance.
@@ -77,6 +78,9 @@ def decided(
     differences over trials; all looks together miss with probability at most `error_rate` for each
     ablation, by Bonferroni's inequality, where the mean difference is close to normal. The order of
     the trials must be random. Without a tolerance, all trials are used.
+
+    Changes are relative to the full network, or to the `reference`, a function of the first and the
+    end trial that gives their sums, (trials,); with τ = 0, each ablation is compared with it.
     """
     n_trials = evaluator.n_trials
     ends = [n_trials]
@@ -90,7 +94,7 @@ def decided(
     active = np.arange(n_rows)
     first = done = 0
     for end in ends:
-        full = full_sums(evaluator, first, end)
+        full = full_sums(evaluator, first, end) if reference is None else reference(first, end)
         for start in range(0, len(active), _ROWS_AT_ONCE):
             rows = active[start : start + _ROWS_AT_ONCE]
             per_trial, _ = evaluator.sums(batch(rows), first=first, end=end)

@@ -9,25 +9,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .._internal.checks import Rng, choice, positive_int, shown
+from .._internal.checks import Rng, choice, fraction, positive_int, shown
 from .._internal.frozen import ReadOnly
 from .._internal.holm import holm
 from ..ablation.batch import Batch
-from ..ablation.evaluate import Evaluator
 from ..ablation.measures import Score
 from ..ablation.plan import Ablation, removed_masses
 from ..ablation.profile import AblationProfile
 from ..coordinates.sectors import COUPLINGS, Sectors
 from ..networks.network import Network
 from ..trials.trials import Trials
+from .compared import Compared
 from .draws import drawn_blocks, drawn_gains, has_choice
 from .exact import full_sums
 from .pairs import Pairs
 from .question import Question
-from .runs import changes, mean_change
+from .runs import changes
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ..coordinates.schur import OrderedSchur
 
 __all__ = ["Null", "null"]
 
@@ -149,6 +151,7 @@ def null(
     kind: str = "pairs",
     draws: int = 400,
     ablations: Iterable[str] | None = None,
+    error_rate: float | None = None,
     rng: Rng = 0,
     n_threads: int = 0,
 ) -> Null:
@@ -176,6 +179,9 @@ def null(
     ablations : iterable of str, optional
         Rows of the profile that are named by couplings, such as ``"CR"``. None means all of them
         that are not vacuous, for ``"partition"`` without BB, which has no sectors.
+    error_rate : float, optional
+        A draw takes only as many trials, in random order, as decide whether its change exceeds the
+        ablation's, wrong with at most this probability, see `decided`. None takes all trials.
     rng : numpy.random.Generator, SeedSequence or int
         Source of the draws and of the cell's noise. With noise, the ablations are run again, so
         that they and the draws share it.
@@ -202,13 +208,20 @@ def null(
             "profile must have a cut that another set of eigenvalues could make, got n_R = "
             f"{sectors.n_R} of {profile.schur.n_hidden} at alpha={profile.alpha:g}"
         )
+    if error_rate is not None:
+        error_rate = fraction(error_rate, "error_rate")
+        evaluator = question.evaluator(question.shuffled())
     batch = Batch.of([Ablation.of(name, sectors) for name in names])
     observed = changes(evaluator, batch)
+    compared = [
+        Compared(evaluator, batch.rows(place, place + 1), float(value), error_rate)
+        for place, value in enumerate(observed)
+    ]
     if kind == "pairs":
-        row, pool, drawn = _pair_draws(evaluator, batch, draws, question.draws)
+        row, pool, drawn = _pair_draws(compared, profile.schur, draws, question.draws)
     else:
         row, pool = np.arange(len(names)), np.full(len(names), "partition")
-        drawn = _partition_draws(evaluator, sectors, names, draws, question.draws)
+        drawn = _partition_draws(compared, sectors, names, draws, question.draws)
     change = observed[row]
     p_above, p_below, p = _p_values(change, drawn)
     corrected = np.full(len(p), np.nan)
@@ -279,31 +292,32 @@ def _rows(profile: AblationProfile, kind: str, asked: Iterable[str] | None) -> l
 
 
 def _pair_draws(
-    evaluator: Evaluator, batch: Batch, n: int, rng: np.random.Generator
+    compared: list[Compared], schur: OrderedSchur, n: int, rng: np.random.Generator
 ) -> tuple[_Int64, npt.NDArray[np.str_], _Float64]:
     """Row and pool of each test, (tests,), and changes under random pairs: (tests, draws)."""
-    schur = evaluator.schur
     pairs = Pairs.of(schur)
     in_N, squares = pairs.blocks[:, 0] < pairs.blocks[:, 1], pairs.squares
-    targets = np.square(removed_masses(schur, batch) * np.linalg.norm(schur.T))
+    norm = np.linalg.norm(schur.T)
     tests = []
-    for row in range(len(batch)):
-        taken = pairs.total(batch.rows(row, row + 1).mask(schur).astype(np.float64)) > 0
+    for row, one in enumerate(compared):
+        taken = pairs.total(one.row.mask(schur).astype(np.float64)) > 0
         tests.append((row, "N", in_N))
         if (in_N & taken).any():
             tests.append((row, "outside", in_N & ~taken))
     rows, labels, _ = zip(*tests, strict=True)
     drawn = np.full((len(tests), n), np.nan)
     for test, (row, _, pool) in enumerate(tests):
-        if squares[pool].sum() > targets[row] * (1 + 1e-9):
+        target = float(np.square(removed_masses(schur, compared[row].row)[0] * norm))
+        if squares[pool].sum() > target * (1 + 1e-9):
             drawn[test] = _changes_of_pairs(
-                evaluator, pairs.blocks[pool], squares[pool], targets[row], n, rng
+                compared[row], schur, pairs.blocks[pool], squares[pool], target, n, rng
             )
     return np.array(rows), np.array(labels), drawn
 
 
 def _changes_of_pairs(
-    evaluator: Evaluator,
+    compared: Compared,
+    schur: OrderedSchur,
     blocks: _Int64,
     squares: _Float64,
     target: float,
@@ -314,14 +328,16 @@ def _changes_of_pairs(
     size = max(1, _GAINS_AT_ONCE // len(blocks))
     for first in range(0, n, size):
         gains = drawn_gains(squares, target, min(size, n - first), rng)
-        change[first : first + size] = changes(
-            evaluator, Batch.of_pairs(evaluator.schur, blocks, gains)
-        )
+
+        def of(rows: _Int64, gains: _Float64 = gains) -> Batch:
+            return Batch.of_pairs(schur, blocks, gains[rows])
+
+        change[first : first + size] = compared.changes(of, len(gains))
     return change
 
 
 def _partition_draws(
-    evaluator: Evaluator,
+    compared: list[Compared],
     sectors: Sectors,
     names: list[str],
     n: int,
@@ -329,7 +345,6 @@ def _partition_draws(
 ) -> _Float64:
     """Changes under the same ablations at random cuts: (rows, draws)."""
     schur, n_R = sectors.schur, sectors.n_R
-    full = full_sums(evaluator)
     drawn = np.full((len(names), n), np.nan)
     blocks = np.arange(len(schur.starts))
     for draw in range(n):
@@ -338,10 +353,9 @@ def _partition_draws(
         if len(form.refused):
             continue
         cut = Sectors(sectors.alpha, n_R, np.nan, form)
-        batch = Batch.of([Ablation.of(name, cut) for name in names])
-        sums, _ = evaluator.of_schur(form).sums(batch, names=names)
-        with np.errstate(invalid="ignore", over="ignore"):
-            drawn[:, draw] = mean_change(evaluator, sums - full)
+        for place, name in enumerate(names):
+            row = Batch.of([Ablation.of(name, cut)])
+            drawn[place, draw] = compared[place].change_of(row, form)
     return drawn
 
 

@@ -45,7 +45,7 @@ class Question:
         self.schur = schur_of(network, schur, order)
         self.n_threads = _core.resolve_threads(n_threads)
         # One stream for each use, so that one does not move another.
-        self._noise, self.draws, self.probes, self.intervals = generator(rng).spawn(4)
+        self._noise, self.draws, self.probes, self.intervals, self._order = generator(rng).spawn(5)
 
     def evaluator(self, trials: Trials | None = None, measure: Measure | None = None) -> Evaluator:
         """Of all the trials or others, by the measure or another."""
@@ -85,4 +85,4 @@ class Question:
 
     def shuffled(self) -> Trials:
         """All the trials in random order, so that any first ones are a fair sample."""
-        return self.trials[self.draws.permutation(self.trials.n_trials)]
+        return self.trials[self._order.permutation(self.trials.n_trials)]

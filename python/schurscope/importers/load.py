@@ -118,8 +118,8 @@ def load_network(
     .h5, .weights.h5), TensorFlow checkpoints (.index), MATLAB (.mat, also 7.3), JSON, MessagePack
     (flax.serialization), neuralrnn folders, and files of `Network.save`. A source may also be a
     ``torch.nn.Module``, a ``flax.nnx.Module``, or nested dictionaries of arrays of any framework,
-    such as a state dict or Flax's params. Nothing is ever unpickled: of a pickle, numbers, text and
-    NumPy's arrays are read as data.
+    such as a state dict or Flax's params. Of a pickle, numbers, text and NumPy's arrays are read as
+    data.
 
     Two biases of the hidden units are summed, Keras's and Flax's kernels are transposed, prefixes
     such as ``rnn.`` are found, and the only other matrix is taken as the readout. The networks of

@@ -1,0 +1,58 @@
+"""Random ablations compared with one ablation, on as many trials as decide which is larger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from ..ablation.batch import Batch
+from ..ablation.evaluate import Evaluator
+from ..coordinates.schur import OrderedSchur
+from .exact import decided
+from .runs import changes
+
+__all__ = ["Compared"]
+
+_Float64 = npt.NDArray[np.float64]
+_Int64 = npt.NDArray[np.int64]
+
+
+class Compared:
+    """Changes under random ablations, on as many trials as compare them with one ablation."""
+
+    def __init__(
+        self, evaluator: Evaluator, row: Batch, change: float, error_rate: float | None
+    ) -> None:
+        self._evaluator, self.row, self._change = evaluator, row, change
+        self._error_rate = error_rate
+        self._known: dict[tuple[int, int], _Float64] = {}
+
+    def changes(
+        self, batch: Callable[[_Int64], Batch], n: int, schur: OrderedSchur | None = None
+    ) -> _Float64:
+        """Changes under n ablations, of the network's Schur form or another: (n,)."""
+        evaluator = self._evaluator if schur is None else self._evaluator.of_schur(schur)
+        if self._error_rate is None:
+            return changes(evaluator, batch(np.arange(n)))
+        effects = decided(
+            evaluator,
+            batch,
+            n,
+            tolerance=0.0,
+            error_rate=self._error_rate,
+            reference=self._sums,
+        )
+        compared: _Float64 = self._change + effects.change
+        return compared
+
+    def change_of(self, row: Batch, schur: OrderedSchur) -> float:
+        """Change under one ablation of another of the network's Schur forms."""
+        return float(self.changes(lambda _: row, 1, schur)[0])
+
+    def _sums(self, first: int, end: int) -> _Float64:
+        if (first, end) not in self._known:
+            per_trial, _ = self._evaluator.sums(self.row, first=first, end=end)
+            self._known[first, end] = per_trial[0]
+        return self._known[first, end]
