@@ -28,7 +28,7 @@ def info_command(network: Path | None, **options: Any) -> None:
     network trained elsewhere, the source of each part, the ignored entries and the assumptions.
     """
     if network is not None:
-        entries = contents(network, trusted=options["trusted"])
+        entries = contents(network, trusted=bool(options["trusted"]))
         click.echo(f"{network} holds {len(entries)} entries")
         width = min(60, max(map(len, entries), default=0))
         for name, what in entries.items():
