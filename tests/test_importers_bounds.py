@@ -78,6 +78,23 @@ def test_the_identity_is_added_to_square_matrices_only(tmp_path):
         ss.load_network({"cell": tree, "dense": readout}, residual=True)
 
 
+@pytest.mark.parametrize("mode", ["pre_activation", "post_blend"])
+def test_neuralrnn_without_its_recurrent_matrix(tmp_path, rng, mode):
+    config = {"model_type": "ctrnn", "alpha": 0.5, "nonlinearity_mode": mode, "activation": "relu"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    names = {**NEURALRNN, "dale_mask": (6, 6), "other": NEURALRNN["h2h__weight"]}
+    weights = {name: rng.standard_normal(a.shape) for name, a in zeros(**names).items()}
+    del weights["h2h.weight"]
+    safetensors.numpy.save_file(weights, tmp_path / "model.safetensors")
+    told = "has no W_hh" if mode == "pre_activation" else "needs h2h.weight to compute W_hh"
+    with pytest.raises(ValueError, match=told):
+        ss.load_network(tmp_path)
+    if mode == "pre_activation":
+        with pytest.warns(UserWarning, match="not part of the imported network: dale_mask"):
+            network = ss.load_network(tmp_path, keys={"W_hh": "other"})
+        np.testing.assert_array_equal(network.W_hh, weights["other"])
+
+
 def test_products_of_expressions_are_bounded(tmp_path):
     arrays = zeros(a=(5000, 5000), W_xh=(5000, 1), W_hy=(1, 5000))
     np.savez_compressed(path := tmp_path / "net.npz", **arrays)

@@ -92,7 +92,7 @@ def _try_file(
     elif kind in WITHOUT_LEAK:
         load = partial(ss.load_network, leak=0.5)
     loaded = _write(path, {**files, kind: content}, kind)
-    outcome, fault = _outcome(load, loaded)
+    outcome, fault = _outcome(load, loaded, str(path))
     # Nothing tells that a MATLAB file had more arrays.
     is_shorter = kind == "mat deflated" and len(content) < len(files[kind])
     if outcome == "accepted" and has_old_checksums and kind in CHECKED and not is_shorter:
@@ -124,14 +124,15 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _outcome(load: Callable[[Path], Any], path: Path) -> tuple[str, str]:
+def _outcome(load: Callable[[Path], Any], path: Path, named: str) -> tuple[str, str]:
+    """What loading gives; an error must name the file or the folder of it."""
     try:
         load(path)
     except _ERRORS as error:
         told = str(error)
         if "more memory than there is" in told:
             return "refused", f"tries to fill the memory: {told}"[:300]
-        if str(path) not in told:
+        if named not in told:
             return "refused", f"does not name the file: {told}"[:300]
         return "refused", "" if told.isprintable() else f"unprintable: {told!r}"[:300]
     except Exception as error:

@@ -83,16 +83,16 @@ def _alpha(parts: Parts, config: dict[str, Any]) -> float:
 def _apply_dale_and_masks(parts: Parts, prefix: str) -> None:
     """W_hh = |W| · diag(sign) with Dale's law, and zeros where the masks are 0."""
     arrays, mapped = parts.arrays, parts.mapped
-    if parts.has(prefix + "rec_mask"):
-        arrays["W_hh"] = parts.scaled(arrays["W_hh"], parts.entry(prefix + "rec_mask"))
-        mapped["W_hh"] += " · rec_mask"
+    for part, mask in (("W_hh", "rec_mask"), ("W_xh", "in_mask"), ("W_hy", "out_mask")):
+        if part in arrays and parts.has(prefix + mask):
+            factor = parts.entry(prefix + mask)
+            arrays[part] = parts.scaled(arrays[part], factor if part == "W_hh" else factor.T)
+            mapped[part] += f" · {mask}" if part == "W_hh" else f" · {mask}ᵀ"
+    if "W_hh" not in arrays:  # missing, or the caller names another
+        return
     if parts.has(prefix + "dale_mask"):
         arrays["W_hh"] = parts.product(np.abs(arrays["W_hh"]), parts.entry(prefix + "dale_mask"))
         mapped["W_hh"] = f"|{mapped['W_hh']}| dale_mask"
-    for part, mask in (("W_xh", "in_mask"), ("W_hy", "out_mask")):
-        if parts.has(prefix + mask):
-            arrays[part] = parts.scaled(arrays[part], parts.entry(prefix + mask).T)
-            mapped[part] += f" · {mask}ᵀ"
     readout, n_hidden = arrays.get("W_hy"), arrays["W_hh"].shape[1]
     if readout is not None and readout.shape[1] < n_hidden:  # excitatory units come first
         n_read = readout.shape[1]
@@ -103,6 +103,8 @@ def _apply_dale_and_masks(parts: Parts, prefix: str) -> None:
 def _fold_leak(parts: Parts, leak: float) -> None:
     """φ((1-a) h + a (W h + …)) is the rate form without leak of (1-a) I + a W."""
     arrays, mapped = parts.arrays, parts.mapped
+    if "W_hh" not in arrays:
+        parts.fail("has nonlinearity_mode 'post_blend', which needs h2h.weight to compute W_hh")
     for part in ("W_hh", "W_xh", "b_h"):
         if part in arrays:
             arrays[part] = arrays[part] * arrays[part].dtype.type(leak)
