@@ -190,7 +190,7 @@ def test_networks_that_differ_in_training_or_cut_start_alike_and_see_the_same_tr
 
 def test_streams_are_separate():
     draws = [stream.random() for job in plan(SMALL) for stream in job.streams().values()]
-    assert len(set(draws)) == 5 * 32
+    assert len(set(draws)) == 6 * 32
 
 
 def test_shards_part_a_plan():

@@ -6,7 +6,7 @@ import numpy as np
 
 __all__ = ["STREAMS", "streams"]
 
-STREAMS = ("init", "training", "evaluation", "bootstrap", "noise")
+STREAMS = ("init", "training", "evaluation", "bootstrap", "noise", "diagnosis")
 """Never reorder: a stream's numbers depend on its position. Append new ones."""
 
 

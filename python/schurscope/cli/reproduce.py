@@ -28,6 +28,12 @@ from .options import INTERRUPTED, place_options, placed
     type=click.IntRange(1),
     help="Single-threaded worker processes.  [default: processors]",
 )
+@click.option(
+    "--diagnose",
+    "with_diagnoses",
+    is_flag=True,
+    help="Also diagnose every network, and print which of the paper's claims survive.",
+)
 @place_options
 def reproduce_command(
     groups: tuple[str, ...],
@@ -35,6 +41,7 @@ def reproduce_command(
     is_quick: bool,
     out: Path | None,
     workers: int | None,
+    with_diagnoses: bool,
     **place: Any,
 ) -> None:
     """Reproduce the paper's networks and compare with its numbers.
@@ -43,6 +50,10 @@ def reproduce_command(
     tables, networks and report.json go to the output folder. Another run with the same folder
     reuses every finished network. Many processes can share the work, with --shard or --dask; the
     one that finds all networks finished writes the tables.
+
+    --diagnose, also on a finished folder, adds a page for each network in its subfolder diagnosis,
+    and tables over networks: predicted against exact effects, how much can go at once, verdicts on
+    each coupling, and whether each of the paper's claims survives a null and the choice of alpha.
     """
     from ..reproduce import GROUPS
     from ..reproduce import reproduce as run
@@ -50,7 +61,14 @@ def reproduce_command(
     out = out or Path("schurscope-results-quick" if is_quick else "schurscope-results")
     try:
         with placed(workers or 0, **place) as where:
-            done = run(groups or GROUPS, out=out, seeds=seeds or 0, is_quick=is_quick, **where)
+            done = run(
+                groups or GROUPS,
+                out=out,
+                seeds=seeds or 0,
+                is_quick=is_quick,
+                with_diagnoses=with_diagnoses,
+                **where,
+            )
     except KeyboardInterrupt:
         click.echo(
             f"interrupted: finished networks are kept in {out}; run the same command to resume",

@@ -13,6 +13,15 @@ import click
 from .._internal.files import atomic_path
 from ..sweep.collect import Collection, collect, save_table, spectra
 from ..sweep.config import Sweep
+from ..sweep.diagnoses import (
+    cut_curves,
+    diagnoses,
+    mass_by_kind,
+    prediction_agreement,
+    removable_against_width,
+    removable_shares,
+    summarize_cuts,
+)
 from ..sweep.plan import plan
 from ..sweep.progress import Progress, duration
 from ..sweep.run import run
@@ -193,7 +202,8 @@ def plot_command(sweep: Sweep, store: Path, out: Path) -> None:
 
     Also writes tables of statistics: means with intervals, Holm-corrected tests of every effect
     and of every difference between two ablations, and slopes against width; each table for the
-    changes and for the sensitivities.
+    changes and for the sensitivities. With diagnose = true, also of the diagnoses: cut curves,
+    removable shares against width, shares of mass by kind, and predicted against exact effects.
     """
     from ..plotting.sweeps import save_sweep_figures
 
@@ -208,7 +218,36 @@ def plot_command(sweep: Sweep, store: Path, out: Path) -> None:
             path = out / f"{table.__name__}{ending}.csv"
             save_table(table(found.rows, quantity), path)
             click.echo(f"wrote {path}")
+    if sweep.diagnose:
+        _plot_diagnoses(found, out)
     _tell_what_lacks(found)
+
+
+def _plot_diagnoses(found: Collection, out: Path) -> None:
+    from ..plotting.diagnoses import save_diagnosis_figures
+
+    table, curves = diagnoses(found), cut_curves(found)
+    for name in save_diagnosis_figures(table, curves, out):
+        click.echo(f"wrote {out / name}")
+    tables = {
+        "diagnoses": table,
+        "cut_curves": curves,
+        "mean_cuts": summarize_cuts(curves),
+        "mean_cuts-from_gap": summarize_cuts(curves, "from_gap"),
+        **{
+            summary.__name__: summary(table)
+            for summary in (
+                mass_by_kind,
+                prediction_agreement,
+                removable_shares,
+                removable_against_width,
+            )
+        },
+    }
+    for name, frame in tables.items():
+        path = out / f"{name}.csv"
+        save_table(frame, path)
+        click.echo(f"wrote {path}")
 
 
 def _tell_what_lacks(found: Collection) -> None:

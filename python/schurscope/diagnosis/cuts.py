@@ -84,6 +84,14 @@ class CutCurve(ReadOnly):
             )
         return int(np.searchsorted(self.cut, n_R))
 
+    def near(self, alpha: float) -> _Int64:
+        """Indices of the cuts within a quarter of all, at least two, of that of alpha.
+
+        Errors as for `at`.
+        """
+        here, reach = self.at(alpha), max(2, len(self) // 4)
+        return np.arange(max(0, here - reach), min(len(self), here + reach + 1))
+
     def to_dataframe(self) -> pd.DataFrame:
         """One row per cut; ``attrs`` holds the settings. Needs pandas."""
         import pandas as pd

@@ -24,7 +24,7 @@ from .files import load_result, save_result
 from .interactions import Interactions, Shapley
 from .nulls import Null
 from .removable import Removable
-from .verdicts import verdict, warnings
+from .verdicts import decision, verdict, warnings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,6 +88,10 @@ class Diagnosis(ReadOnly):
     def warnings(self) -> tuple[str, ...]:
         """What to know before believing the verdicts."""
         return tuple(warnings(self))
+
+    def decision(self, coupling: str) -> str:
+        """``"needed"``, ``"a burden"``, ``"not needed"``, ``"undecided"`` or ``"vacuous"``."""
+        return decision(self, coupling)
 
     def loss(self, coupling: str) -> float:
         """What the task loses without a coupling: positive is worse."""

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from .result import Diagnosis
 
-__all__ = ["verdict", "warnings"]
+__all__ = ["decision", "verdict", "warnings"]
 
 _WHY = {
     "small": "it is small: at average activity its mass could not matter",
@@ -20,22 +20,40 @@ _WHY = {
 _SATURATED = 0.5  # of the distance between the full network and chance
 
 
+def decision(diagnosis: Diagnosis, coupling: str) -> str:
+    """Whether a coupling is needed, by the interval of the loss and the tolerance.
+
+    ``"needed"``, ``"a burden"``, ``"not needed"``, ``"undecided"``, or ``"vacuous"`` if there is
+    nothing to remove.
+    """
+    row = diagnosis.profile[coupling]
+    tolerance = diagnosis.settings["tolerance"]
+    if row.vacuous:
+        return "vacuous"
+    low, high = diagnosis.loss_interval(coupling)
+    if row.diverged or low > tolerance:
+        return "needed"
+    if high < -tolerance:
+        return "a burden"
+    return "not needed" if low >= -tolerance and high <= tolerance else "undecided"
+
+
 def verdict(diagnosis: Diagnosis, coupling: str) -> str:
     """What the task says about a coupling, with the number that says it."""
     row = diagnosis.profile[coupling]
     measure = diagnosis.profile.definition.change_label
     tolerance = diagnosis.settings["tolerance"]
-    if row.vacuous:
+    decided = decision(diagnosis, coupling)
+    if decided == "vacuous":
         return f"{coupling}: nothing to remove."
     if row.diverged:
         return f"{coupling}: needed; without it the rollouts diverge."
-    low, high = diagnosis.loss_interval(coupling)
     number = f"{measure} {row.change:+.3g}, interval [{_interval(diagnosis, coupling)}]"
-    if low > tolerance:
+    if decided == "needed":
         return f"{coupling}: needed ({number}){_beside_chance(diagnosis, coupling)}."
-    if high < -tolerance:
+    if decided == "a burden":
         return f"{coupling}: a burden; the network does better without it ({number})."
-    if low >= -tolerance and high <= tolerance:
+    if decided == "not needed":
         return f"{coupling}: not needed ({number}); {_WHY[diagnosis.why(coupling)]}."
     return f"{coupling}: undecided at tolerance {tolerance:g} ({number}); use more trials."
 
@@ -52,7 +70,7 @@ def warnings(diagnosis: Diagnosis) -> list[str]:
                 f"the cut at alpha={diagnosis.profile.alpha:g} divides near-tied eigenvalues "
                 f"(gap {cuts.gap[here]:.2g}): CR, RR and CC depend on their order"
             )
-        near = _near(cuts.cut, here)
+        near = cuts.near(diagnosis.profile.alpha)
         change = np.abs(np.where(np.isfinite(cuts.change), cuts.change, np.inf))
         place = near[int(np.argmax(change[near]))]
         if change[place] > max(3 * change[here], tolerance):
@@ -79,12 +97,6 @@ def warnings(diagnosis: Diagnosis) -> list[str]:
             f"{agreement.spearman:.2f}): use method='exact'"
         )
     return [text for text in found if text]
-
-
-def _near(cut: np.ndarray, here: int) -> np.ndarray:
-    """Cuts within a quarter of the dimensions, at least two, of this one."""
-    reach = max(2, len(cut) // 4)
-    return np.arange(max(0, here - reach), min(len(cut), here + reach + 1))
 
 
 def _interval(diagnosis: Diagnosis, coupling: str) -> str:

@@ -23,6 +23,7 @@ from .bars import (
 )
 from .coordinates import schur_matrix, spectrum
 from .curves import accuracy_per_lag, trajectories
+from .diagnoses import network_cuts, removable_by_width
 from .diagnosis import (
     account_levels,
     atlas_map,
@@ -48,7 +49,9 @@ __all__ = [
     "effect_distributions",
     "label",
     "legend_handles",
+    "network_cuts",
     "quantity_against_width",
+    "removable_by_width",
     "removal_curve",
     "save_figure",
     "schur_matrix",

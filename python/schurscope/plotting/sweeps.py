@@ -47,7 +47,7 @@ def effect_distributions(
         Ablation name → published (mean, SEM or None), marked beside the boxes.
     ax : matplotlib Axes, optional
     """
-    rows = _one_kind(rows, ("task", "recurrent", "alpha"))
+    rows = of_one_kind(rows, ("task", "recurrent", "alpha"))
     names = [name for name in rows["ablation"].unique() if name != "full" or quantity == "value"]
     widths = sorted(rows["N_h"].unique())
     ax = axes_or_new(ax, (_width(len(names), len(widths)), 3.0))
@@ -91,7 +91,7 @@ def effect_distributions(
     if len(widths) > 1:
         listed = ", ".join(str(width) for width in widths)
         ax.set_xlabel(f"from left to right $N_h$ {listed}", fontsize=SMALL, color=INK)
-    ax.set_ylabel(_quantity_label(rows, quantity), fontsize=NORMAL, color=INK)
+    ax.set_ylabel(quantity_label(rows, quantity), fontsize=NORMAL, color=INK)
     ax.set_title(_title(rows), fontsize=NORMAL, color=INK)
     tidy(ax)
     ax.tick_params(axis="x", length=0)
@@ -113,7 +113,7 @@ def quantity_against_width(
     quantity : {"n_R", "change", "value", "sensitivity", "removed_mass"}
     ax : matplotlib Axes, optional
     """
-    rows = _one_kind(rows, ("task", "recurrent", "alpha"))
+    rows = of_one_kind(rows, ("task", "recurrent", "alpha"))
     ax = axes_or_new(ax, (3.6, 3.0))
     of_network = quantity == "n_R"
     names = ["full"] if of_network else [n for n in rows["ablation"].unique() if n != "full"]
@@ -127,7 +127,7 @@ def quantity_against_width(
         shift = 2 ** (0.03 * (place - (len(names) - 1) / 2))  # so that the points stay apart
         color = COLORS.get(name, OTHER)
         ax.scatter(width * shift, numbers, s=7, color=color, alpha=0.45, linewidth=0, zorder=2)
-        at, mean, sem = _means(width, numbers)
+        at, mean, sem = group_means(width, numbers)
         ax.errorbar(
             at * shift,
             mean,
@@ -140,8 +140,8 @@ def quantity_against_width(
         )
     if not ax.has_data():
         ax.text(0.5, 0.5, "no network passed its gate", transform=ax.transAxes, ha="center")
-    _width_axis(ax, sorted(rows["N_h"].unique()))
-    ax.set_ylabel(_quantity_label(rows, quantity), fontsize=NORMAL, color=INK)
+    width_axis(ax, sorted(rows["N_h"].unique()))
+    ax.set_ylabel(quantity_label(rows, quantity), fontsize=NORMAL, color=INK)
     ax.set_title(_title(rows), fontsize=NORMAL, color=INK)
     if of_network:
         ax.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -212,21 +212,23 @@ def _figures(
     rows: pd.DataFrame, moduli: Mapping[int, Sequence[_Float64]], alpha: float
 ) -> Iterator[tuple[str, Figure]]:
     size = _width(len(rows["ablation"].unique()) - 1, len(rows["N_h"].unique()))
-    effects, (change, sensitivity) = _panels(2, size)
+    effects, (change, sensitivity) = panels(2, size)
     effect_distributions(rows, "change", ax=change)
     effect_distributions(rows, "sensitivity", ax=sensitivity)
     yield "effects", effects
-    widths, (n_R, against, spectra) = _panels(3, 3.6)
+    widths, (n_R, against, spectra) = panels(3, 3.6)
     quantity_against_width(rows, "n_R", ax=n_R)
     quantity_against_width(rows, "sensitivity", ax=against)
     spectra_against_width(moduli, alpha=alpha, ax=spectra)
     yield "widths", widths
 
 
-def _panels(count: int, width: float) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(count * width, 3.0), dpi=150, layout="constrained")
+def panels(count: int, width: float, rows: int = 1) -> tuple[Figure, Any]:
+    """A figure with `count` panels of this width in each row, and its Axes, (count,) or 2-D."""
+    figure = Figure(figsize=(count * width, 3.0 * rows), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.subplots(1, count)
+    axes = figure.subplots(rows, count, squeeze=False)
+    return figure, axes[0] if rows == 1 else axes
 
 
 def _width(n_ablations: int, n_widths: int) -> float:
@@ -244,7 +246,7 @@ def _box(ax: Axes, x: float, numbers: _Float64, step: float, color: str) -> None
     ax.plot([x - half, x + half], [middle, middle], color=color, lw=1.6, zorder=4)
 
 
-def _means(width: _Float64, numbers: _Float64) -> tuple[_Float64, _Float64, _Float64]:
+def group_means(width: _Float64, numbers: _Float64) -> tuple[_Float64, _Float64, _Float64]:
     """Widths, means and standard errors; NaN for the error of one network."""
     at = np.unique(width)
     groups = [numbers[width == one] for one in at]
@@ -252,7 +254,8 @@ def _means(width: _Float64, numbers: _Float64) -> tuple[_Float64, _Float64, _Flo
     return at, np.array([group.mean() for group in groups]), np.array(sem)
 
 
-def _width_axis(ax: Axes, widths: Sequence[int]) -> None:
+def width_axis(ax: Axes, widths: Sequence[int]) -> None:
+    """Label the x axis with these widths, on a scale of doublings."""
     ax.set_xscale("log", base=2)
     ax.set_xticks(widths)
     ax.xaxis.set_major_formatter(ScalarFormatter())
@@ -260,7 +263,7 @@ def _width_axis(ax: Axes, widths: Sequence[int]) -> None:
     ax.set_xlabel("$N_h$", fontsize=NORMAL, color=INK)
 
 
-def _one_kind(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+def of_one_kind(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """The rows; ValueError if there are none, or if they mix kinds."""
     for name in names:
         found = list(rows[name].unique())
@@ -269,7 +272,8 @@ def _one_kind(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     return rows
 
 
-def _quantity_label(rows: pd.DataFrame, quantity: str) -> str:
+def quantity_label(rows: pd.DataFrame, quantity: str) -> str:
+    """What an axis calls the quantity, by the measure of the rows."""
     measure = MEASURES[str(rows["measure"].iloc[0])]
     return {"value": measure.axis_label, "change": measure.change_label, **NAMES}[quantity]
 

@@ -28,6 +28,8 @@ from ..sweep.run import run
 from ..sweep.store.store import Store
 from ..sweep.todo import Outcome
 from .console import QUICK_NOTE, print_tables
+from .diagnoses import FOLDER, diagnose_networks
+from .diagnosis_tables import save_and_print
 from .experiments import GROUPS, PAPER, PaperValue, paper_sweep
 from .records import Record, job_name, read_records, save_networks
 from .report import save_report, save_tables
@@ -76,6 +78,7 @@ def reproduce(
     capacity: Callable[[], int] | None = None,
     part: tuple[int, int] | None = None,
     stop_after: float | None = None,
+    with_diagnoses: bool = False,
     console: Console | None = None,
 ) -> Reproduction:
     """Train and ablate the paper's networks, and save all results in one folder.
@@ -92,6 +95,9 @@ def reproduce(
         Small networks, brief training: a check that everything runs, not a result.
     n_workers, executor, capacity, part, stop_after
         As in `schurscope.sweep.run`. The numbers do not depend on them.
+    with_diagnoses : bool
+        Also diagnose every network that has a coupling, once all jobs are done: pages and tables
+        go to the subfolder ``diagnosis``, and complete ones there are reused.
     console : rich Console, optional
 
     Returns
@@ -168,6 +174,17 @@ def reproduce(
     settings = {job.setting.label: job.setting for _, job in jobs}
     print_tables(console, rows, settings, seeds=seeds, is_quick=is_quick)
     console.print(f"{seconds:.0f} s. Figures, tables, networks and report.json are in {out}")
+    if with_diagnoses:
+        diagnosed = diagnose_networks(
+            records,
+            out,
+            n_workers=n_workers,
+            executor=executor,
+            progress=Progress(console.file),
+        )
+        save_and_print(diagnosed, out, console, mode=mode)
+        total = time.perf_counter() - started
+        console.print(f"{total:.0f} s. Pages, tables and diagnoses are in {out / FOLDER}")
     return Reproduction(outcome, tuple(records), tuple(rows), failures, 0)
 
 

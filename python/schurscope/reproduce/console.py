@@ -112,7 +112,7 @@ def _table(
             _with_sem(row.mean, row.sem, digits),
             "–"
             if math.isnan(row.t_low)
-            else f"{_number(row.t_low, digits)} … {_number(row.t_high, digits)}",
+            else f"{number(row.t_low, digits)} … {number(row.t_high, digits)}",
             row.paper_words or _with_sem(row.paper_mean, row.paper_sem, digits),
             _verdict(row, seeds),
         )
@@ -131,7 +131,8 @@ def _digits(row: Summary, setting: Setting) -> int:
     return 2 if size >= 1 else 3 if size >= 0.1 else 4
 
 
-def _number(value: float, digits: int) -> str:
+def number(value: float, digits: int) -> str:
+    """A number as the tables show it, with a true minus sign."""
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")  # + 0.0: no minus zero
 
 
@@ -139,8 +140,8 @@ def _with_sem(mean: float | None, sem: float | None, digits: int) -> str:
     if mean is None or math.isnan(mean):
         return "–"
     if sem is None or math.isnan(sem):
-        return _number(mean, digits)
-    return f"{_number(mean, digits)} ± {_number(sem, digits)}"
+        return number(mean, digits)
+    return f"{number(mean, digits)} ± {number(sem, digits)}"
 
 
 def _quantity(row: Summary, setting: Setting) -> str:

@@ -16,6 +16,7 @@ from ..trials.tasks import Copy
 Quantity = Literal["n_R", "value", "change", "sensitivity"]
 
 GROUPS = ("copy", "neuroscience")
+ALPHA = 0.9  # of the figures and diagnoses
 TITLES = {
     "copy-orthogonal": "copy, dense orthogonal",
     "copy-cayley": "copy, Cayley",

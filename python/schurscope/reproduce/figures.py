@@ -13,10 +13,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from .. import plotting
 from ..trials.trials import Trials
-from .experiments import PAPER, TITLES
+from .experiments import ALPHA, PAPER, TITLES
 from .records import Record, by_experiment
-
-ALPHA = 0.9
 
 Group = Sequence[Record]
 """The seeds of one experiment."""

@@ -39,12 +39,12 @@ def save_tables(
         mine = [record for record in records if record.group == group]
         summary = [row for row in rows if groups[row.experiment] == group]
         written += [
-            _save_csv(folder, f"tables/{group}_seeds.csv", seed_rows(mine), mode),
-            _save_csv(folder, f"tables/{group}_summary.csv", as_dicts(summary), mode),
+            save_csv(folder, f"tables/{group}_seeds.csv", seed_rows(mine), mode),
+            save_csv(folder, f"tables/{group}_summary.csv", as_dicts(summary), mode),
         ]
         if group == "copy":
             path = "tables/copy_accuracy_per_lag.csv"
-            written.append(_save_csv(folder, path, lag_rows(mine), mode))
+            written.append(save_csv(folder, path, lag_rows(mine), mode))
     return written
 
 
@@ -123,7 +123,8 @@ def _job(record: Record) -> dict[str, Any]:
     }
 
 
-def _save_csv(folder: Path, path: str, rows: Sequence[Mapping[str, Any]], mode: str) -> str:
+def save_csv(folder: Path, path: str, rows: Sequence[Mapping[str, Any]], mode: str) -> str:
+    """Write the rows, at least one, with the mode in the first column; returns `path`."""
     columns = ["mode", *rows[0]]
     with (
         atomic_path(folder / path) as temporary,

@@ -51,6 +51,15 @@ and in Python::
         rows = ss.sweep.collect(sweep, "results").rows
         print(ss.sweep.summarize(rows, "change"))
 
+With ``diagnose = true`` in the file, or ``ss.Sweep(diagnose=True)``, each job also diagnoses its
+network at the first alpha (`schurscope.diagnose`) and keeps the diagnosis in the store::
+
+    found = ss.sweep.collect(sweep, "results")
+    print(found.diagnosis(found.jobs.iloc[0]))          # one network's page
+    table = ss.sweep.diagnoses(found)                   # a row per network
+    print(ss.sweep.removable_shares(table))
+    print(ss.sweep.summarize_cuts(ss.sweep.cut_curves(found), by="from_gap"))
+
 A job trains and ablates one network. It is identified by the hash of everything that determines its
 numbers: its configuration, the package version and the instruction-set level. Jobs in the store
 never run again, so `run` can be killed at any time and resumed, many processes can share a sweep,
@@ -110,6 +119,15 @@ mixed cluster set ``SCHURSCOPE_SIMD`` to a level that all nodes support, from th
 from .checks import SweepError
 from .collect import Collection, collect, save_table
 from .config import Sweep, SweepTask
+from .diagnoses import (
+    cut_curves,
+    diagnoses,
+    mass_by_kind,
+    prediction_agreement,
+    removable_against_width,
+    removable_shares,
+    summarize_cuts,
+)
 from .executors.dask import DaskExecutor, dask_executor
 from .plan import Job, plan, shard
 from .progress import Progress
@@ -134,13 +152,20 @@ __all__ = [
     "WorkerDied",
     "against_width",
     "collect",
+    "cut_curves",
     "dask_executor",
+    "diagnoses",
     "effects",
     "load_result",
+    "mass_by_kind",
     "paired_differences",
     "plan",
+    "prediction_agreement",
+    "removable_against_width",
+    "removable_shares",
     "run",
     "save_table",
     "shard",
     "summarize",
+    "summarize_cuts",
 ]

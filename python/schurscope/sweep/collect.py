@@ -15,6 +15,7 @@ import numpy.typing as npt
 from .._internal.brief import Brief
 from .._internal.checks import shown
 from .._internal.files import atomic_path
+from ..diagnosis.result import Diagnosis
 from .config import Sweep, SweepTask
 from .plan import Job, plan
 from .store.index import Entry
@@ -48,10 +49,35 @@ class Collection(Brief):
         `alpha`, `ablation`, `measure`, `value`, `change`, `removed_mass`, `sensitivity`,
         `vacuous`, `diverged`, `n_R`, `gap`, `baseline`, `passed`, `loss` and `key`; see
         `AblationProfile`. Rows are bit-identical however the jobs were run.
+    store : Store
+        Where they come from.
     """
 
     jobs: pd.DataFrame
     rows: pd.DataFrame
+    store: Store
+
+    def diagnosis(self, of: Any) -> Diagnosis:
+        """Read the diagnosis of one network.
+
+        Parameters
+        ----------
+        of : Job, or row of `jobs` or `rows`
+            Anything with the attribute ``key``, or the key itself.
+
+        Raises
+        ------
+        ValueError
+            The store has no diagnosis of it, or a damaged one.
+        """
+        key = of if isinstance(of, str) else of.key
+        path = self.store.diagnosis_path(key)
+        if not (self.store.has(key) and path.exists()):
+            raise ValueError(
+                "of must be a finished job of a sweep with diagnose = true, and "
+                f"{self.store.root} has no diagnosis of {key}"
+            )
+        return Diagnosis.load(path)
 
     def counts(self) -> dict[str, int]:
         """State → number of jobs."""
@@ -104,7 +130,7 @@ def collect(sweep: Sweep, store: str | os.PathLike[str], *, verify: bool = False
         problems[key] = found.failure(key)["error"]
     states = [_state(job.key, contents.entries, failed, running) for job in jobs]
     table = _job_table(sweep, jobs, states, problems, contents.entries)
-    return Collection(table, _rows(sweep, table, contents.entries))
+    return Collection(table, _rows(sweep, table, contents.entries), found)
 
 
 def save_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:

@@ -143,6 +143,9 @@ class Sweep:
         Root of all random numbers.
     cell : Cell
         Cell of all networks, with one leak for all units; the default is h = tanh(…).
+    diagnose : bool
+        Whether each job also diagnoses its network, at the first of `alphas`, on the evaluation
+        trials; see `schurscope.diagnose`. This takes several times as long as ablating.
 
     Raises
     ------
@@ -161,6 +164,7 @@ class Sweep:
     dtype: str = "float32"
     entropy: int = 0
     cell: Cell = field(default_factory=Cell)
+    diagnose: bool = False
 
     def __post_init__(self) -> None:
         tasks = listed(self.tasks, "tasks", lambda task, _: _sweep_task(task))
@@ -200,6 +204,10 @@ class Sweep:
             checked["dtype"] = float_dtype(self.dtype).name
         with at("entropy"):
             nonnegative_int(self.entropy, "entropy")
+        if not isinstance(self.diagnose, bool):
+            raise SweepError(
+                ("diagnose",), f"diagnose must be true or false, got {shown(self.diagnose)}"
+            )
         if not isinstance(self.cell, Cell):
             raise SweepError(
                 ("cell",), f"cell must be a schurscope.Cell, got {type(self.cell).__name__}"

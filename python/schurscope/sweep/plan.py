@@ -27,6 +27,8 @@ __all__ = ["FORMAT", "Job", "Setting", "plan", "shard"]
 FORMAT = "schurscope-sweep-2"
 """Version of stores and hashes; change it when either changes its meaning."""
 
+_DIAGNOSIS_RUNS = 5000  # a diagnosis takes about as long as this many evaluations
+
 
 def _configuration(item: Any) -> Any:
     """Every field of a dataclass, and of those inside it, as plain values.
@@ -63,6 +65,7 @@ class Setting:
     of_task: bool
     cell: Cell
     level: str
+    diagnose: bool = field(metadata={"plain": None})
 
     @classmethod
     def of(cls, sweep: Sweep, task: SweepTask, level: str) -> Setting:
@@ -83,12 +86,15 @@ class Setting:
             of_task=task.entropy is not None,
             cell=sweep.cell,
             level=level,
+            diagnose=sweep.diagnose,
         )
 
     def configuration(self) -> dict[str, Any]:
         """Everything that determines the numbers, as plain values; not the label."""
         versions = {"format": FORMAT, "version": __version__, "tie_rule": TIE_RULE}
-        return {**_configuration(self), **versions}
+        # Jobs without a diagnosis have the hash that they had before there were any.
+        more = {"diagnose": True} if self.diagnose else {}
+        return {**_configuration(self), **more, **versions}
 
     @computed_once
     def digest(self) -> str:
@@ -138,7 +144,7 @@ class Job:
         return np.random.SeedSequence(self.setting.entropy, spawn_key=self.spawn_key)
 
     def streams(self) -> dict[str, np.random.Generator]:
-        """Separate generators: init, training, evaluation, bootstrap, noise."""
+        """Separate generators: init, training, evaluation, bootstrap, noise, diagnosis."""
         return streams(self.entropy())
 
     @property
@@ -151,6 +157,7 @@ class Job:
         options = setting.training
         training = 3 * options.n_updates * options.batch_size * train_steps * per_step
         runs = 1 + len(setting.alphas) * (len(setting.ablations) - 1)
+        runs += _DIAGNOSIS_RUNS * setting.diagnose
         evaluation = runs * setting.evaluation_trials * evaluation_steps * per_step
         # Schur form, ordering and W̃ are of order N_h³.
         return float(training + evaluation + (100 + runs) * self.n_hidden**3)

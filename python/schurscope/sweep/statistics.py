@@ -20,7 +20,17 @@ from .._internal.holm import holm
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["against_width", "effects", "holm", "moments", "paired_differences", "summarize"]
+__all__ = [
+    "against_width",
+    "bootstrap",
+    "effects",
+    "holm",
+    "line",
+    "moments",
+    "paired_differences",
+    "summarize",
+    "with_holm",
+]
 
 GROUP = ["task", "recurrent", "N_h", "alpha", "ablation"]
 RESAMPLES_AT_ONCE = 256  # of the bootstrap, so that memory stays small for any number of networks
@@ -65,7 +75,7 @@ def summarize(
     found = []
     for names, group in _groups(rows, GROUP):
         sample, counts = _sample(group, quantity, passed_only)
-        low, high = _bootstrap(sample, level, n_resamples, random)
+        low, high = bootstrap(sample, level, n_resamples, random)
         found.append(
             dict(zip(GROUP, names, strict=True))
             | moments(sample, level)
@@ -105,7 +115,7 @@ def effects(
             | _t_test(sample)
             | counts
         )
-    return _with_holm(_table(found))
+    return with_holm(_table(found))
 
 
 def paired_differences(
@@ -142,7 +152,7 @@ def paired_differences(
                     | moments(difference, fraction(level, "level"))
                     | _t_test(difference)
                 )
-    return _with_holm(_table(found))
+    return with_holm(_table(found))
 
 
 def against_width(
@@ -170,9 +180,9 @@ def against_width(
         width = np.log2(kept["N_h"].to_numpy(dtype=np.float64)[is_finite])
         found.append(
             dict(zip(group_names, names, strict=True))
-            | _line(width, numbers[is_finite], fraction(level, "level"))
+            | line(width, numbers[is_finite], fraction(level, "level"))
         )
-    return _with_holm(_table(found))
+    return with_holm(_table(found))
 
 
 def _quantity(quantity: str) -> str:
@@ -231,14 +241,15 @@ def _t_test(sample: _Float64) -> dict[str, float]:
     return {"t": float(found.statistic), "p": float(found.pvalue)}
 
 
-def _bootstrap(
+def bootstrap(
     sample: _Float64, level: float, n_resamples: int, random: np.random.Generator
 ) -> tuple[float, float]:
-    from scipy.stats import bootstrap
+    """Percentile bootstrap interval of the mean; NaN for fewer than two numbers."""
+    from scipy import stats
 
     if len(sample) < 2:
         return np.nan, np.nan
-    low, high = bootstrap(
+    low, high = stats.bootstrap(
         (sample,),
         np.mean,
         n_resamples=n_resamples,
@@ -250,24 +261,26 @@ def _bootstrap(
     return float(low), float(high)
 
 
-def _line(x: _Float64, y: _Float64, level: float) -> dict[str, Any]:
+def line(x: _Float64, y: _Float64, level: float) -> dict[str, Any]:
+    """Least-squares slope of y over x, its t-interval and p; NaN where there are too few points."""
     from scipy.stats import linregress, t
 
     n, n_widths = len(x), len(np.unique(x))
-    line: dict[str, Any] = {"n": n, "n_widths": n_widths}
-    line |= dict.fromkeys(("slope", "slope_low", "slope_high", "p"), np.nan)
+    fit: dict[str, Any] = {"n": n, "n_widths": n_widths}
+    fit |= dict.fromkeys(("slope", "slope_low", "slope_high", "p"), np.nan)
     if n_widths < 2:
-        return line
+        return fit
     found = linregress(x, y)
-    line["slope"] = slope = float(found.slope)
+    fit["slope"] = slope = float(found.slope)
     if n > 2:
         reach = float(t.ppf(0.5 + level / 2, n - 2) * found.stderr)
         p = float(found.pvalue) if found.stderr > 0 else np.nan
-        line |= {"slope_low": slope - reach, "slope_high": slope + reach, "p": p}
-    return line
+        fit |= {"slope_low": slope - reach, "slope_high": slope + reach, "p": p}
+    return fit
 
 
-def _with_holm(table: pd.DataFrame) -> pd.DataFrame:
+def with_holm(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with a column ``p_holm`` after ``p``."""
     if len(table):
         after = list(table.columns).index("p") + 1
         table.insert(after, "p_holm", holm(table["p"].to_numpy()))

@@ -30,6 +30,8 @@ from ..ablation.measures.denominators import denominator_arrays, denominator_of
 from ..ablation.profile import AblationProfile
 from ..ablation.run import ablate
 from ..coordinates.schur import ordered_schur
+from ..diagnosis.diagnose import diagnose
+from ..diagnosis.result import Diagnosis
 from ..networks.constructions import init_network
 from ..networks.network import Network
 from ..training import train
@@ -57,6 +59,8 @@ class JobResult(Brief):
         Loss of every batch, before its step.
     moduli : (N_h,) float64
         Moduli of the eigenvalues of W_hh, in the order of the Schur form.
+    diagnosis : Diagnosis or None
+        None unless the sweep asks for it.
     provenance : dict
         Configuration, versions, commit, CPU, instruction-set level, host, seconds, entropy.
     """
@@ -65,6 +69,7 @@ class JobResult(Brief):
     profiles: tuple[AblationProfile, ...]
     loss: npt.NDArray[np.float64]
     moduli: npt.NDArray[np.float64]
+    diagnosis: Diagnosis | None
     provenance: dict[str, Any]
 
 
@@ -122,7 +127,10 @@ def load_result(store: Store, key: str) -> JobResult:
                 chance=provenance["chance"],
             )
         )
-    return JobResult(network, tuple(profiles), arrays["loss"], arrays["moduli"], provenance)
+    diagnosis = Diagnosis.load(store.diagnosis_path(key)) if setting.get("diagnose") else None
+    return JobResult(
+        network, tuple(profiles), arrays["loss"], arrays["moduli"], diagnosis, provenance
+    )
 
 
 def _run_recorded(job: Job, store: Store) -> Entry | None:
@@ -171,6 +179,19 @@ def _run(job: Job, store: Store) -> Entry:
         for alpha in setting.alphas
     ]
     seconds = {"train": trained - started, "ablate": time.perf_counter() - trained}
+    diagnosis = None
+    if setting.diagnose:
+        ablated = time.perf_counter()
+        diagnosis = diagnose(
+            result.network,
+            trials,
+            alpha=setting.alphas[0],
+            measure=setting.measure,
+            schur=schur,
+            rng=streams["diagnosis"],
+            n_threads=1,
+        )
+        seconds["diagnose"] = time.perf_counter() - ablated
     arrays = {
         "rows": np.array([np.stack([getattr(p, x) for x in _ROWS], axis=-1) for p in profiles]),
         "cuts": np.array([(p.sectors.n_R, p.sectors.gap) for p in profiles], dtype=np.float64),
@@ -190,24 +211,28 @@ def _run(job: Job, store: Store) -> Entry:
         "finished": time.time(),
         **place_of_work(),
     }
-    return _save(job.key, store, result.network, arrays, provenance)
+    return _save(job.key, store, result.network, diagnosis, arrays, provenance)
 
 
 def _save(
     key: str,
     store: Store,
     network: Network,
+    diagnosis: Diagnosis | None,
     arrays: dict[str, npt.NDArray[Any]],
     provenance: dict[str, Any],
 ) -> Entry:
-    """Write the network, then the record; the record marks the job as done."""
-    record_path, network_path = store.record_path(key), store.network_path(key)
+    """Write the network and any diagnosis, then the record, which marks the job as done."""
+    files = [store.record_path(key), store.network_path(key)]
     text = json.dumps(provenance, allow_nan=False).encode()
     try:
-        record_path.parent.mkdir(exist_ok=True)
-        network.save(network_path)
-        save_npz(record_path, RECORD_FORMAT, {**arrays, "provenance": np.array(text)})
-        return Entry.of_record(arrays, provenance, record_path, network_path)
+        files[0].parent.mkdir(exist_ok=True)
+        network.save(files[1])
+        if diagnosis is not None:
+            files.append(store.diagnosis_path(key))
+            diagnosis.save(files[2])
+        save_npz(files[0], RECORD_FORMAT, {**arrays, "provenance": np.array(text)})
+        return Entry.of_record(arrays, provenance, *files)
     except OSError as error:
         raise StoreError(f"{store.root} cannot be written to: {error}") from error
 

@@ -33,12 +33,12 @@ class Entry(NamedTuple):
 
     `rows` holds value, change, removed mass, sensitivity, vacuous and diverged for each cut and
     ablation, (alphas, ablations, 6); `cuts` holds n_R and the gap of each cut, (alphas, 2). `sizes`
-    and `checksums` (CRC-32) are those of the record's file and the network's.
+    and `checksums` (CRC-32) are those of the files of the record, the network and any diagnosis.
     """
 
     key: str
-    sizes: tuple[int, int]
-    checksums: tuple[int, int]
+    sizes: tuple[int, ...]
+    checksums: tuple[int, ...]
     finished: float
     seconds: float
     host: str
@@ -53,8 +53,8 @@ class Entry(NamedTuple):
         """The entry of a job, from its record and its files."""
         return cls(
             key=provenance["key"],
-            sizes=tuple(file.stat().st_size for file in files),  # type: ignore[arg-type]
-            checksums=tuple(map(checksum, files)),  # type: ignore[arg-type]
+            sizes=tuple(file.stat().st_size for file in files),
+            checksums=tuple(map(checksum, files)),
             finished=provenance["finished"],
             seconds=sum(provenance["seconds"].values()),
             host=provenance["host"],
@@ -83,8 +83,8 @@ class Entry(NamedTuple):
             key, sizes, checksums, finished, seconds, host, loss, rows, cuts = json.loads(text)
             entry = cls(
                 key=str(key),
-                sizes=(int(sizes[0]), int(sizes[1])),
-                checksums=(int(checksums[0]), int(checksums[1])),
+                sizes=tuple(map(int, sizes)),
+                checksums=tuple(map(int, checksums)),
                 finished=float(finished),
                 seconds=float(seconds),
                 host=sys.intern(host),
@@ -96,6 +96,8 @@ class Entry(NamedTuple):
             raise ValueError(f"not an entry: {error}") from error
         if entry.rows.shape[2:] != (6,) or entry.cuts.shape != (len(entry.rows), 2):
             raise ValueError(f"tables of shapes {entry.rows.shape} and {entry.cuts.shape}")
+        if len(entry.sizes) not in (2, 3) or len(entry.checksums) != len(entry.sizes):
+            raise ValueError(f"{len(entry.sizes)} sizes and {len(entry.checksums)} checksums")
         return entry
 
 

@@ -3,6 +3,7 @@
     store.json                format, package version, instruction-set level; also in every record
     jobs/ab/KEY.npz           one finished job: losses, per-trial sums, provenance
     jobs/ab/KEY-network.npz   its trained network, a file of `Network.save`
+    jobs/ab/KEY-diagnosis.npz its diagnosis, if the sweep asks for one, a file of `Diagnosis.save`
     index/RUNNER.log          one line per finished job: the source of all tables
     failures/KEY.json         a failed job, with its traceback
     deaths/KEY.json           number of times the job's worker has died
@@ -28,6 +29,7 @@ from ..._internal.checks import shown
 from ..._internal.files import load_npz
 from ..._internal.json import write_json
 from ..._version import __version__
+from ...diagnosis.result import Diagnosis
 from ...networks.network import Network
 from ..plan import FORMAT, Job
 from .claims import is_alive, live_claims
@@ -41,7 +43,7 @@ DENOMINATORS = ("weight", "mean", "sums", "squares", "counted", "channels")
 OLD = 86400.0  # seconds after which a temporary file belongs to no living process
 
 _FOLDERS = ("jobs", "index", "failures", "deaths", "runners", "claims")
-_SUFFIX, _NETWORK_SUFFIX = ".npz", "-network.npz"
+_SUFFIXES = _RECORD, _NETWORK, _DIAGNOSIS = ".npz", "-network.npz", "-diagnosis.npz"
 
 
 class StoreError(OSError):
@@ -126,11 +128,15 @@ class Store:
 
     def record_path(self, key: str) -> Path:
         """Path of a job's record."""
-        return self.root / "jobs" / key[:2] / (key + _SUFFIX)
+        return self._path(key, _RECORD)
 
     def network_path(self, key: str) -> Path:
         """Path of a job's trained network."""
-        return self.root / "jobs" / key[:2] / (key + _NETWORK_SUFFIX)
+        return self._path(key, _NETWORK)
+
+    def diagnosis_path(self, key: str) -> Path:
+        """Path of a job's diagnosis."""
+        return self._path(key, _DIAGNOSIS)
 
     def has(self, key: str) -> bool:
         """Whether the job has a record."""
@@ -152,7 +158,11 @@ class Store:
         """A job's index entry, rebuilt from its files; errors as in `read_record`."""
         arrays, provenance = self.read_record(key)
         Network.load(self.network_path(key))
-        return Entry.of_record(arrays, provenance, self.record_path(key), self.network_path(key))
+        files = [self.record_path(key), self.network_path(key)]
+        if provenance["configuration"]["setting"].get("diagnose", False):
+            Diagnosis.load(self.diagnosis_path(key))
+            files.append(self.diagnosis_path(key))
+        return Entry.of_record(arrays, provenance, *files)
 
     def contents(self, *, verify: bool = False) -> Contents:
         """The contents of the store: its index, checked against the bytes of the files.
@@ -166,7 +176,7 @@ class Store:
         for key in {**indexed, **files}:
             entry, sizes = indexed.get(key), files.get(key, (-1, -1))
             if entry is None and sizes[0] < 0:
-                continue  # its network is written, its record not yet
+                continue  # its other files are written, its record not yet
             try:
                 if not verify and entry is not None and self._is_intact(entry, sizes):
                     entries[key] = entry
@@ -179,32 +189,42 @@ class Store:
                 unindexed.append(key)
         return Contents(entries, tuple(unindexed), damaged)
 
-    def _is_intact(self, entry: Entry, sizes: tuple[int, int]) -> bool:
+    def _is_intact(self, entry: Entry, sizes: tuple[int, ...]) -> bool:
         """Whether a job's files, of these sizes, are those that were indexed."""
-        files = self.record_path(entry.key), self.network_path(entry.key)
+        files = [self._path(entry.key, suffix) for suffix in _SUFFIXES[: len(sizes)]]
         return entry.sizes == sizes and entry.checksums == tuple(map(checksum, files))
 
     def discard(self, key: str) -> None:
         """Remove the damaged files of a job."""
-        self.record_path(key).unlink(missing_ok=True)
-        self.network_path(key).unlink(missing_ok=True)
+        for suffix in _SUFFIXES:
+            self._path(key, suffix).unlink(missing_ok=True)
 
     def index(self) -> dict[str, Entry]:
         """Key → entry of every job in the logs; damaged lines are ignored."""
         return read_logs(self.root / "index")
 
-    def _files(self) -> dict[str, tuple[int, int]]:
-        """Key → sizes of record and network, -1 if absent."""
-        sizes: dict[str, list[int]] = {}
+    def _path(self, key: str, suffix: str) -> Path:
+        return self.root / "jobs" / key[:2] / (key + suffix)
+
+    def _files(self) -> dict[str, tuple[int, ...]]:
+        """Key → sizes of record, network (-1 if absent) and any diagnosis."""
+        found: dict[str, dict[str, int]] = {}
         for folder in filter(Path.is_dir, (self.root / "jobs").iterdir()):
             with os.scandir(folder) as items:
                 for item in items:
-                    if item.name.startswith("."):
+                    key, dash, kind = item.name.partition("-")
+                    if key.startswith("."):
                         continue
-                    is_network = item.name.endswith(_NETWORK_SUFFIX)
-                    key = item.name.removesuffix(_NETWORK_SUFFIX if is_network else _SUFFIX)
-                    sizes.setdefault(key, [-1, -1])[is_network] = item.stat().st_size
-        return {key: (record, network) for key, (record, network) in sizes.items()}
+                    suffix = dash + kind or _RECORD
+                    found.setdefault(key.removesuffix(_RECORD), {})[suffix] = item.stat().st_size
+        return {
+            key: (
+                sizes.get(_RECORD, -1),
+                sizes.get(_NETWORK, -1),
+                *([sizes[_DIAGNOSIS]] if _DIAGNOSIS in sizes else ()),
+            )
+            for key, sizes in found.items()
+        }
 
     # Failed jobs.
 
@@ -285,8 +305,8 @@ def _read_made(root: Path) -> dict[str, str] | None:
     """
     if (made := _made_in(root)) is not None:
         return made
-    for path in sorted(root.glob(f"jobs/*/*{_SUFFIX}")):
-        if path.name.endswith(_NETWORK_SUFFIX):
+    for path in sorted(root.glob(f"jobs/*/*{_RECORD}")):
+        if path.name.endswith((_NETWORK, _DIAGNOSIS)):
             continue
         try:
             arrays = load_npz(path, RECORD_FORMAT, (*ARRAYS, "provenance"), DENOMINATORS)
