@@ -111,9 +111,10 @@ def test_multitask_with_a_softmax(tmp_path, arrays):
     (tmp_path / "hp.json").write_text(json.dumps({**HP, "loss_type": "cross_entropy"}))
     with pytest.warns(UserWarning, match="the outputs are logits"):
         assert ss.load_network(write(tmp_path, arrays)).cell.output == "identity"
-    (tmp_path / "hp.json").write_text("{")
-    with pytest.raises(ValueError, match=r"has a damaged hp\.json"):
-        ss.load_network(tmp_path)
+    for text in ("{", '{"dt": 1, "dt": 2}', '{"dt": ' + "[" * 10_000, json.dumps("x" * 2**20)):
+        (tmp_path / "hp.json").write_text(text)
+        with pytest.raises(ValueError, match=r"has a damaged hp\.json"):
+            ss.load_network(tmp_path)
 
 
 def test_a_basic_cell_and_gates(tmp_path, arrays):

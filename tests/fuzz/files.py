@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import struct
 import sys
@@ -21,6 +22,7 @@ import scipy.io
 import schurscope as ss
 
 from ..tensorflow_files import write
+from .projects import MULTITASK, write_projects
 
 CHECKED = {"npz", "npz deflated", "network npz", "trials npz", "torch", "keras", "mat deflated"}
 CHECKED |= {"tensorflow", "tensorflow data"}
@@ -66,9 +68,11 @@ def write_all(folder: Path) -> None:
     for written, name in renamed.items():
         (folder / written).rename(folder / name)
     (folder / "pickle").write_bytes(pickle.dumps({"net": arrays, "dt": 0.1}, protocol=4))
-    index = write(folder, {name: array.astype("f4") for name, array in arrays.items()})
+    variables = {name: rng.standard_normal(shape, "f4") for name, shape in MULTITASK.items()}
+    index = write(folder, variables)
     index.rename(folder / "tensorflow")
     (folder / "model.ckpt.data-00000-of-00001").rename(folder / "tensorflow data")
+    write_projects(folder, rng)
     _write_msgpack(folder, arrays)
     _write_torch(folder, arrays)
     _write_neuralrnn(folder, arrays)
@@ -153,10 +157,25 @@ def _in_zip(content: bytes, random: Random) -> bytes | None:
     with zipfile.ZipFile(BytesIO(content)) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
     chosen = random.choice(list(entries))
-    entries[chosen] = _changed(entries[chosen], random)
+    if chosen.endswith(".npy") and random.random() < 0.5:
+        entries[chosen] = _of_other_shape(random)
+    else:
+        entries[chosen] = _changed(entries[chosen], random)
     with zipfile.ZipFile(made := BytesIO(), "w", random.choice((0, 8))) as archive:
         for name, entry in entries.items():
             archive.writestr(name, entry)
+    return made.getvalue()
+
+
+def _of_other_shape(random: Random) -> bytes:
+    """An array that another one may multiply or widen to an absurd size."""
+    shape = [random.choice((0, 1, 1, 2, 3, 6, 6, 9)) for _ in range(random.choice((0, 1, 2, 2, 3)))]
+    if shape and random.random() < 0.7:
+        shape[random.randrange(len(shape))] = random.choice((1000, 60_000))
+    if math.prod(shape) > 10**6:
+        shape = [10**6]
+    dtype = random.choice(("f4", "f8", "f8", "i4", "b1"))
+    np.save(made := BytesIO(), np.full(shape, random.choice((0, 1)), dtype))
     return made.getvalue()
 
 

@@ -11,6 +11,7 @@ import time
 import warnings
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,16 +22,22 @@ import schurscope as ss
 
 from .calls import call
 from .files import CHECKED, damaged
+from .projects import WITHOUT_LEAK
 
 SECONDS, BYTES = 2.0, 1_000_000_000
 """That an input may cost; files here are far smaller than a megabyte."""
 
 _LIMIT = 4 * 2**30  # of address space, so that a fault does not fill the machine
 FOLDERS = {
-    "neuralrnn": {"neuralrnn": "model.safetensors", "neuralrnn json": "config.json"},
-    "tensorflow": {"tensorflow": "net.index", "tensorflow data": "net.data-00000-of-00001"},
+    "neuralrnn": {"neuralrnn json": "config.json", "neuralrnn": "model.safetensors"},
+    "tensorflow": {
+        "tensorflow": "net.index",
+        "tensorflow data": "net.data-00000-of-00001",
+        "tensorflow json": "hp.json",
+    },
+    "smc_rnns": {"smc_rnns": "net_state_dict.pkl", "smc_rnns pickle": "net_params.pkl"},
 }
-"""Start of a kind → the files that make one network, and their names."""
+"""Start of a kind → the files that make one network, and their names; the first is loaded."""
 
 _ERRORS = (ValueError, TypeError, OSError)
 
@@ -82,14 +89,15 @@ def _try_file(
     load: Callable[[Path], Any] = ss.load_network
     if kind == "trials npz":
         load = ss.Trials.load
-    _write(path, {**files, kind: content}, kind)
-    outcome, fault = _outcome(load, path)
+    elif kind in WITHOUT_LEAK:
+        load = partial(ss.load_network, leak=0.5)
+    loaded = _write(path, {**files, kind: content}, kind)
+    outcome, fault = _outcome(load, loaded, str(path))
     # Nothing tells that a MATLAB file had more arrays.
     is_shorter = kind == "mat deflated" and len(content) < len(files[kind])
     if outcome == "accepted" and has_old_checksums and kind in CHECKED and not is_shorter:
         original = path.with_suffix(".original")
-        _write(original, files, kind)
-        if _numbers(load(original)) != _numbers(load(path)):
+        if _numbers(load(_write(original, files, kind))) != _numbers(load(loaded)):
             fault = "other numbers than the undamaged file"
         _remove(original)
     if not fault:
@@ -97,15 +105,16 @@ def _try_file(
     return outcome, fault
 
 
-def _write(path: Path, files: dict[str, bytes], kind: str) -> None:
-    """Write the file of this kind, or the folder of it and the files that it needs."""
+def _write(path: Path, files: dict[str, bytes], kind: str) -> Path:
+    """Write the file of this kind, or the folder of it and its company; return what to load."""
     for start, names in FOLDERS.items():
         if kind.startswith(start):
             path.mkdir()
             for name, written in names.items():
                 (path / written).write_bytes(files[name])
-            return
+            return path / next(iter(names.values()))
     path.write_bytes(files[kind])
+    return path
 
 
 def _remove(path: Path) -> None:
@@ -115,12 +124,15 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _outcome(load: Callable[[Path], Any], path: Path) -> tuple[str, str]:
+def _outcome(load: Callable[[Path], Any], path: Path, named: str) -> tuple[str, str]:
+    """What loading gives; an error must name the file or the folder of it."""
     try:
         load(path)
     except _ERRORS as error:
         told = str(error)
-        if str(path) not in told:
+        if "more memory than there is" in told:
+            return "refused", f"tries to fill the memory: {told}"[:300]
+        if named not in told:
             return "refused", f"does not name the file: {told}"[:300]
         return "refused", "" if told.isprintable() else f"unprintable: {told!r}"[:300]
     except Exception as error:

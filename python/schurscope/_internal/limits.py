@@ -6,10 +6,13 @@ import os
 import stat
 from typing import BinaryIO
 
-__all__ = ["MAX_BYTES", "check_size", "open_file", "size_on_disk"]
+__all__ = ["MAX_AXES", "MAX_BYTES", "check_size", "open_file", "size_on_disk"]
 
 MAX_BYTES = 2**28
 """Default `max_bytes`, the limit on the unpacked size of a smaller file: 256 MiB."""
+
+MAX_AXES = 32
+"""Of an array."""
 
 
 def open_file(path: str | os.PathLike[str]) -> BinaryIO:

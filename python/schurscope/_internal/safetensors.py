@@ -17,12 +17,11 @@ import numpy as np
 from .checks import printable, shown
 from .files import MAX_BYTES, Array, atomic_path
 from .json import parse_json
-from .limits import check_size, open_file, size_on_disk
+from .limits import MAX_AXES, check_size, open_file, size_on_disk
 
 MAX_HEADER = 2**23
 """In bytes: tens of thousands of arrays. The format's own limit is 100 MB."""
 
-_MAX_AXES = 32
 
 _DTYPES = {
     "F64": "<f8",
@@ -86,7 +85,7 @@ def read_safetensors(
                 if entry["dtype"] not in _DTYPES:
                     raise ValueError(f"unknown dtype {shown(entry['dtype'])}")
                 dtype, shape = np.dtype(_DTYPES[entry["dtype"]]), tuple(entry["shape"])
-                if len(shape) > _MAX_AXES:
+                if len(shape) > MAX_AXES:
                     raise ValueError(f"{name} has {len(shape)} axes")
                 if begin != place or end - begin != math.prod(shape) * dtype.itemsize:
                     raise ValueError(f"{name} does not fill its bytes")

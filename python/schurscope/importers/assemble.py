@@ -95,9 +95,7 @@ def _add_residual(parts: Parts, found: str, given: bool | None, notes: list[str]
     if found == "flax" and given is None and stated is None:
         notes.append("assumed residual=False, Flax's default: the parameters do not state it")
     if given or stated:
-        W_hh = parts.arrays["W_hh"]
-        parts.arrays["W_hh"] = W_hh + np.eye(len(W_hh), dtype=W_hh.dtype)
-        parts.mapped["W_hh"] += " + I"
+        parts.add_identity()
 
 
 def _transposed_hint(parts: Parts) -> str:

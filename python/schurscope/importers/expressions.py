@@ -42,7 +42,6 @@ _OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "-": operator.sub,
     "*": operator.mul,
     "/": operator.truediv,
-    "@": operator.matmul,
 }
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _NAME = re.compile(r"[^\W\d]\w*([./:]\w+)*")
@@ -62,8 +61,11 @@ def evaluate(
     names: Iterable[str],
     entry: Callable[[str], Array | float],
     sizes: Mapping[str, int],
+    product: Callable[[Array, Array], Array] = operator.matmul,
 ) -> Array:
     """The value of an expression in entries with these names, which `entry` returns.
+
+    `product` multiplies two matrices or vectors of shapes that fit, or raises ValueError.
 
     Entries are as stored: kernels are not transposed. A size that is missing in `sizes` is read
     from the matrix that it slices: one that acts on inputs and states together has shape
@@ -77,7 +79,7 @@ def evaluate(
         The text is no such expression, names no entry, or its shapes do not fit; the message
         points at the position.
     """
-    return np.asarray(_Parser(text, list(names), entry, sizes).whole())
+    return np.asarray(_Parser(text, list(names), entry, sizes, product).whole())
 
 
 @dataclass
@@ -86,6 +88,7 @@ class _Parser:
     names: list[str]
     entry: Callable[[str], Array | float]
     sizes: Mapping[str, int]
+    product: Callable[[Array, Array], Array]
     place: int = 0
     depth: int = 0
 
@@ -151,21 +154,18 @@ class _Parser:
     def _apply(self, symbol: str, left: Any, right: Any, place: int) -> Any:
         shapes = tuple(np.shape(side) for side in (left, right))
         try:
-            # A product or a column with a row may be far larger than the file.
-            if symbol == "@":
-                shape = (*shapes[0][:-1], *shapes[1][:-2], *shapes[1][1:][-1:])
-            else:
-                shape = np.broadcast_shapes(*shapes)
-            if 8 * math.prod(shape) > MAX_BYTES:
-                self._fail(f"would make an array of shape {shape}", place)
+            shape = _product_shape(*shapes) if symbol == "@" else np.broadcast_shapes(*shapes)
+        except ValueError:
+            self._fail(f"{shapes[0]} {symbol} {shapes[1]} do not fit", place)
+        # A product or a column with a row may be far larger than the file.
+        if 8 * math.prod(shape) > MAX_BYTES:
+            self._fail(f"would make an array of shape {shape}", place)
+        try:
             with np.errstate(all="ignore"):  # what is not finite is told later, with its name
-                return _OPERATIONS[symbol](left, right)
+                apply = self.product if symbol == "@" else _OPERATIONS[symbol]
+                return apply(left, right)
         except ZeroDivisionError:
             self._fail("divides by zero", place)
-        except ValueError as error:
-            if "position" in str(error):
-                raise
-            self._fail(f"{shapes[0]} {symbol} {shapes[1]} do not fit", place)
 
     def _atom(self) -> Any:
         head, start = self._peek(), self.place
@@ -282,3 +282,10 @@ class _Parser:
             if larger > smaller:
                 return int(smaller if name == "n_h" else larger - smaller)
         raise UnknownSize(self.text, name)
+
+
+def _product_shape(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a product of matrices or vectors; ValueError if theirs do not fit."""
+    if len(left) not in (1, 2) or len(right) not in (1, 2) or left[-1] != right[0]:
+        raise ValueError("no product")
+    return (*left[:-1], *right[1:])

@@ -7,7 +7,8 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from .unused import variants
 
 __all__ = ["FORMATS", "ImportedNetwork", "contents", "import_network", "load_network"]
 
+MOST_VARIANTS = 100
+
 
 @dataclass(frozen=True, repr=False)
 class ImportedNetwork(Brief):
@@ -45,8 +48,9 @@ class ImportedNetwork(Brief):
         Unused entries → the reason.
     notes : tuple of str
         Assumptions and conversions.
-    variants : tuple of (str, Network)
-        Networks with unused entries as biases or initial states, for `load_network`'s reference.
+    variants : tuple of (str, dict)
+        Unused entries as biases or initial states, in words and as part → array, which
+        `load_network` tries when its reference disagrees.
     """
 
     network: Network
@@ -54,7 +58,7 @@ class ImportedNetwork(Brief):
     mapped: dict[str, str]
     ignored: dict[str, str]
     notes: tuple[str, ...]
-    variants: tuple[tuple[str, Network], ...] = field(default=(), repr=False)
+    variants: tuple[tuple[str, dict[str, Any]], ...] = field(default=(), repr=False)
 
     def _repr_html_(self) -> str:
         named = {
@@ -198,7 +202,11 @@ def load_network(
     for concern in concerns:
         warnings.warn(concern, stacklevel=2)
     if reference is not None:
-        require_agreement(imported.network, reference, imported.variants)
+        network = imported.network
+        changed = (
+            (told, replace(network, cayley=None, **vectors)) for told, vectors in imported.variants
+        )
+        require_agreement(network, reference, changed)
     return imported.network
 
 
@@ -285,7 +293,7 @@ def _import(
     try:
         found = collect(parts, format)
         network, ignored, notes, concerns = assemble(parts, found, options, dtype)
-        alternatives = tuple(variants(parts, network))
+        alternatives = tuple(islice(variants(parts, network), MOST_VARIANTS))
     except TypeError:
         raise
     except Exception as error:  # entries may have any shapes and values

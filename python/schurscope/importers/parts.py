@@ -141,6 +141,8 @@ class Parts:
     def product(self, left: Array, right: Array) -> Array:
         """The matrix product; ValueError if a small file would make it large, or take long."""
         size = self.checkpoint.file_size
+        if max(left.ndim, right.ndim) > 2:
+            self.fail(f"needs the product of {left.shape} and {right.shape}, which are no matrices")
         if size is not None and left.ndim == right.ndim == 2:
             n_bytes = len(left) * right.shape[1] * left.itemsize
             flops = 2 * left.size * right.shape[1]
@@ -151,6 +153,26 @@ class Parts:
                 )
         computed: Array = left @ right
         return computed
+
+    def scaled(self, array: Array, factor: Array) -> Array:
+        """Array ∘ factor; ValueError unless the array's shape remains, whatever the factor's."""
+        try:
+            fits = np.broadcast_shapes(array.shape, factor.shape) == array.shape
+        except ValueError:
+            fits = False
+        if not fits:
+            self.fail(f"has a factor of shape {factor.shape} for an array of shape {array.shape}")
+        computed: Array = array * factor
+        return computed
+
+    def add_identity(self, scale: float = 1.0) -> None:
+        """W_hh ← W_hh + scale I; ValueError if it is not square."""
+        W_hh = self.arrays["W_hh"]
+        if W_hh.ndim != 2 or len(W_hh) != W_hh.shape[1]:
+            self.fail(f"has a recurrent matrix of shape {W_hh.shape}, which is not square")
+        eye = np.eye(len(W_hh), dtype=W_hh.dtype)
+        self.arrays["W_hh"] = W_hh + eye * W_hh.dtype.type(scale)
+        self.mapped["W_hh"] += " + I" if scale == 1 else f" + {scale:g} I"
 
     def prefix_of(self, *names: str) -> str | None:
         """What precedes all these names in some entries; None unless there are such."""
@@ -182,7 +204,7 @@ class Parts:
         leaks = np.asarray(leak, dtype=np.float64)
         values = np.unique(leaks)
         if not (values.size and values[0] > 0 and values[-1] <= 1):
-            self.fail(f"has a leak of {values.tolist()}, {how}, which must lie in (0, 1]")
+            self.fail(f"has a leak of {shown(values.tolist())}, {how}, which must lie in (0, 1]")
         if values.size == 1:
             self.stated["leak"] = float(values[0])
             told = f"leak={values[0]:.9g}"
@@ -298,7 +320,7 @@ class Parts:
 
         known = (*self.checkpoint.arrays, *self.checkpoint.numbers)
         try:
-            array = evaluate(name, known, read, self.sizes())
+            array = evaluate(name, known, read, self.sizes(), self.product)
         except UnknownSize:
             raise
         except ValueError as error:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 
+from .._internal.files import Array
 from ..networks.network import Network
 from .formats.checkpoint import listed
 from .layouts import PSYCHRNN_MASKS
@@ -82,8 +82,8 @@ def fitting(parts: Parts, missed: list[str]) -> dict[str, str]:
     return found
 
 
-def variants(parts: Parts, network: Network) -> Iterator[tuple[str, Network]]:
-    """Networks with one unused vector as a bias or the initial state, and the keys for it."""
+def variants(parts: Parts, network: Network) -> Iterator[tuple[str, dict[str, Array]]]:
+    """Unused vectors as a bias or the initial state, part → vector, and the keys for each."""
     for name in left_over(parts)[1]:
         array = parts.checkpoint.arrays[name]
         sizes = {"b_h": network.n_hidden, "h_0": network.n_hidden, "b_y": network.n_outputs}
@@ -91,8 +91,7 @@ def variants(parts: Parts, network: Network) -> Iterator[tuple[str, Network]]:
             if array.size == size == max(array.shape) and getattr(network, part) is None:
                 vector = array.reshape(-1).astype(network.dtype)
                 if np.isfinite(vector).all():
-                    changed = replace(network, cayley=None, **{part: vector})  # type: ignore[arg-type]
-                    yield by_keys(**{part: quoted(name)}), changed
+                    yield by_keys(**{part: quoted(name)}), {part: vector}
 
 
 def _scales(parts: Parts) -> dict[str, str]:

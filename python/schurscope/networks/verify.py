@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -112,7 +112,7 @@ def _verification(
     x: FloatArray,
     wanted: FloatArray,
     limit: float,
-    further: Sequence[tuple[str, Network]],
+    further: Iterable[tuple[str, Network]],
 ) -> Verification:
     difference = _difference(network, x, wanted)
     if difference <= limit:
@@ -133,7 +133,7 @@ def _verification(
 def require_agreement(
     network: Network,
     reference: tuple[npt.ArrayLike, npt.ArrayLike],
-    further: Sequence[tuple[str, Network]] = (),
+    further: Iterable[tuple[str, Network]] = (),
 ) -> None:
     """ValueError, with what would help, unless the network reproduces (inputs, outputs).
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..._internal.files import Array, check_size, open_file
-from ..._internal.json import without_repeats
+from ..._internal.json import MAX_NUMBERS, without_repeats
+from ..._internal.limits import MAX_AXES
 from .checkpoint import Checkpoint, from_tree
 
 __all__ = ["is_msgpack", "read_msgpack"]
@@ -53,7 +54,12 @@ def read_msgpack(path: Path, max_bytes: int) -> Checkpoint:
 
     try:
         tree = msgpack.unpackb(
-            content, ext_hook=extension, strict_map_key=False, object_pairs_hook=without_repeats
+            content,
+            ext_hook=extension,
+            strict_map_key=False,
+            object_pairs_hook=without_repeats,
+            max_array_len=MAX_NUMBERS,
+            max_map_len=MAX_NUMBERS,
         )
         if not isinstance(tree, dict):
             raise ValueError("it is no dictionary")
@@ -73,6 +79,8 @@ def _array(shape: Any, name: str, data: bytes) -> Array:
     else:
         raise ValueError(f"it has an array of {name}")
     shape = tuple(shape)
+    if len(shape) > MAX_AXES:
+        raise ValueError(f"it has an array of {len(shape)} axes")
     if min(shape, default=0) < 0 or math.prod(shape) * code.itemsize != len(data):
         raise ValueError(f"it has an array {shape} {name} of {len(data)} bytes")
     array = np.ndarray(shape, code, data)

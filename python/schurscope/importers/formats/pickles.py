@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ..._internal.checks import MAX_INT
 from ..._internal.files import MAX_BYTES, Array, check_size, open_file
+from ..._internal.limits import MAX_AXES
 from .checkpoint import Checkpoint, from_tree
 from .interpreter import Placeholder, interpret
 
@@ -100,6 +102,8 @@ def _array(value: _Object) -> Array | _Object:
     code = _dtype(dtype)
     if not (code and isinstance(shape, tuple) and all(type(n) is int and n >= 0 for n in shape)):
         return value
+    if len(shape) > MAX_AXES or max(shape, default=0) > MAX_INT:
+        raise ValueError(f"it has an array of {len(shape)} axes, or a length beyond all arrays")
     wanted = math.prod(shape) * code.itemsize
     if not isinstance(content, (bytes, bytearray)) or len(content) != wanted:
         raise ValueError(f"an array of shape {shape} and {code} has not {wanted} bytes")

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..._internal.checks import printable, shown
 from ..._internal.files import Array, check_size, open_file
-from ..._internal.limits import size_on_disk
+from ..._internal.limits import MAX_AXES, size_on_disk
 from ..._internal.zips import read_zip
 from .checkpoint import Checkpoint, entry_name, leaves
 from .interpreter import UnknownObjectError, interpret
@@ -65,7 +65,6 @@ _OTHERS = (
 )
 """Names of PyTorch that tensors may need, though they hold no numbers that are read here."""
 
-_MAX_AXES = 32
 
 _Order: TypeAlias = Literal["<", ">"]
 
@@ -218,7 +217,7 @@ def _with_dtype(
     if dtype not in _DTYPES:
         return _Other(f"{dtype} tensor")
     marks = metadata if isinstance(metadata, dict) else {}
-    if not isinstance(shape, tuple) or not isinstance(strides, tuple) or len(shape) > _MAX_AXES:
+    if not isinstance(shape, tuple) or not isinstance(strides, tuple) or len(shape) > MAX_AXES:
         raise TypeError("a tensor without a shape")
     numbers = (offset, *shape, *strides)
     if len(shape) != len(strides) or not all(type(n) is int and 0 <= n < 2**62 for n in numbers):

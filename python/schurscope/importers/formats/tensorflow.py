@@ -16,7 +16,7 @@ import numpy as np
 
 from ..._internal.checks import shown
 from ..._internal.files import Array, check_size, open_file
-from ..._internal.limits import size_on_disk
+from ..._internal.limits import MAX_AXES, size_on_disk
 from .checkpoint import Checkpoint, entry_name
 
 __all__ = ["crc32c", "index_of", "is_index", "read_tensorflow"]
@@ -24,7 +24,7 @@ __all__ = ["crc32c", "index_of", "is_index", "read_tensorflow"]
 _MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 _FOOTER = 48
 _MOST_ENTRIES, _LONGEST_KEY = 100_000, 1000
-_MOST_SHARDS, _MOST_AXES = 1000, 32
+_MOST_SHARDS = 1000
 _DTYPES = {1: "f4", 2: "f8", 3: "i4", 4: "u1", 5: "i2", 6: "i1", 9: "i8", 10: "b1", 17: "u2"}
 _DTYPES |= {19: "f2", 22: "u4", 23: "u8"}
 _BFLOAT16 = 14
@@ -128,7 +128,7 @@ def _add(found: Checkpoint, name: str, place: _Place, shards: list[Path], order:
         found.skip(name, _OTHERS.get(place.dtype, f"of TensorFlow's type {place.dtype}"))
         return
     dtype = np.dtype(order + ("u2" if is_bfloat16 else _DTYPES[place.dtype]))
-    if len(place.shape) > _MOST_AXES:
+    if len(place.shape) > MAX_AXES:
         raise ValueError(f"{name} has {len(place.shape)} axes")
     with open_file(shards[place.shard]) as stream:
         stream.seek(place.offset)

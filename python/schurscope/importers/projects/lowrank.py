@@ -43,9 +43,9 @@ def put_lowrank_weights(parts: Parts, prefix: str, scaled: bool) -> None:
     else:
         W_hh = parts.product(parts.entry(prefix + "m"), parts.entry(prefix + "n").T) / per_unit
         parts.put_computed("W_hh", W_hh, f"{prefix}m {prefix}nᵀ{over}")
-    W_xh = parts.entry(prefix + "wi").T * parts.entry(prefix + "si")
+    W_xh = parts.scaled(parts.entry(prefix + "wi").T, parts.entry(prefix + "si"))
     parts.put_computed("W_xh", W_xh, f"{prefix}wiᵀ · {prefix}si")
-    W_hy = (parts.entry(prefix + "wo") * parts.entry(prefix + "so")).T / per_unit
+    W_hy = parts.scaled(parts.entry(prefix + "wo"), parts.entry(prefix + "so")).T / per_unit
     parts.put_computed("W_hy", W_hy, f"({prefix}wo · {prefix}so)ᵀ{over}")
     parts.put("h_0", prefix + "h0")
     if parts.has(prefix + "b") and parts.entry(prefix + "b").any():

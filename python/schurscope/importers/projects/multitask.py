@@ -6,14 +6,16 @@ checkpoint; and TensorFlow's BasicRNNCell, with a = 1. The kernel is (N_x + N_h,
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
+from ..._internal.files import open_file
+from ..._internal.json import parse_json
 from ..formats.checkpoint import Checkpoint, from_tree
 from ..parts import GATES_HINT, Parts, by_keys
 
 __all__ = ["is_multitask", "put_multitask"]
+
+_MOST_BYTES = 2**20  # of hp.json
 
 
 def is_multitask(parts: Parts) -> str | None:
@@ -87,10 +89,9 @@ def _settings(parts: Parts) -> Checkpoint | None:
     path = Path(parts.checkpoint.origin).with_name("hp.json")
     if not Path(parts.checkpoint.origin).is_file() or not path.is_file():
         return None
-    if path.stat().st_size > 2**20:
-        parts.fail("has an hp.json of more than a megabyte")
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        with open_file(path) as stream:
+            content = parse_json(stream.read(_MOST_BYTES))
         return from_tree(content if isinstance(content, dict) else {}, str(path))
     except (ValueError, RecursionError) as error:
-        parts.fail(f"has a damaged hp.json: {error}")
+        parts.fail(f"has a damaged hp.json, or one of more than a megabyte: {error}")

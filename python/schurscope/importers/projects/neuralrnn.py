@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._internal.checks import real_number
+from ..._internal.checks import real_number, shown
 from ..layouts import Layout, put_layout
 from ..parts import Parts, components
 from .lowrank import put_lowrank_weights
@@ -67,8 +67,9 @@ def put_neuralrnn(parts: Parts, prefix: str) -> None:
     if mode == "post_blend" and leak != 1:
         _fold_leak(parts, leak)
     if config.get("sigma_rec"):
+        sigma = shown(config["sigma_rec"])
         parts.checkpoint.notes.append(
-            f"the training noise, sigma_rec = {config['sigma_rec']}, is left out, as in eval()"
+            f"the training noise, sigma_rec = {sigma}, is left out, as in eval()"
         )
 
 
@@ -82,33 +83,33 @@ def _alpha(parts: Parts, config: dict[str, Any]) -> float:
 def _apply_dale_and_masks(parts: Parts, prefix: str) -> None:
     """W_hh = |W| · diag(sign) with Dale's law, and zeros where the masks are 0."""
     arrays, mapped = parts.arrays, parts.mapped
-    if parts.has(prefix + "rec_mask"):
-        arrays["W_hh"] = arrays["W_hh"] * parts.entry(prefix + "rec_mask")
-        mapped["W_hh"] += " · rec_mask"
+    for part, mask in (("W_hh", "rec_mask"), ("W_xh", "in_mask"), ("W_hy", "out_mask")):
+        if part in arrays and parts.has(prefix + mask):
+            factor = parts.entry(prefix + mask)
+            arrays[part] = parts.scaled(arrays[part], factor if part == "W_hh" else factor.T)
+            mapped[part] += f" · {mask}" if part == "W_hh" else f" · {mask}ᵀ"
+    if "W_hh" not in arrays:  # missing, or the caller names another
+        return
     if parts.has(prefix + "dale_mask"):
         arrays["W_hh"] = parts.product(np.abs(arrays["W_hh"]), parts.entry(prefix + "dale_mask"))
         mapped["W_hh"] = f"|{mapped['W_hh']}| dale_mask"
-    for part, mask in (("W_xh", "in_mask"), ("W_hy", "out_mask")):
-        if parts.has(prefix + mask):
-            arrays[part] = arrays[part] * parts.entry(prefix + mask).T
-            mapped[part] += f" · {mask}ᵀ"
-    readout, n_hidden = arrays.get("W_hy"), len(arrays["W_hh"])
+    readout, n_hidden = arrays.get("W_hy"), arrays["W_hh"].shape[1]
     if readout is not None and readout.shape[1] < n_hidden:  # excitatory units come first
-        missing = n_hidden - readout.shape[1]
-        arrays["W_hy"] = np.pad(readout, ((0, 0), (0, missing)))
-        mapped["W_hy"] += f", 0 for the last {missing} units"
+        n_read = readout.shape[1]
+        arrays["W_hy"] = parts.product(readout, np.eye(n_read, n_hidden, dtype=readout.dtype))
+        mapped["W_hy"] += f", 0 for the last {n_hidden - n_read} units"
 
 
 def _fold_leak(parts: Parts, leak: float) -> None:
     """φ((1-a) h + a (W h + …)) is the rate form without leak of (1-a) I + a W."""
     arrays, mapped = parts.arrays, parts.mapped
+    if "W_hh" not in arrays:
+        parts.fail("has nonlinearity_mode 'post_blend', which needs h2h.weight to compute W_hh")
     for part in ("W_hh", "W_xh", "b_h"):
         if part in arrays:
             arrays[part] = arrays[part] * arrays[part].dtype.type(leak)
             mapped[part] = f"{leak:g} ({mapped[part]})"
-    eye = np.eye(len(arrays["W_hh"]), dtype=arrays["W_hh"].dtype)
-    arrays["W_hh"] = arrays["W_hh"] + eye * arrays["W_hh"].dtype.type(1 - leak)
-    mapped["W_hh"] += f" + {1 - leak:g} I"
+    parts.add_identity(1 - leak)
     parts.checkpoint.notes.append(
         "nonlinearity_mode 'post_blend' puts the leak inside the activation: the recurrent matrix "
         f"is {mapped['W_hh']}, with leak 1, and its moduli order the blocks"

@@ -20,6 +20,8 @@ def is_nnrnn(parts: Parts) -> str | None:
 def put_nnrnn(parts: Parts, prefix: str) -> None:
     """Fill the parts."""
     P, upper = parts.entry(prefix + "P"), parts.entry(prefix + "UppT")
+    if P.ndim != 2 or len(P) != P.shape[1] or upper.shape != P.shape:
+        parts.fail(f"has P {P.shape} and UppT {upper.shape}, expected two square matrices")
     n_blocks = len(P) // 2
     theta, alpha = (
         np.array([parts.entry(f"{prefix}{name}_{i}").item() for i in range(n_blocks)], P.dtype)

@@ -35,10 +35,10 @@ def put_smc_rnns(parts: Parts, prefix: str) -> None:
     is_low_rank = parts.has(f"{prefix}m")
     per_unit, over = (n_hidden, " / N_h") if is_low_rank else (1, "")
     scale = parts.entry(f"{prefix}w_inp_scale")
-    W_xh = (parts.entry(f"{prefix}w_inp") * scale).T
+    W_xh = parts.scaled(parts.entry(f"{prefix}w_inp"), scale).T
     parts.put_computed("W_xh", W_xh, f"({prefix}w_inp · {prefix}w_inp_scale)ᵀ")
     scale = parts.entry(f"{prefix}w_out_scale")
-    W_hy = (parts.entry(f"{prefix}w_out") * scale).T / per_unit
+    W_hy = parts.scaled(parts.entry(f"{prefix}w_out"), scale).T / per_unit
     parts.put_computed("W_hy", W_hy, f"({prefix}w_out · {prefix}w_out_scale)ᵀ{over}")
     if is_low_rank:
         W_hh = parts.product(parts.entry(f"{prefix}m"), parts.entry(f"{prefix}n")) / per_unit

@@ -29,7 +29,7 @@ def put_spikernn(parts: Parts, prefix: str) -> None:
     def entry(name: str) -> Array:
         return parts.entry(prefix + name)
 
-    W = parts.product(entry("w"), entry("m")) * entry("som_m")
+    W = parts.scaled(parts.product(entry("w"), entry("m")), entry("som_m"))
     parts.put_computed("W_hh", W, f"({prefix}w {prefix}m) ∘ {prefix}som_m")
     parts.put("W_xh", f"{prefix}w_in")
     parts.put("W_hy", f"{prefix}w_out")
