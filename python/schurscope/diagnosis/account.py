@@ -74,7 +74,7 @@ class Account(ReadOnly):
     components : (3, 2)
         Share in R and in C of each of the three leading principal components of the rates.
     readout_share : dict
-        Share of ‖W_hy‖² that reads R and C.
+        Share of ‖W_hy‖² that reads R and C; of currents, where the readout reads them.
     settings : dict
     """
 
@@ -116,14 +116,11 @@ class Account(ReadOnly):
         ):
             cells = "".join(f"{value:>11.3g}" for value in (*factors, exact, mean))
             lines.append(f"{name:<10}{cells}")
-        R = {name: f"{share['R']:.0%}" for name, share in self._shares().items()}
         lines.append(
-            f"R holds {R['state']} of the rates' variance and {R['readout']} of the readout"
+            f"R holds {self.state_share['R']:.0%} of the rates' variance and "
+            f"{self.readout_share['R']:.0%} of the readout"
         )
         return "\n".join(lines)
-
-    def _shares(self) -> dict[str, Mapping[str, float]]:
-        return {"state": self.state_share, "readout": self.readout_share}
 
 
 def account(
