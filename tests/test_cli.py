@@ -37,6 +37,7 @@ SMALL = ["--hidden", "12", "--epochs", "1", "--batches-per-epoch", "30"]
 
 
 def call(*arguments):
+    """The result; its `output` holds both streams in all releases of Click."""
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
@@ -192,7 +193,7 @@ def test_ablate_takes_a_network_and_trials_from_elsewhere(elsewhere):
     result = call("ablate", elsewhere / "model.pt", *options)
     assert result.exit_code == 0, result.output
     assert "fvu over 40 trials of 20 steps, float32" in result.stdout
-    assert "note: assumed --form rate, --leak 1.0, --output identity: the" in result.stderr
+    assert "note: assumed --form rate, --leak 1.0, --output identity: the" in result.output
     settings = json.loads((out / "settings.json").read_text(encoding="utf-8"))
     assert settings["imported"]["mapped"]["W_hh"] == "rnn.weight_hh_l0"
     assert settings["trials"] == str(elsewhere / "trials.npz")
@@ -429,9 +430,9 @@ def test_info_lists_the_content_of_what_is_no_network(own, tmp_path):
     assert told.exit_code == 1
     assert "  list.0  int64 (2,)\n" in told.stdout
     assert "  n       2\n" in told.stdout
-    assert "has no W_hh and no W_xh" in told.stderr
+    assert "has no W_hh and no W_xh" in told.output
     (tmp_path / "damaged").write_bytes(b"nothing")
-    assert "damaged or of no known format" in call("info", tmp_path / "damaged").stderr
+    assert "damaged or of no known format" in call("info", tmp_path / "damaged").output
 
 
 def test_a_tensorflow_checkpoint_is_named_as_tensorflow_does(tmp_path):
@@ -441,7 +442,7 @@ def test_a_tensorflow_checkpoint_is_named_as_tensorflow_does(tmp_path):
 
 
 def test_messages_name_options(own, tmp_path, rng):
-    unnamed = call("info", own).stderr
+    unnamed = call("info", own).output
     assert "with --key W_hh=R --key W_xh=w_in.T --key W_hy=w_out.T, and b_h" in unnamed
     scaled = call("info", own, *KEYS, "--key", "W_hy=w_out.T").stdout
     assert "name the product: --key 'W_hy=(w_out * w_out_scale).T'\n" in scaled
@@ -449,9 +450,9 @@ def test_messages_name_options(own, tmp_path, rng):
     for command in (("info", own), ("ablate", own, "--task", "flip-flop")):
         wrong = call(*command, *KEYS, "--key", "W_hy=(w_out * 2")
         assert wrong.exit_code == 1
-        assert "'(w_out * 2': expected ')', at its end (position 10)" in wrong.stderr
+        assert "'(w_out * 2': expected ')', at its end (position 10)" in wrong.output
         size = call(*command, "--key", "W_hh=R[:n_y]", "--key", "W_xh=w_in.T")
-        assert "n_y is not known; give it with --key n_y=…\n" in size.stderr
+        assert "n_y is not known; give it with --key n_y=…\n" in size.output
     weights = {"W_in": rng.standard_normal((6, 3)), "W_rec": np.eye(6), "init_state": np.ones(6)}
     np.savez(tmp_path / "psychrnn.npz", **weights, W_out=np.ones((2, 6)))
     path = tmp_path / "psychrnn.npz"
@@ -460,6 +461,6 @@ def test_messages_name_options(own, tmp_path, rng):
         (("--leak", "0.1", "--form", "rate"), "states --form current, got --form rate"),
     ):
         for command in (("info", path), ("ablate", path, "--task", "flip-flop")):
-            assert told in call(*command, *options).stderr
+            assert told in call(*command, *options).output
     given = call("info", own, *KEYS, "--key", "W_hy=w_out[:, :n_y].T", "--key", "n_y=1")
     assert "N_y=1" in given.stdout

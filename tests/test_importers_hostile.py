@@ -322,7 +322,9 @@ def test_containers_that_hold_themselves_are_refused(tmp_path):
     refused_cheaply(tmp_path / "net.pt", "net.pt")
 
 
-@pytest.mark.parametrize("pickled", [b"N" * 500_000 + b".", b"(" * 500_000 + b"."])
+@pytest.mark.parametrize(
+    "pickled", [b"N" * 500_000 + b".", b"(" * 500_000 + b"."], ids=["values", "marks"]
+)
 def test_absurdly_long_pickles_are_refused_soon(tmp_path, pickled):
     with zipfile.ZipFile(tmp_path / "net.pt", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", b"\x80\x02" + pickled)
@@ -404,6 +406,8 @@ def test_pipes_and_devices_are_refused(tmp_path):
 @pytest.fixture
 def endless(tmp_path):
     """An HDF5 file that takes its library much longer than any limit."""
+    if h5py.version.hdf5_version_tuple < (1, 14):
+        pytest.skip("this HDF5 reads chunks that were never written at once")
     path = tmp_path / "net.h5"
     with h5py.File(path, "w") as file:
         for number in range(1000):

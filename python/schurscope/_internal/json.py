@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -37,8 +37,9 @@ def parse_json(text: bytes) -> Any:
     return json.loads(text.decode("utf-8"), object_pairs_hook=without_repeats)
 
 
-def without_repeats(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+def without_repeats(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
     """The dictionary of these pairs; ValueError if a name occurs twice."""
+    pairs = list(pairs)
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(name for name, times in Counter(n for n, _ in pairs).items() if times > 1)
