@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import schurscope as ss
-from schurscope.diagnosis.exact import decided, pair_batches
+from schurscope.diagnosis.exact import decided, single_pairs
 from schurscope.diagnosis.pairs import Pairs
 from schurscope.diagnosis.question import Question
 
@@ -79,9 +79,10 @@ class AtlasProblem:
         if self.n_chosen is None:
             return self.run("exact").effect[self.chosen]
         question = Question(self.network, self.trials, "fvu", None, self.schur, 0, 1)
-        batch = pair_batches(self.pairs)
         n_chosen = len(self.chosen)
-        return decided(question.evaluator(), lambda row: batch(self.chosen[row]), n_chosen).change
+        return decided(
+            question.evaluator(), lambda row: single_pairs(self.pairs, self.chosen[row]), n_chosen
+        ).change
 
 
 def comparisons(quick: bool) -> Iterator[Comparison]:

@@ -14,7 +14,7 @@ from frameworks import framework
 from schurscope.ablation.batch import Batch
 from schurscope.ablation.evaluate import Evaluator
 from schurscope.ablation.measures import measure_named
-from schurscope.diagnosis.exact import decided, full_sums, pair_batches
+from schurscope.diagnosis.exact import decided, full_sums
 from schurscope.diagnosis.pairs import Pairs
 from schurscope.diagnosis.second_order import SecondOrder
 from schurscope.trials.tasks import FlipFlop
@@ -130,7 +130,6 @@ def test_small_removals_are_predicted(cell, measure):
         trials = ss.Trials(trials.inputs, np.eye(3)[classes])
     evaluator = evaluator_of(network, trials, measure)
     pairs = Pairs.of(evaluator.schur)
-    # Every sign of the probes, so that the expectation is exact: here by many probes.
     model = SecondOrder.of(evaluator, pairs, np.random.default_rng(0), n_probes=1)
     gain = 1e-4
     gains = np.where(np.eye(len(pairs), dtype=bool), 1 - gain, 1.0)
@@ -261,14 +260,6 @@ def test_decisions_without_an_effect_are_right_at_the_stated_rate(seed, toleranc
     assert (truth != found).mean() < 0.1
 
 
-def test_the_batch_of_pairs_is_that_of_their_numbers(trained):
-    network, _ = trained
-    pairs = Pairs.of(ss.ordered_schur(network.W_hh))
-    batch = pair_batches(pairs)(np.array([3, 0]))
-    assert len(batch) == 2
-    assert batch.rectangles.shape == (2, 4) or batch.blocks.size
-
-
 def test_wrong_arguments_are_named(trained):
     network, trials = trained
     with pytest.raises(ValueError, match=r"method must be one of .*got 'fast'"):
@@ -288,3 +279,22 @@ def test_wrong_arguments_are_named(trained):
     frame = ss.atlas(network, trials[:40]).to_dataframe()
     assert frame.effect.abs().is_monotonic_decreasing
     assert "Spearman" in str(ss.atlas(network, trials[:40]))
+
+
+@pytest.mark.parametrize("measure", ["fvu", "cross_entropy"])
+def test_targets_at_steps_without_weight_do_not_matter(measure):
+    network, trials = make(dtype="float32"), TASK.trials(30, 3)
+    classes = np.eye(3)[np.random.default_rng(0).integers(3, size=trials.targets.shape[:2])]
+    weights = np.ones(classes.shape[:2])
+    weights[:, 6:] = 0
+    padded = classes.copy()
+    padded[:, 6:] = -1
+    found = [
+        ss.atlas(network, ss.Trials(trials.inputs, targets, weights), measure=measure)
+        for targets in (classes, padded)
+    ]
+    assert np.isfinite(found[1].predicted).all()
+    assert np.array_equal(found[0].predicted, found[1].predicted)
+    sets = ss.Trials(trials.inputs, padded, weights)
+    removed = ss.removable(network, sets, sets, measure=measure, repeats=1, n_random=1).removed
+    assert len(np.unique(removed, axis=0)) == len(removed)

@@ -167,8 +167,54 @@ def test_unusual_networks_are_diagnosed_too(kind):
     assert len(found.verdicts) == 4
     assert (found.removable is None) == (kind in ("own measure", "one block"))
     assert found.plot().axes
+    if kind == "own measure":
+        assert not any("; it is" in text for text in found.verdicts)  # no reason was computed
     if kind == "normal":
         assert all("nothing to remove" in text for text in found.verdicts)
+
+
+class Likeness(ss.measures.Measure):
+    name, heading, unit, better = "likeness", "likeness", "", "higher"
+
+    def scores(self, outputs, targets):
+        return np.exp(-np.abs(outputs - targets).sum(axis=2))
+
+
+def test_a_measure_of_ones_own_keeps_its_direction_in_a_file(trained, tmp_path):
+    found = ss.diagnose(trained, TASK.trials(32, 2), measure=Likeness(), draws=5, repeats=1)
+    found.save(tmp_path / "d.npz")
+    loaded = ss.Diagnosis.load(tmp_path / "d.npz")
+    assert loaded.loss("CR") == found.loss("CR") == -found.profile["CR"].change
+    assert loaded.verdicts == found.verdicts
+    assert loaded.profile.definition.better == "higher"
+    assert str(loaded) == str(found)
+
+
+def test_a_score_without_a_direction_is_refused(trained):
+    def accuracy(outputs, trials):
+        return np.square(outputs - trials.targets).mean(axis=(1, 2))
+
+    with pytest.raises(ValueError, match="measure must say which values are better"):
+        ss.diagnose(trained, TASK.trials(32, 2), measure=accuracy)
+
+
+def test_the_level_is_that_of_every_interval_and_checked(trained):
+    found = ss.diagnose(trained, TASK.trials(32, 2), level=0.5, draws=5, repeats=1)
+    parts = (found.cuts, found.removable, found.shapley, found.interactions, found.dose)
+    assert {part.settings["level"] for part in parts} == {0.5}
+    for level in (-1, 95):
+        with pytest.raises(ValueError, match=r"level must be in \(0, 1\]"):
+            ss.diagnose(trained, TASK.trials(32, 2), level=level)
+        with pytest.raises(ValueError, match=r"level must be in \(0, 1\]"):
+            ss.removable(trained, TASK.trials(32, 2), TASK.trials(32, 3), level=level)
+
+
+def test_deeply_nested_content_is_damage(tmp_path):
+    content = np.array("[" * 100_000 + "]" * 100_000)
+    entries = np.array(["content"])
+    np.savez(tmp_path / "d.npz", format="schurscope-diagnosis-1", entries=entries, content=content)
+    with pytest.raises(ValueError, match="does not hold a valid result"):
+        ss.Diagnosis.load(tmp_path / "d.npz")
 
 
 def test_too_few_trials_are_refused(trained):

@@ -20,7 +20,7 @@ from schurscope.diagnosis.games import (
     interaction_coefficients,
     shapley_coefficients,
 )
-from schurscope.diagnosis.interactions import project
+from schurscope.diagnosis.interactions import project, without_rounding
 
 NAMES = ("RR", "CR", "CC")
 
@@ -282,7 +282,7 @@ def test_many_groups_are_sampled_within_their_error(network, trials):
 def test_diverging_subsets_are_nan_only_where_they_count():
     coefficients = np.array([[1.0, 0.0], [1.0, 1.0]])
     differences = np.array([[1.0, 2.0], [np.inf, 0.0]])
-    found = project(coefficients, differences)
+    found, _ = project(coefficients, differences)
     assert found[0].tolist() == [1, 2]
     assert np.isnan(found[1]).all()
 
@@ -315,3 +315,14 @@ def test_bad_groups(network, trials, groups, error, message):
 def test_orders_come_in_pairs(network, trials, n_permutations):
     with pytest.raises(ValueError, match="even and at least 4"):
         ss.subset_game(network, trials, {"a": "RR", "b": "CC"}, n_permutations=n_permutations)
+
+
+@pytest.mark.parametrize("large", [1e12, 1e18, np.inf, np.nan])
+def test_a_coalition_that_explodes_leaves_the_others_their_effects(large):
+    """As a network whose rollout diverges without CR: what does not involve it keeps its digits."""
+    v = np.array([0.0, 0.01, large, large, -0.03, -0.02, large, large])  # CR is in large ones
+    differences = np.tile(v[:, None], (1, 4)) / 4
+    alone_last = alone_and_last(all_coalitions(3))
+    projected = without_rounding(*project(alone_last, differences)).sum(axis=1)
+    assert projected[0] == pytest.approx(0.01)
+    assert projected[2] == pytest.approx(-0.03)

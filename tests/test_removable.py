@@ -72,7 +72,9 @@ def test_a_removable_set_is_tolerable_on_fresh_trials(trained, found):
     assert found.curve[-1, :2] == pytest.approx([1, 1])
     everything = loss_without(trained, fresh, schur, pairs.blocks)
     assert found.curve[-1, 2] == pytest.approx(everything, abs=1e-4)
-    assert "pairs" in str(found)
+    assert f"{found.needed.sum()} of {len(found.minimality)} kept pairs" in str(found)
+    added, error = found.minimality.T
+    assert found.needed.tolist() == (added > 2 * error).tolist()
     assert len(found.to_dataframe()) == len(found.curve) + len(found.random_curve)
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from schurscope import Diagnosis, Network, ablate, diagnose
+from schurscope import Diagnosis, Network, ablate, diagnose, fvu
 from schurscope.reproduce.claims import claims
 from schurscope.reproduce.diagnoses import Diagnosed
 from schurscope.reproduce.experiments import TITLES
@@ -110,7 +110,7 @@ def diagnosed(
     """A network with these results for CR."""
     found = SimpleNamespace(
         chance=lambda _: (p, quantile),
-        profile=SimpleNamespace(definition=SimpleNamespace(better="lower")),
+        profile=SimpleNamespace(definition=fvu),
     )
     one = Diagnosed(experiment, 0, "fvu", found, dict.fromkeys(("RR", "CR", "CC"), at))
     decisions = {f"decision_{name}": decision for name in ("RR", "CR", "CC")}

@@ -11,13 +11,12 @@ namespace {
 template <class T>
 TrialsView<T> trials_with(const NetworkView<T>& network, const TrialsArguments<T>& arguments,
                           const Array<T>& cotangents) {
-  const TrialsView<T> trials = trials_view<T>(arguments, network.n_hidden, network.n_inputs);
+  TrialsView<T> trials = trials_view<T>(arguments, network.n_hidden, network.n_inputs);
   require(trials.weights != nullptr, "weights must be given");
   require(has_shape(cotangents, {trials.n_trials, trials.n_steps, network.n_outputs}),
           "cotangents must be (trials, steps, N_y)");
-  TrialsView<T> view = trials;
-  view.n_outputs = network.n_outputs;
-  return view;
+  trials.n_outputs = network.n_outputs;
+  return trials;
 }
 
 /// entries (D, labels), features (trials, labels).

@@ -107,7 +107,8 @@ class TrainingResult(Brief, ReadOnly):
             "updates": len(self.loss),
             "loss": f"{self.loss[0]:.4g} at first, {self.loss[-1]:.4g} at last",
         }
-        return facts("Training", {**named, **self.settings})
+        took = {"seconds": f"{self.settings['seconds']:.3g}"}
+        return facts("Training", {**named, **self.settings, **took})
 
 
 def train(

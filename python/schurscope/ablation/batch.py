@@ -101,7 +101,7 @@ class Batch:
 
     def mask(self, schur: OrderedSchur) -> npt.NDArray[np.bool_]:
         """Mask of the entries of T that some ablation of the batch scales: (N_h, N_h)."""
-        block = np.repeat(np.arange(len(schur.starts)), schur.block_sizes)
+        block = schur.block_of_row
         scaled = np.zeros(schur.T.shape, dtype=np.bool_)
         for first_row, end_row, first_column, end_column in self.rectangles[self.gains != 1]:
             scaled[first_row:end_row, first_column:end_column] = True

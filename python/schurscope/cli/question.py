@@ -13,7 +13,6 @@ import numpy as np
 from .._internal.streams import streams
 from ..ablation.measures import MEASURES
 from ..coordinates.schur import ORDERS
-from ..importers import ImportedNetwork
 from ..networks.network import Network
 from ..trials.tasks import Task
 from ..trials.trials import Trials
@@ -36,6 +35,7 @@ class Asked:
 
     Attributes
     ----------
+    network : Network
     trials : Trials
     arguments : dict
         alpha, measure, order and n_threads, as `schurscope.ablate` takes them.
@@ -44,16 +44,11 @@ class Asked:
         For settings.json.
     """
 
-    origin: ImportedNetwork
+    network: Network
     trials: Trials
     arguments: dict[str, Any]
     generators: dict[str, np.random.Generator]
     settings: dict[str, Any]
-
-    @property
-    def network(self) -> Network:
-        """The imported network."""
-        return self.origin.network
 
 
 def question_options(command: F) -> F:
@@ -154,7 +149,7 @@ def asked(
         assert trials_file is not None
         trials = Trials.load(trials_file, axes=axes or "BTF")
     return Asked(
-        origin,
+        loaded,
         trials,
         {
             "alpha": alpha,

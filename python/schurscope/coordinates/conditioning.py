@@ -298,7 +298,7 @@ class _Coupled:
 
 
 def _separation(T: _Float64, n_R: int) -> tuple[float, float]:
-    """S and sep, the latter by inverse iteration on the Sylvester operator."""
+    """Reciprocal condition number s, and the separation, by inverse iteration."""
     if n_R == len(T):
         return 1.0, np.inf
     coupled = _Coupled(T, n_R)

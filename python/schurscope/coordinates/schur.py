@@ -99,6 +99,11 @@ class OrderedSchur:
         return np.diff(self.starts, append=self.n_hidden)
 
     @property
+    def block_of_row(self) -> _Int64:
+        """Index of the diagonal block that each row of T belongs to: (N_h,) int64."""
+        return np.repeat(np.arange(len(self.starts)), self.block_sizes)
+
+    @property
     def moduli(self) -> _Float64:
         """Modulus of the eigenvalue of each row of T: (N_h,)."""
         return np.abs(self.eigenvalues)
@@ -125,17 +130,12 @@ class OrderedSchur:
 
     @property
     def departure(self) -> float:
-        """Henrici's departure from normality, ``sqrt(‖W‖_F² - sum |lambda|²)``.
-
-        Computed without that cancellation, as ``sqrt(‖N‖_F² + sum (b + c)²)`` over N and the 2x2
-        blocks ``[[a, b], [c, a]]``.
-        """
-        block = np.searchsorted(self.starts, np.arange(self.n_hidden), side="right")
-        N = np.where(block[:, None] < block, self.T, 0.0)
+        """Henrici's departure from normality, ``sqrt(‖W‖_F² - sum |lambda|²)``."""
+        N = np.where(self.block_of_row[:, None] < self.block_of_row, self.T, 0.0)
         pairs = self.starts[self.block_sizes == 2]
         asymmetry = self.T[pairs, pairs + 1] + self.T[pairs + 1, pairs]
         parts = np.concatenate([N.ravel(), asymmetry])
-        # Unlike NumPy's norm, SciPy's does not overflow or underflow when it squares.
+        # Without that cancellation. SciPy's norm does not overflow or underflow when it squares.
         return float(scipy.linalg.norm(parts))
 
     def sectors(self, alpha: float = 0.9) -> Sectors:

@@ -108,7 +108,7 @@ class Sectors:
             within[first, first + 1] = within[first + 1, first] = True
             return within
         first_row, end_row, first_column, end_column = self._rectangle(coupling)
-        block = np.searchsorted(self.starts, np.arange(self.n_hidden), side="right")
+        block = self.schur.block_of_row
         inside = np.zeros((self.n_hidden, self.n_hidden), dtype=np.bool_)
         inside[first_row:end_row, first_column:end_column] = True
         mask: npt.NDArray[np.bool_] = inside & (block[:, None] < block)

@@ -22,6 +22,7 @@ from .atlas import Atlas, atlas_of
 from .exact import full_sums
 from .pairs import Pairs
 from .question import MeasureLike, Question
+from .runs import changes, mean_change
 from .second_order import SecondOrder, probes
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def account(
     TypeError, ValueError
         As for `atlas`.
     """
-    positive(tolerance, "tolerance")
+    tolerance = positive(tolerance, "tolerance")
     question = Question(network, trials, measure, order, schur, rng, n_threads)
     question = question.smoothed()
     return account_of(question, atlas_of(question, "auto", alpha, None), alpha, tolerance)
@@ -165,7 +166,7 @@ def account_of(question: Question, effects: Atlas, alpha: float, tolerance: floa
     isotropic = moments.count * moments.state_power * moments.adjoint_power / evaluator.total
     potential = pairs.squares * isotropic
     # E‖D_p z‖² = tr(D_p C D_pᵀ), with C the second moment of z within a block.
-    block = np.repeat(np.arange(len(pairs.schur.starts)), pairs.schur.block_sizes)
+    block = pairs.schur.block_of_row
     within = np.where(block[:, None] == block, moments.second, 0.0)
     drive = pairs.total(pairs.D * (pairs.D @ within)) * moments.adjoint_power / evaluator.total
     reading, effect = model.quadratic, np.asarray(effects.effect)
@@ -309,14 +310,12 @@ def _ablated(
     evaluator: Evaluator, pairs: Pairs, sectors: Sectors, mean_drives: list[_Float64]
 ) -> tuple[_Float64, _Float64]:
     """Losses without each coupling, and with its mean drive as a bias."""
-    sign = -1.0 if evaluator.measure.better == "higher" else 1.0
-    full = full_sums(evaluator).sum()
-    network = evaluator.network
-    losses = np.empty((2, len(mean_drives)))
-    for place, (name, drive) in enumerate(zip(COUPLINGS, mean_drives, strict=True)):
-        row = Batch.of([Ablation.of(name, sectors)])
+    batch = Batch.of([Ablation.of(name, sectors) for name in COUPLINGS])
+    full, network = full_sums(evaluator), evaluator.network
+    biased = np.empty(len(batch))
+    for place, drive in enumerate(mean_drives):
         b_h = network.biases[0].astype(np.float64) + pairs.schur.Q @ drive
-        biased = replace(network, b_h=b_h.astype(network.dtype))
-        for kind, of in enumerate((evaluator, evaluator.of_network(biased))):
-            losses[kind, place] = sign * (of.sums(row)[0].sum() - full) / evaluator.total
-    return losses[0], losses[1]
+        other = evaluator.of_network(replace(network, b_h=b_h.astype(network.dtype)))
+        sums, _ = other.sums(batch.rows(place, place + 1))
+        biased[place] = mean_change(evaluator, sums[0] - full)
+    return changes(evaluator, batch), biased

@@ -15,7 +15,7 @@ from .._internal.frozen import ReadOnly
 from ..coordinates.schur import Order, OrderedSchur
 from ..networks.network import Network
 from ..trials.trials import Trials
-from .exact import Effects, decided, pair_batches
+from .exact import Effects, decided, single_pairs
 from .pairs import Pairs
 from .question import MeasureLike, Progress, Question
 from .second_order import SecondOrder
@@ -224,9 +224,8 @@ def atlas_of(
     confirm: int = 100,
     n_probes: int = 1,
     progress: Progress | None = None,
-    model: SecondOrder | None = None,
 ) -> Atlas:
-    """The atlas of a question; see `atlas`. A model saves its computation."""
+    """The atlas of a question; see `atlas`."""
     pairs = Pairs.of(question.schur)
     trials = question.trials if tolerance is None else question.shuffled()
     evaluator = question.evaluator(trials)
@@ -238,9 +237,8 @@ def atlas_of(
     # Where everything is run, a measure that cannot be predicted only lacks the prediction.
     if method != "exact" and not (run_all and not question.has_smooth):
         smooth = question.smooth
-        if model is None:
-            of = evaluator if smooth is question.measure else question.evaluator(trials, smooth)
-            model = SecondOrder.of(of, pairs, question.probes, n_probes)
+        of = evaluator if smooth is question.measure else question.evaluator(trials, smooth)
+        model = SecondOrder.of(of, pairs, question.probes, n_probes)
         predicted = model.change
     if run_all:
         chosen = np.arange(count)
@@ -254,10 +252,9 @@ def atlas_of(
     effect, error, used = predicted.copy(), np.full(count, np.nan), np.zeros(count, dtype=np.int64)
     exact = np.zeros(count, dtype=np.bool_)
     if chosen.size:
-        batch = pair_batches(pairs)
         effects: Effects = decided(
             evaluator,
-            lambda rows: batch(chosen[rows]),
+            lambda rows: single_pairs(pairs, chosen[rows]),
             len(chosen),
             tolerance=tolerance,
             progress=progress,

@@ -34,14 +34,14 @@ class Compared:
     ) -> _Float64:
         """Changes under n ablations, of the network's Schur form or another: (n,)."""
         evaluator = self._evaluator if schur is None else self._evaluator.of_schur(schur)
-        if self._error_rate is None:
+        if not np.isfinite(self._change):  # nothing to compare with
             return changes(evaluator, batch(np.arange(n)))
         effects = decided(
             evaluator,
             batch,
             n,
-            tolerance=0.0,
-            error_rate=self._error_rate,
+            tolerance=None if self._error_rate is None else 0.0,
+            error_rate=self._error_rate or 0.0,
             reference=self._sums,
         )
         compared: _Float64 = self._change + effects.change

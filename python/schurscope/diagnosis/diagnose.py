@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from .._internal.checks import Rng, generator, positive, positive_int
+from .._internal.checks import Rng, fraction, generator, positive, positive_int
 from .._version import __version__
 from ..ablation.profile import AblationProfile
 from ..ablation.run import ablate
 from ..coordinates.schur import Order, OrderedSchur
-from ..coordinates.sectors import COUPLINGS
+from ..coordinates.sectors import COUPLINGS, couplings
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .account import account_of
@@ -19,6 +19,7 @@ from .atlas import atlas, atlas_of
 from .cuts import cut_curve
 from .dose import dose
 from .draws import has_choice
+from .interactions import profile_game
 from .nulls import Null, null
 from .question import MeasureLike, Progress, Question
 from .removable import removable
@@ -28,6 +29,7 @@ __all__ = ["diagnose"]
 
 _PARTS = 8
 _ERROR_RATE = 0.01
+_ALL_TRIALS_UP_TO = 100  # units: beyond, pairs stop when they are decided
 
 
 def diagnose(
@@ -58,8 +60,8 @@ def diagnose(
         As for `ablate`; at least 16 trials. A measure without a second derivative, such as
         accuracy, is searched and explained by its surrogate, and accepted by itself.
     tolerance : float
-        Loss that does not matter: in the measure's unit for couplings and sets, a tenth of it for
-        single pairs.
+        Loss that does not matter, in the unit of the measure, or of its surrogate where that takes
+        its place: this for couplings and sets, a tenth of it for single pairs.
     level : float
         Coverage of the intervals.
     draws : int
@@ -75,12 +77,13 @@ def diagnose(
     Raises
     ------
     TypeError, ValueError
-        As for `ablate`; there are too few trials.
+        As for `ablate`; there are too few trials; the measure does not say which values are better.
     """
-    tolerance = positive(tolerance, "tolerance")
+    tolerance, level = positive(tolerance, "tolerance"), fraction(level, "level")
     draws, repeats = positive_int(draws, "draws"), positive_int(repeats, "repeats")
     streams = generator(rng).spawn(10)
     question = Question(network, trials, measure, order, schur, streams[0], n_threads)
+    question.require_direction()
     if trials.n_trials < 16:
         raise ValueError(f"trials must be at least 16 to be split, got {trials.n_trials}")
     schur, measured = question.schur, question.measure
@@ -115,13 +118,13 @@ def diagnose(
         trials,
         method=method,
         alpha=alpha,
-        tolerance=of_pairs if schur.n_hidden > 100 else None,
+        tolerance=of_pairs if schur.n_hidden > _ALL_TRIALS_UP_TO else None,
         rng=streams[3],
         **common,
     )
     finished()
     can_go = explained = None
-    if smooth and measured.better is not None and len(effects):
+    if smooth and len(effects):
         shuffled = streams[4].permutation(trials.n_trials)
         half = trials.n_trials // 2
         can_go = removable(
@@ -150,13 +153,14 @@ def diagnose(
     finished()
     doses = dose(network, trials, alpha=alpha, level=level, rng=streams[9], **common)
     finished()
+    shapley, interactions = profile_game(profile, couplings, level, 2000, 0)
     return Diagnosis(
         profile=profile,
         cuts=cuts,
         atlas=effects,
         removable=can_go,
-        shapley=profile.shapley(),
-        interactions=profile.interactions(),
+        shapley=shapley,
+        interactions=interactions,
         pairs_null=pairs_null,
         partition_null=partition_null,
         account=explained,

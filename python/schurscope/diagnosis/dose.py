@@ -154,7 +154,8 @@ def dose(
     names = tuple(Ablation.of(name, sectors).name for name in couplings)
     if not names or len(set(names)) < len(names) or "full" in names:
         raise ValueError(f"couplings must be one or more distinct names, got {shown(names)}")
-    run = [*factors, *SMALL]
+    run = list(dict.fromkeys([*factors, *SMALL]))
+    small = [run.index(gain) for gain in SMALL]
     batch = Batch.of([Ablation.of(name, sectors, gain) for name in names for gain in run])
     shape = (len(names), len(run))
     mass = removed_masses(question.schur, batch).reshape(shape)
@@ -165,19 +166,19 @@ def dose(
     differences = differences.reshape(*shape, -1)
     differences[vacuous] = 0.0
     with np.errstate(invalid="ignore", over="ignore"):
-        small = differences[:, -2:].sum(axis=1, keepdims=True)
-        differences = np.concatenate([differences[:, :-2], small], axis=1)
+        both = differences[:, small].sum(axis=1, keepdims=True)
+        differences = np.concatenate([differences[:, : len(factors)], both], axis=1)
     change = mean_change(evaluator, differences)
     resamples = resamples_of(evaluator, question.intervals)
     resampled = resamples.values(differences.reshape(-1, evaluator.n_trials))
     interval = percentile_ends(resampled, level).reshape(*change.shape, 2)
-    squared = np.where(vacuous[:, -2], np.nan, np.square(mass[:, -2:]).sum(axis=1))
+    squared = np.where(vacuous[:, small[0]], np.nan, np.square(mass[:, small]).sum(axis=1))
     return Dose(
         names=names,
         gains=np.array(factors),
         change=change[:, :-1],
         interval=interval[:, :-1],
-        removed_mass=mass[:, :-2],
+        removed_mass=mass[:, : len(factors)],
         curvature=change[:, -1] / squared,
         curvature_interval=interval[:, -1] / squared[:, None],
         settings={

@@ -16,7 +16,7 @@ from ..ablation.plan import Ablation
 from .pairs import Pairs
 from .question import Progress
 
-__all__ = ["Effects", "decided", "full_sums", "pair_batches", "single_pairs"]
+__all__ = ["Effects", "decided", "full_sums", "single_pairs"]
 
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
@@ -53,11 +53,6 @@ def full_sums(evaluator: Evaluator, first: int = 0, end: int | None = None) -> _
 def single_pairs(pairs: Pairs, which: _Int64) -> Batch:
     """One ablation for each of these pairs."""
     return Batch.of_pairs(pairs.schur, pairs.blocks[which], 1.0 - np.eye(len(which)))
-
-
-def pair_batches(pairs: Pairs) -> Callable[[_Int64], Batch]:
-    """The batch of single pairs for any of their numbers."""
-    return lambda which: single_pairs(pairs, which)
 
 
 def decided(

@@ -41,8 +41,31 @@ def load_result(
     arrays = load_npz(path, file_format, (_CONTENT,), names, max_bytes)
     try:
         return _Reader(arrays, types).decoded(json.loads(arrays[_CONTENT].item()))
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, IndexError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not hold a valid result: {error!r}") from error
+
+
+_DESCRIBED = ("heading", "label", "unit", "better", "baseline")
+
+
+def _described(measure: Measure) -> dict[str, Any]:
+    """What a loaded result must know of a measure. Its scores are not written."""
+    own = (
+        {}
+        if MEASURES.get(measure.name) is measure
+        else {name: getattr(measure, name) for name in _DESCRIBED}
+    )
+    return {"name": measure.name, **own}
+
+
+def _measure(described: dict[str, Any]) -> Measure:
+    """The measure of that name, or one with what is written of a user's."""
+    if len(described) == 1:
+        return MEASURES[described["name"]]
+    measure = Score(described["name"])
+    for name in _DESCRIBED:
+        setattr(measure, name, described[name])
+    return measure
 
 
 class _Writer:
@@ -62,7 +85,7 @@ class _Writer:
         if isinstance(value, float) and not math.isfinite(value):
             return {"float": repr(value)}
         if isinstance(value, Measure):
-            return {"measure": value.name}
+            return {"measure": _described(value)}
         if isinstance(value, Mapping):
             return {"mapping": {key: self.encoded(v, f"{name}.{key}") for key, v in value.items()}}
         if hasattr(value, "_fields") or is_dataclass(value):
@@ -102,7 +125,7 @@ class _Reader:
         readers: dict[str, Callable[[Any], Any]] = {
             "array": lambda name: self._arrays[name],
             "float": float,
-            "measure": lambda name: MEASURES.get(name) or Score(name),
+            "measure": _measure,
             "mapping": lambda parts: {key: self.decoded(part) for key, part in parts.items()},
             "tuple": lambda parts: tuple(self.decoded(part) for part in parts),
             "same": lambda name: self._read[name],

@@ -42,14 +42,19 @@ def greedy_order(
         Of a measure with a second derivative, lower being better.
     pairs : Pairs
     price : (pairs,)
-        The squared mass, or 1 to remove as many pairs as possible. Without a price, a pair comes
-        first.
+        The squared mass, or 1 to remove as many pairs as possible. The least positive number takes
+        the place of 0.
     """
     price = np.maximum(price, np.finfo(np.float64).tiny)
     stage = -(-len(pairs) // renewals)
     order, left = np.empty(0, dtype=np.int64), np.arange(len(pairs))
     while left.size:
         model = _model_without(evaluator, pairs, order, random, n_probes)
+        if not (np.isfinite(model.linear).all() and np.isfinite(model.samples).all()):
+            raise ValueError(
+                "network must have finite outputs and derivatives to search for removable pairs, "
+                f"got others with {len(order)} pairs removed"
+            )
         ahead = len(order) + stage < len(pairs) and worth_renewing(order)
         size = min(stage, left.size) if ahead else left.size
         taken = left[_least(model, left, price, size, len(pairs))]

@@ -227,24 +227,28 @@ def profile_game(
         "n_trials": sums.shape[1],
     }
     total = float(profile.change[rows[-1]])
-    projected = without_rounding(project(A, differences), np.abs(differences).max(axis=0))
+    projected = without_rounding(*project(A, differences))
     return (
         credits(names, projected[: 3 * n], total, resamples, level, np.zeros(n), settings),
         interactions(names, pairs, projected[3 * n :], resamples, level, settings),
     )
 
 
-def project(coefficients: _Float64, differences: _Float64) -> _Float64:
-    """Coefficients (rows, coalitions) times (coalitions, trials), where 0 times NaN is 0."""
+def project(coefficients: _Float64, differences: _Float64) -> tuple[_Float64, _Float64]:
+    """Coefficients (rows, coalitions) times (coalitions, trials), where 0 times NaN is 0.
+
+    The second array bounds the size of the terms of each sum, for `without_rounding`.
+    """
     finite = np.isfinite(differences).all(axis=1)
     projected: _Float64 = coefficients[:, finite] @ differences[finite]
     projected[(coefficients[:, ~finite] != 0).any(axis=1)] = np.nan
-    return projected
+    terms: _Float64 = np.abs(coefficients[:, finite]) @ np.abs(differences[finite])
+    return projected, terms
 
 
-def without_rounding(projected: _Float64, largest: _Float64) -> _Float64:
-    """Exact zeros where `project` left only rounding of differences up to `largest`, (trials,)."""
-    return np.where(np.abs(projected) <= _ROUNDING * largest, 0.0, projected)
+def without_rounding(projected: _Float64, terms: _Float64) -> _Float64:
+    """Exact zeros where sums of terms of this total size leave only their rounding."""
+    return np.where(np.abs(projected) <= _ROUNDING * terms, 0.0, projected)
 
 
 def credits(

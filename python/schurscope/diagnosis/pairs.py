@@ -44,7 +44,7 @@ class Pairs:
         blocks = np.argwhere(chosen)
         number = np.full((n_blocks, n_blocks), -1)
         number[chosen] = np.arange(len(blocks))
-        block = np.repeat(np.arange(n_blocks), schur.block_sizes)
+        block = schur.block_of_row
         labels = number[block[:, None], block]
         D = schur.T - schur.Q.T @ schur.ablated(COUPLINGS) @ schur.Q
         # Exact zeros where nothing can be removed, and N itself, not its rounded image.

@@ -63,7 +63,15 @@ class Question:
     def has_smooth(self) -> bool:
         """Whether the measure or its surrogate has a second derivative."""
         own = type(self.measure).half_curvature is not Measure.half_curvature
-        return own or bool(self.measure.surrogate)
+        return (own and self.measure.better == "lower") or bool(self.measure.surrogate)
+
+    def require_direction(self) -> None:
+        """ValueError if the measure does not say which values are better."""
+        if self.measure.better is None:
+            raise ValueError(
+                "measure must say which values are better, "
+                f"{self.measure.name!r} does not; subclass Measure and set its attribute `better`"
+            )
 
     @property
     def smooth(self) -> Measure:
@@ -73,7 +81,8 @@ class Question:
         if not self.has_smooth:
             raise ValueError(
                 f"measure must have a second derivative to predict effects, {self.measure.name!r} "
-                "has none; give it the methods gradient and half_curvature, or use method='exact'"
+                "has none; give it better='lower' and the methods gradient and half_curvature, "
+                "or use method='exact'"
             )
         return self.measure
 

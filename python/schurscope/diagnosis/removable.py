@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .._internal.checks import Rng, choice, positive, positive_int, shown
+from .._internal.checks import Rng, choice, fraction, positive, positive_int
 from .._internal.frozen import ReadOnly
 from ..ablation.batch import Batch
 from ..ablation.evaluate import Evaluator, fitting_trials
@@ -21,6 +21,7 @@ from .exact import full_sums
 from .greedy import greedy_order
 from .pairs import Pairs
 from .question import MeasureLike, Question
+from .runs import resamples_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,6 @@ _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
 _CURVE_POINTS = 24
 _RENEWALS, _PROBES = 10, 2
-_RESAMPLES = 2000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,7 +58,7 @@ class Removable(ReadOnly):
     free : (free, 2)
         Pairs removed in every repeat. The others are interchangeable: some repeats need them.
     jaccard : float
-        Mean Jaccard index of the sets kept by two repeats; NaN without repeats.
+        Mean Jaccard index of the sets kept by two repeats.
     curve : (points, 3)
         Share of pairs, share of mass, and loss on the fresh trials, along the order of removal.
     random_curve : (points, 3)
@@ -100,12 +100,11 @@ class Removable(ReadOnly):
         return {"core": core, "interchangeable": n_pairs - core - free, "free": free}
 
     @property
-    def needed_share(self) -> float:
-        """Share of the tested kept pairs whose removal adds to the loss, beyond 2 SE."""
-        if not len(self.minimality):
-            return float("nan")
+    def needed(self) -> npt.NDArray[np.bool_]:
+        """Whether each kept pair of `minimality` adds to the loss, beyond 2 SE: (tested,)."""
         added, error = self.minimality.T
-        return float((added > 2 * error).mean())
+        needed: npt.NDArray[np.bool_] = added > 2 * error
+        return needed
 
     def to_dataframe(self) -> pd.DataFrame:
         """The curves: one row per point; ``attrs`` holds the settings. Needs pandas."""
@@ -131,6 +130,8 @@ class Removable(ReadOnly):
                 f"the mass, can go at a loss of at most {settings['tolerance']:g}",
                 f"loss on fresh trials {self.change:+.4g} [{low:.4g}, {high:.4g}]; in random order "
                 f"{self.random_pair_share:.0%} of pairs, {self.random_mass_share:.0%} of the mass",
+                f"{int(self.needed.sum())} of {len(self.needed)} kept pairs tested are needed: the "
+                "loss rises when one goes too",
                 f"core {counts['core']}, interchangeable {counts['interchangeable']}, free "
                 f"{counts['free']} over {settings['repeats']} repeats",
             ]
@@ -188,7 +189,7 @@ def removable(
     fitting_trials(network, fresh)
     question = Question(network, search, measure, order, schur, rng, n_threads)
     price = choice(by, "by", ("mass", "count"))
-    positive(tolerance, "tolerance")
+    tolerance, level = positive(tolerance, "tolerance"), fraction(level, "level")
     repeats, n_random = positive_int(repeats, "repeats"), positive_int(n_random, "n_random")
     return removable_of(question, fresh, tolerance, price, repeats, n_random, level)
 
@@ -203,19 +204,22 @@ def removable_of(
     level: float,
 ) -> Removable:
     """The removable set of a question whose trials are those of the search; see `removable`."""
-    if question.measure.better is None:
-        raise ValueError(
-            f"measure must say which values are better, got {shown(question.measure)}; set its "
-            "attribute `better`"
-        )
+    question.require_direction()
     pairs = Pairs.of(question.schur)
+    if not len(pairs):
+        raise ValueError(
+            f"network must have a coupling to remove, got W_hh of {question.schur.W.shape}, whose "
+            "T is a single block"
+        )
     price = pairs.squares if by == "mass" else np.ones(len(pairs))
     judged = _Losses(question.evaluator(fresh), pairs)
+    # The same for every look, so that shrinking the set does not wait for a lucky draw.
+    resamples = resamples_of(judged.evaluator, question.intervals)
     order, n_removed = _searched(question, question.trials, pairs, price, tolerance)
-    interval = judged.interval(order[:n_removed], level, question.intervals)
+    interval = judged.interval(order[:n_removed], level, resamples)
     while n_removed and not interval[1] <= tolerance:
         n_removed -= max(1, n_removed // 500)
-        interval = judged.interval(order[:n_removed], level, question.intervals)
+        interval = judged.interval(order[:n_removed], level, resamples)
     removed, kept = order[:n_removed], order[n_removed:]
     change = judged.loss([removed])[0]
 
@@ -227,8 +231,9 @@ def removable_of(
         size = judged.longest(shuffled, tolerance)
         random_sizes.append(size / len(pairs))
         random_mass.append(pairs.squares[shuffled[:size]].sum() / total)
-        random_curves.append(_curve(judged, shuffled, points))
-    curve, random_curve = _curve(judged, order, points), np.mean(random_curves, axis=0)
+        random_curves.append(_curve(judged, pairs.squares, shuffled, points))
+    curve = _curve(judged, pairs.squares, order, points)
+    random_curve = np.mean(random_curves, axis=0)
     limit = 10 * tolerance
     saved = np.minimum(random_curve[:, 2], limit) - np.minimum(curve[:, 2], limit)
 
@@ -247,7 +252,7 @@ def removable_of(
         curve=curve,
         random_curve=random_curve,
         area=float(np.sum((saved[1:] + saved[:-1]) / 2 * np.diff(curve[:, 0]))),
-        completeness=judged.interval(kept, level, question.intervals),
+        completeness=judged.interval(kept, level, resamples),
         minimality=judged.added(removed, kept[:32]),
         settings={
             "measure": question.measure.name,
@@ -267,8 +272,8 @@ class _Losses:
     """Losses of sets of pairs on some trials, relative to the full network."""
 
     def __init__(self, evaluator: Evaluator, pairs: Pairs) -> None:
-        self._evaluator, self._pairs = evaluator, pairs
-        self._sign = -1.0 if evaluator.measure.better == "higher" else 1.0
+        self.evaluator, self._pairs = evaluator, pairs
+        self._sign = evaluator.measure.loss_sign
         self._full = full_sums(evaluator)
 
     def sums(self, sets: list[_Int64]) -> _Float64:
@@ -277,14 +282,14 @@ class _Losses:
         for row, members in enumerate(sets):
             gains[row, members] = 0.0
         batch = Batch.of_pairs(self._pairs.schur, self._pairs.blocks, gains)
-        per_trial, _ = self._evaluator.sums(batch)
+        per_trial, _ = self.evaluator.sums(batch)
         with np.errstate(invalid="ignore", over="ignore"):
             difference: _Float64 = self._sign * (per_trial - self._full)
         return difference
 
     def loss(self, sets: list[_Int64]) -> _Float64:
         """The loss of each set; infinite where a rollout diverges."""
-        losses = self.sums(sets).sum(axis=1) / self._evaluator.total
+        losses = self.sums(sets).sum(axis=1) / self.evaluator.total
         finite: _Float64 = np.where(np.isfinite(losses), losses, np.inf)
         return finite
 
@@ -311,10 +316,8 @@ class _Losses:
                 high = int(sizes[0])
         return low
 
-    def interval(self, members: _Int64, level: float, random: np.random.Generator) -> _Float64:
+    def interval(self, members: _Int64, level: float, resamples: Resamples) -> _Float64:
         """Bootstrap interval of the loss of a set: (2,)."""
-        evaluator = self._evaluator
-        resamples = Resamples(evaluator.denominator, evaluator.n_trials, _RESAMPLES, random)
         ends: _Float64 = percentile_ends(resamples.values(self.sums([members])), level)[0]
         return ends
 
@@ -324,7 +327,7 @@ class _Losses:
             return np.empty((0, 2))
         sets = [removed, *(np.append(removed, candidate) for candidate in candidates)]
         differences = self.sums(sets)
-        added: _Float64 = (differences[1:] - differences[0]) / self._evaluator.total
+        added: _Float64 = (differences[1:] - differences[0]) / self.evaluator.total
         n_trials = added.shape[1]
         error = added.std(axis=1, ddof=1) * np.sqrt(n_trials) if n_trials > 1 else added.sum(1)
         columns: _Float64 = np.stack([added.sum(axis=1), error], axis=1)
@@ -335,8 +338,7 @@ def _points(n_pairs: int) -> _Int64:
     return np.unique(np.linspace(0, n_pairs, _CURVE_POINTS).round().astype(np.int64))
 
 
-def _curve(losses: _Losses, order: _Int64, points: _Int64) -> _Float64:
-    squares = losses._pairs.squares
+def _curve(losses: _Losses, squares: _Float64, order: _Int64, points: _Int64) -> _Float64:
     mass = np.concatenate([[0.0], np.cumsum(squares[order])])[points] / (squares.sum() or 1.0)
     loss = losses.loss([order[:size] for size in points])
     return np.stack([points / len(order), mass, loss], axis=1)

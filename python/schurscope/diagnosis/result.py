@@ -95,8 +95,7 @@ class Diagnosis(ReadOnly):
 
     def loss(self, coupling: str) -> float:
         """What the task loses without a coupling: positive is worse."""
-        change = self.profile[coupling].change
-        return -change if self.profile.definition.better == "higher" else change
+        return self.profile.definition.loss_sign * self.profile[coupling].change
 
     def change_interval(self, coupling: str) -> _Float64:
         """Interval of the change of the measure: (2,)."""
@@ -109,13 +108,13 @@ class Diagnosis(ReadOnly):
 
     def loss_interval(self, coupling: str) -> _Float64:
         """Interval of the loss: (2,)."""
-        interval = self.change_interval(coupling)
-        return -interval[::-1] if self.profile.definition.better == "higher" else interval
+        return np.sort(self.profile.definition.loss_sign * self.change_interval(coupling))
 
     def chance(self, coupling: str) -> tuple[float, float]:
-        """P and quantile of a coupling among random pairs of N of the same mass; NaN without them.
+        """The two-sided p and the quantile of a coupling among random pairs of N of its mass.
 
-        p is two-sided, after Holm over the couplings; the quantile is that of the change.
+        p is corrected by Holm over the couplings; the quantile is that of the change. NaN where
+        nothing was drawn.
         """
         null_ = self.pairs_null
         if null_ is None or not (at := (null_.names == coupling) & (null_.pool == "N")).any():
@@ -123,9 +122,12 @@ class Diagnosis(ReadOnly):
         return float(null_.p_holm[at][0]), float(null_.quantile[at][0])
 
     def why(self, coupling: str) -> str:
-        """Why a harmless coupling is harmless: small, silent, unread or compensated."""
+        """Why a harmless coupling is harmless: small, silent, unread or compensated.
+
+        Empty without an account.
+        """
         if self.account is None:
-            return "compensated"
+            return ""
         tolerance = self.settings["tolerance"]
         mass, activity, reading, coherence, _ = np.nan_to_num(
             self.account.factors[self.account.couplings.index(coupling)]

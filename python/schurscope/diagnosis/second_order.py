@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from .._internal.checks import FloatArray
 from ..ablation.evaluate import Evaluator
+from ..ablation.measures.base import weighted
 from .pairs import Pairs
 
 __all__ = ["Probes", "SecondOrder", "probes"]
@@ -113,9 +114,11 @@ def probes(
         targets = evaluator.trials.targets[first:end].astype(np.float64)
         weights = evaluator.trials.step_weights[first:end, :, None].astype(np.float64)
         random = rng.integers(0, 2, (n_probes, *outputs.shape)) * 2.0 - 1
-        signs = [measure.half_curvature(outputs, targets, sign) for sign in random]
+        with np.errstate(invalid="ignore"):  # targets at steps of weight 0 may be anything
+            gradient = measure.gradient(outputs, targets)
+            signs = np.array([measure.half_curvature(outputs, targets, sign) for sign in random])
         yield Probes(
             first,
-            (weights * measure.gradient(outputs, targets)).astype(network.dtype),
-            (np.sqrt(weights) * np.array(signs)).astype(network.dtype),
+            weighted(gradient, weights).astype(network.dtype),
+            weighted(signs, np.sqrt(weights)).astype(network.dtype),
         )

@@ -155,14 +155,15 @@ def subset_game(
         A = np.concatenate([orders.coefficients(), alone_and_last(coalitions)])
     evaluator = question.evaluator()
     change = np.empty(len(coalitions))
-    projected, largest = np.zeros((len(A), evaluator.n_trials)), np.zeros(evaluator.n_trials)
+    projected, terms = np.zeros((2, len(A), evaluator.n_trials))
     for rows, differences in made_differences(
         evaluator, len(coalitions), lambda rows: players.unions(coalitions[rows])
     ):
         change[rows] = mean_change(evaluator, differences)
-        projected += project(A[:, rows], differences)
-        largest = np.maximum(largest, np.abs(differences).max(axis=0))
-    projected = without_rounding(projected, largest)
+        part, of_part = project(A[:, rows], differences)
+        projected += part
+        terms += of_part
+    projected = without_rounding(projected, terms)
     resamples = resamples_of(evaluator, question.intervals)
     settings = {
         "measure": question.measure.name,

@@ -9,14 +9,16 @@ import numpy as np
 if TYPE_CHECKING:
     from .result import Diagnosis
 
-__all__ = ["decision", "verdict", "warnings"]
+__all__ = ["APART", "decision", "verdict", "warnings"]
 
 _WHY = {
-    "small": "it is small: at average activity its mass could not matter",
-    "silent": "it is silent: little activity drives it",
-    "unread": "it is unread: no output depends on what it drives",
-    "compensated": "it is compensated: the rest of the network makes up for it",
+    "small": "; it is small: at average activity its mass could not matter",
+    "silent": "; it is silent: little activity drives it",
+    "unread": "; it is unread: no output depends on what it drives",
+    "compensated": "; it is compensated: the rest of the network makes up for it",
 }
+APART = 3.0
+"""Ratio of losses at nearby cuts from which alpha decides what a coupling costs."""
 _SATURATED = 0.5  # of the distance between the full network and chance
 
 
@@ -54,7 +56,7 @@ def verdict(diagnosis: Diagnosis, coupling: str) -> str:
     if decided == "a burden":
         return f"{coupling}: a burden; the network does better without it ({number})."
     if decided == "not needed":
-        return f"{coupling}: not needed ({number}); {_WHY[diagnosis.why(coupling)]}."
+        return f"{coupling}: not needed ({number}){_WHY.get(diagnosis.why(coupling), '')}."
     return f"{coupling}: undecided at tolerance {tolerance:g} ({number}); use more trials."
 
 
@@ -73,7 +75,7 @@ def warnings(diagnosis: Diagnosis) -> list[str]:
         near = cuts.near(diagnosis.profile.alpha)
         change = np.abs(np.where(np.isfinite(cuts.change), cuts.change, np.inf))
         place = near[int(np.argmax(change[near]))]
-        if change[place] > max(3 * change[here], tolerance):
+        if change[place] > max(APART * change[here], tolerance):
             found.append(
                 f"alpha decides what CR costs: {cuts.change[here]:+.3g} at this cut "
                 f"(n_R {cuts.cut[here]}), {cuts.change[place]:+.3g} at n_R {cuts.cut[place]}; "
@@ -108,7 +110,7 @@ def _beside_chance(diagnosis: Diagnosis, coupling: str) -> str:
     p_value, quantile = diagnosis.chance(coupling)
     if not np.isfinite(p_value):
         return ""
-    worse = quantile > 0.5 if diagnosis.profile.definition.better == "lower" else quantile < 0.5
+    worse = (quantile > 0.5) == (diagnosis.profile.definition.loss_sign > 0)
     if p_value > 0.05:
         return f", but no more than random pairs of the same mass (p = {p_value:.2g})"
     than = "more" if worse else "but less"

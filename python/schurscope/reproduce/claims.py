@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ablation.measures import MEASURES
+from ..diagnosis.verdicts import APART
 from .diagnoses import ALPHAS, BLOCKS, TOLERANCE, Diagnosed
 from .experiments import PAPER, TITLES, PaperValue
 
 QUORUM = 0.75  # of the networks in which the coupling is not vacuous
-APART = 3.0  # between losses that alpha decides
 
 CLAIM_RULE = (
     f"a task needs a coupling if the paper's loss without it exceeds {TOLERANCE:g}. A claim holds "

@@ -96,17 +96,15 @@ class Diagnosed(Brief):
         return float(null.p[at][0]), self._is_more(float(null.quantile[at][0]))
 
     def _is_more(self, quantile: float) -> bool:
-        lower_is_better = self.diagnosis.profile.definition.better == "lower"
-        return quantile > 0.5 if lower_is_better else quantile < 0.5
+        return (quantile > 0.5) == (self.diagnosis.profile.definition.loss_sign > 0)
 
     def _largest_near(self) -> tuple[int, float]:
         """Dimensions in R and loss of CR at the worst cut within a quarter of the dimensions."""
         curve, sectors = self.diagnosis.cuts, self.diagnosis.profile.sectors
         if curve is None or sectors.n_R == sectors.schur.n_hidden:
             return sectors.n_R, float("nan")
-        sign = -1.0 if self.diagnosis.profile.definition.better == "higher" else 1.0
         near = curve.near(self.diagnosis.profile.alpha)
-        losses = sign * curve.change[near]
+        losses = self.diagnosis.profile.definition.loss_sign * curve.change[near]
         worst = int(np.argmax(np.where(np.isnan(losses), np.inf, losses)))
         return int(curve.cut[near[worst]]), float(losses[worst])
 
@@ -189,7 +187,7 @@ def diagnose_job(job: Job, measure: str, out: Path) -> dict[str, list[float]]:
         )
         save_diagnosis(folder, diagnosis, {"key": job.key})
     profiles = [ablate(network, trials, alpha=a, ablations=BLOCKS, **common) for a in ALPHAS]
-    sign = -1.0 if profiles[0].definition.better == "higher" else 1.0
+    sign = profiles[0].definition.loss_sign
     return {name: [sign * float(p[name].change) for p in profiles] for name in BLOCKS}
 
 

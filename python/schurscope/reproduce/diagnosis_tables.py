@@ -15,6 +15,7 @@ from rich.table import Table
 
 from ..ablation.measures import MEASURES
 from ..coordinates.sectors import COUPLINGS
+from ..diagnosis.verdicts import APART
 from .claims import CLAIM_RULE, claims
 from .console import QUICK_NOTE, number
 from .diagnoses import FOLDER, TOLERANCE, Diagnosed
@@ -100,7 +101,7 @@ def _sensitivity(kinds: dict[str, list[Diagnosed]]) -> Table:
     )
     for name, mine in kinds.items():
         here, near = _column(mine, "CR"), _column(mine, "CR_largest_near")
-        over = int((near > np.maximum(3 * here, TOLERANCE)).sum())
+        over = int((near > np.maximum(APART * here, TOLERANCE)).sum())
         table.add_row(
             name,
             _range(_known(mine, "n_R"), 0),

@@ -85,6 +85,11 @@ class Measure(ABC):
         space = "" if self.axis_label.isupper() else " "  # ΔFVU, but Δ accuracy
         return f"Δ{space}{self.axis_label}"
 
+    @property
+    def loss_sign(self) -> float:
+        """-1 if higher values are better, else 1: what turns a change into a loss."""
+        return -1.0 if self.better == "higher" else 1.0
+
     @abstractmethod
     def scores(self, outputs: _Float64, targets: _Float64) -> _Float64:
         """Unweighted score of every step, summed over channels: (trials, steps).
@@ -106,6 +111,7 @@ class Measure(ABC):
     def half_curvature(self, outputs: _Float64, targets: _Float64, signs: _Float64) -> _Float64:
         """A v of every step, with A Aᵀ = ½ d² score / d ŷ² and v = `signs`: (trials, steps, N_y).
 
+        Only scores of which lower values are better have such a factor near their best value.
         NotImplementedError if the score has no second derivative.
         """
         raise NotImplementedError(f"{self.name} has no second derivative")
