@@ -211,6 +211,7 @@ def test_damaged_messagepack_is_refused(tmp_path, rng):
     path.write_bytes(msgpack.packb({"W_hh": msgpack.ExtType(1, huge)}))
     with pytest.raises(ValueError, match=r"damaged.*\(1099511627776,\) float32 of 4 bytes"):
         ss.load_network(path)
-    path.write_bytes(whole)
+    with path.open("r+b") as stream:  # holes take no space on disk
+        stream.truncate(2**22)
     with pytest.raises(ValueError, match="more than max_bytes = 100"):
         ss.load_network(path, max_bytes=100)

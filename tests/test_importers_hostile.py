@@ -16,6 +16,7 @@ import zipfile
 import zlib
 
 import h5py
+import msgpack
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -162,7 +163,9 @@ def test_names_that_occur_twice_are_refused(tmp_path, arrays):
     rest = whole[8 + int.from_bytes(whole[:8], "little") :]
     (tmp_path / "net.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + rest)
     for name in ("net.npz", "suffix.npz", "net.json", "nested.json", "net.safetensors"):
-        with pytest.raises(ValueError, match=rf"{name}.*(W_hh|b_y|a\.b).*(twice|2 times)|two entr"):
+        with pytest.raises(
+            ValueError, match=rf"{name}.*(W_hh|b_y|a\.b).*(twice|2 times)|{name}.*two entr"
+        ):
             ss.load_network(tmp_path / name)
 
 
@@ -306,7 +309,6 @@ def test_indices_of_tensorflow_with_absurd_counts(tmp_path):
 
 
 def test_names_that_occur_twice_in_messagepack(tmp_path):
-    msgpack = pytest.importorskip("msgpack")
     path = tmp_path / "net.msgpack"
     path.write_bytes(b"\x82" + 2 * (msgpack.packb("W_hh") + msgpack.packb(1.0)))
     with pytest.raises(ValueError, match=r"net\.msgpack.*'W_hh' occurs twice"):
@@ -458,11 +460,11 @@ def test_a_reader_that_dies_is_told(tmp_path, arrays, monkeypatch):
     for text, told in (
         ("import os; os.abort()", r"ends the process that reads it \(status -6\)"),
         ("print('x' * 100)", "was damaged by it"),
-        ("import sys, os; os.write(1, (5).to_bytes(8, 'little') + b'[1,2]')", r"net\.h5"),
+        ("import sys, os; os.write(1, (5).to_bytes(8, 'little') + b'[1,2]')", "was damaged by it"),
         ("import os; os.write(1, (1 << 30).to_bytes(8, 'little'))", "was damaged by it"),
     ):
         script.write_text(text)
-        with pytest.raises(ValueError, match=rf"net\.h5 is damaged: .*{told}|{told}"):
+        with pytest.raises(ValueError, match=rf"net\.h5.*{told}"):
             ss.load_network(path)
 
 

@@ -19,7 +19,10 @@ _PARTS = {name: getattr(_NETWORK, name) for name in ("W_hh", "W_xh", "W_hy", "b_
 # Arguments whose largest values would only take long, such as epochs, are not among these.
 CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "Network": (ss.Network, {**_PARTS, "h_0": np.zeros(8), "cell": ss.Cell()}),
-    "Cell": (ss.Cell, {"activation": "tanh", "form": "rate", "leak": 0.5, "noise": 0.1}),
+    "Cell": (
+        ss.Cell,
+        {"activation": "tanh", "form": "current", "leak": 0.5, "noise": 0.1, "readout": "hidden"},
+    ),
     "Trials": (ss.Trials, {"inputs": _TRIALS.inputs, "targets": _TRIALS.targets, "weights": None}),
     "ablate": (
         ss.ablate,
@@ -54,6 +57,27 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "with_targets": (_TRIALS.with_targets, {"targets": _TRIALS.targets}),
     "verify": (ss.verify, {"network": _NETWORK, "inputs": _TRIALS.inputs, "outputs": np.ones(3)}),
     "tie_spread": (ss.tie_spread, {"network": _NETWORK, "trials": _TRIALS, "alpha": 0.9, "rng": 0}),
+    "cut_curve": (ss.cut_curve, {"network": _NETWORK, "trials": _TRIALS, "level": 0.9, "rng": 0}),
+    "atlas": (
+        ss.atlas,
+        {"network": _NETWORK, "trials": _TRIALS, "alpha": 0.9, "tolerance": 0.1, "rng": 0},
+    ),
+    "account": (ss.account, {"network": _NETWORK, "trials": _TRIALS, "tolerance": 0.1, "rng": 0}),
+    "dose": (ss.dose, {"network": _NETWORK, "trials": _TRIALS, "gains": [0.0], "alpha": 0.9}),
+    "subset_game": (
+        ss.subset_game,
+        {"network": _NETWORK, "trials": _TRIALS, "groups": {"a": "CR", "b": "CC"}, "level": 0.9},
+    ),
+    "null": (
+        ss.null,
+        {
+            "profile": ss.ablate(_NETWORK, _TRIALS),
+            "network": _NETWORK,
+            "trials": _TRIALS,
+            "ablations": ["CR"],
+            "error_rate": 0.1,
+        },
+    ),
     "Sweep": (ss.Sweep, {"tasks": [_TASK], "widths": [8], "seeds": 2, "alphas": [0.9]}),
 }
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 
 import h5py
+import msgpack
 import numpy as np
 import safetensors.numpy
 import scipy.io
@@ -80,10 +81,6 @@ def write_all(folder: Path) -> None:
 
 def _write_msgpack(folder: Path, arrays: dict[str, np.ndarray]) -> None:
     """As Flax writes it: an array is an extension of its shape, dtype and bytes."""
-    try:
-        import msgpack
-    except ImportError:
-        return
 
     def extension(array: np.ndarray) -> object:
         content = (array.shape, array.dtype.name, array.tobytes())
@@ -96,7 +93,8 @@ def _write_torch(folder: Path, arrays: dict[str, np.ndarray]) -> None:
     try:
         import torch
     except ImportError:
-        return  # its files can then not be made
+        print("without torch: no .pt files", file=sys.stderr)
+        return
     tensors = {name: torch.tensor(array) for name, array in arrays.items()}
     for name, is_zip in (("torch", True), ("torch legacy", False)):
         torch.save(

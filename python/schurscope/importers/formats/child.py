@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..._internal.checks import shown
-from ..._internal.limits import MAX_BYTES
+from ..._internal.limits import MAX_AXES, MAX_BYTES
 
 __all__ = ["records_of_child"]
 
@@ -75,6 +75,8 @@ def _records(output: Any, limit: int) -> Generator[tuple[dict[str, Any], Any], N
         if length > _MAX_HEADER:
             raise ValueError("its reader was damaged by it")
         header = json.loads(_exactly(output, length))
+        if not isinstance(header, dict):
+            raise ValueError("its reader was damaged by it")
         if "error" in header:
             raise ValueError(header["error"])
         if "end" in header:
@@ -83,7 +85,7 @@ def _records(output: Any, limit: int) -> Generator[tuple[dict[str, Any], Any], N
             yield header, None
             continue
         shape = tuple(map(int, header["shape"]))
-        if not _DTYPE.fullmatch(header["dtype"]) or len(shape) > 32:
+        if not _DTYPE.fullmatch(header["dtype"]) or len(shape) > MAX_AXES:
             raise ValueError(f"it has an array of the dtype {shown(header['dtype'])}")
         dtype = np.dtype(header["dtype"])
         limit -= (nbytes := math.prod(shape) * dtype.itemsize)

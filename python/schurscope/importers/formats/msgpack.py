@@ -15,7 +15,7 @@ import numpy as np
 
 from ..._internal.files import Array, check_size, open_file
 from ..._internal.json import MAX_NUMBERS, without_repeats
-from ..._internal.limits import MAX_AXES
+from ..._internal.limits import MAX_AXES, size_on_disk
 from .checkpoint import Checkpoint, from_tree
 
 __all__ = ["is_msgpack", "read_msgpack"]
@@ -39,7 +39,7 @@ def read_msgpack(path: Path, max_bytes: int) -> Checkpoint:
     except ImportError as error:
         raise ImportError(f'reading {path} needs msgpack: pip install "schurscope[io]"') from error
     with open_file(path) as stream:
-        check_size(path.stat().st_size, 0, max_bytes)
+        check_size(path.stat().st_size, size_on_disk(stream), max_bytes)
         content = stream.read()
     widened: set[int] = set()
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..._internal.checks import MAX_INT
 from ..._internal.files import MAX_BYTES, Array, check_size, open_file
-from ..._internal.limits import MAX_AXES
+from ..._internal.limits import MAX_AXES, size_on_disk
 from .checkpoint import Checkpoint, from_tree
 from .interpreter import Placeholder, interpret
 
@@ -55,7 +55,7 @@ def read_pickle(path: Path, max_bytes: int = MAX_BYTES) -> Checkpoint:
         "values are no dictionary of arrays; save arrays instead"
     )
     with open_file(path) as stream:
-        check_size(path.stat().st_size, 0, max_bytes)
+        check_size(path.stat().st_size, size_on_disk(stream), max_bytes)
         content = stream.read()
     try:
         tree = _plain(interpret(content, _Global, lambda _: _Object())[0], set())

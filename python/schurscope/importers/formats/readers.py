@@ -12,6 +12,7 @@ from typing import Any
 from ..._internal.checks import printable
 from ..._internal.files import MAX_BYTES, check_size, open_file, read_npz, zip_names
 from ..._internal.json import parse_json
+from ..._internal.limits import size_on_disk
 from ..._internal.safetensors import is_safetensors, read_safetensors
 from .checkpoint import Checkpoint, entry_name, from_tree
 from .hdf5 import HDF5_MAGIC, read_hdf5, read_keras
@@ -92,7 +93,8 @@ def _reader_of(path: Path, trusted: bool) -> Callable[[Path, int], Checkpoint]:
     else:
         told = (
             "is damaged or of no known format: it is not PyTorch, safetensors, .npz, HDF5 "
-            "(.h5, .keras, .mat), MATLAB 5, TensorFlow (.index), MessagePack or JSON"
+            "(.h5, .keras, .mat), MATLAB 5, TensorFlow (.index), MessagePack, JSON "
+            "or a pickle of protocol 2 or later"
         )
     raise ValueError(f"{path} {told}")
 
@@ -138,7 +140,7 @@ def _read_json(path: Path, max_bytes: int) -> Checkpoint:
 
 def _json_of(path: Path, max_bytes: int) -> dict[str, Any]:
     with open_file(path) as stream:
-        check_size(path.stat().st_size, 0, max_bytes)
+        check_size(path.stat().st_size, size_on_disk(stream), max_bytes)
         try:
             content = parse_json(stream.read())
         except ValueError as error:
@@ -158,8 +160,8 @@ def _read_folder(path: Path, max_bytes: int) -> Checkpoint:
     present = [file for file in weights if file.is_file()]
     if not (path / "config.json").is_file() or not present:
         raise ValueError(
-            f"{path} is a folder without config.json and model.safetensors, as neuralrnn saves "
-            "them; give a file"
+            f"{path} is a folder without the config.json and model.safetensors of neuralrnn, and "
+            "without a single TensorFlow checkpoint (.index); give a file"
         )
     config = _json_of(path / "config.json", max_bytes)
     if "model_type" not in config:

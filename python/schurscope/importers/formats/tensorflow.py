@@ -58,7 +58,7 @@ def read_tensorflow(path: Path, max_bytes: int) -> Checkpoint:
     ValueError if it is damaged, its data are missing, or it would unpack to more than `max_bytes`.
     """
     with open_file(path) as stream:
-        check_size(path.stat().st_size, 0, max_bytes)
+        check_size(path.stat().st_size, size_on_disk(stream), max_bytes)
         content = stream.read()
     found = Checkpoint(str(path))
     try:

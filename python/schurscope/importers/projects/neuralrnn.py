@@ -11,7 +11,7 @@ import numpy as np
 
 from ..._internal.checks import real_number, shown
 from ..layouts import Layout, put_layout
-from ..parts import Parts, components
+from ..parts import Parts
 from .lowrank import put_lowrank_weights
 
 __all__ = ["is_neuralrnn", "put_neuralrnn"]
@@ -32,14 +32,7 @@ def is_neuralrnn(parts: Parts) -> str | None:
     """The prefix of its entries, or None."""
     if parts.checkpoint.config:
         return ""
-    return _prefix_of_linear(parts)
-
-
-def _prefix_of_linear(parts: Parts) -> str | None:
-    for entry in parts.parameters():
-        if components(entry)[-2:] == ["h2h", "weight"]:
-            return entry[: -len("h2h.weight")]
-    return None
+    return parts.prefix_of("h2h.weight")
 
 
 def put_neuralrnn(parts: Parts, prefix: str) -> None:

@@ -41,11 +41,12 @@ def put_nn4n(parts: Parts, prefix: str) -> None:
         parts.unstated["leak"] = "dt / tau"
         parts.assumed["activation"] = _ACTIVATION
         return
-    dt = parts.number(f"{kwargs}dt") or _DT
-    tau = parts.number(f"{kwargs}tau") or _TAU
+    dt = _DT if (number := parts.number(f"{kwargs}dt")) is None else number
+    tau = _TAU if (number := parts.number(f"{kwargs}tau")) is None else number
     is_default = not {f"{kwargs}dt", f"{kwargs}tau"} <= set(given)
     parts.state_leak(
-        dt / tau, f"dt / tau = {dt:g} / {tau:g}" + (" with nn4n's defaults" if is_default else "")
+        dt / tau if tau else 0.0,
+        f"dt / tau = {dt:g} / {tau:g}" + (" with nn4n's defaults" if is_default else ""),
     )
     parts.stated["activation"] = parts.text(f"{kwargs}activation") or _ACTIVATION
     parts.used.update(name for name in given if parts.has(name))

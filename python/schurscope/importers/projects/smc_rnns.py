@@ -113,7 +113,9 @@ def _state_leak(parts: Parts, prefix: str, settings: Checkpoint | None) -> None:
     assert settings is not None
     kind, x = settings.texts.get("project_taus"), gaus.astype(float)
     if kind == "sigmoid":
-        tau = low + (high - low) / (1 + np.exp(-x))
+        from scipy.special import expit
+
+        tau = low + (high - low) * expit(x)
     else:
         tau = np.exp(x) + low if kind == "exp" else np.clip(x, low, high)
     parts.state_leak(dt / tau, f"dt / τ, τ between {low:g} and {high:g} by taus_gaus")

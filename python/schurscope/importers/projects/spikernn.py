@@ -29,6 +29,8 @@ def put_spikernn(parts: Parts, prefix: str) -> None:
     def entry(name: str) -> Array:
         return parts.entry(prefix + name)
 
+    from scipy.special import expit
+
     W = parts.scaled(parts.product(entry("w"), entry("m")), entry("som_m"))
     parts.put_computed("W_hh", W, f"({prefix}w {prefix}m) ∘ {prefix}som_m")
     parts.put("W_xh", f"{prefix}w_in")
@@ -42,7 +44,7 @@ def put_spikernn(parts: Parts, prefix: str) -> None:
         parts.state_leak(1 / taus[0] if taus[0] else 0.0, f"1 / taus = 1 / {taus[0]:g}")
     elif taus.size == 2 and parts.has(f"{prefix}taus_gaus"):
         low, high = taus
-        tau = low + (high - low) / (1 + np.exp(-entry("taus_gaus").reshape(-1).astype(float)))
+        tau = low + (high - low) * expit(entry("taus_gaus").reshape(-1).astype(float))
         parts.state_leak(1 / tau, f"1 / τ, τ between {low:g} and {high:g} by taus_gaus")
     else:
         parts.fail(f"has {taus.size} taus, expected 1, or 2 and taus_gaus")
@@ -61,15 +63,21 @@ def put_spikernn(parts: Parts, prefix: str) -> None:
 
 def _state_activation(parts: Parts, prefix: str) -> None:
     """The file keeps the currents x and rates r of its last trial: they tell the activation."""
+    from scipy.special import expit
+
     functions: dict[str, Callable[[Array], Array]] = {
-        "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+        "sigmoid": expit,
         "softplus": lambda x: np.minimum(np.logaddexp(x, 0), _CLIPPED),
         "relu": lambda x: np.clip(x, 0, _CLIPPED),
     }
     if parts.has(f"{prefix}x") and parts.has(f"{prefix}r"):
         x, r = parts.entry(f"{prefix}x"), parts.entry(f"{prefix}r")
-        for name, function in functions.items():
-            if x.shape == r.shape and x.size and np.allclose(function(x), r, atol=1e-5):
-                parts.stated["activation"] = name
-                parts.checkpoint.notes.append(f"activation={name!r}, which takes its x to its r")
+        fitting = [
+            name
+            for name, function in functions.items()
+            if x.shape == r.shape and x.size and np.allclose(function(x), r, atol=1e-5)
+        ]
+        if len(fitting) == 1:  # currents far below 0 fit them all
+            parts.stated["activation"] = fitting[0]
+            parts.checkpoint.notes.append(f"activation={fitting[0]!r}, which takes its x to its r")
     parts.assumed["activation"] = "sigmoid"
