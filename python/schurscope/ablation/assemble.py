@@ -11,11 +11,10 @@ import numpy.typing as npt
 from .. import _core
 from .._internal.checks import FloatDType
 from .._version import __version__
-from ..coordinates.schur import OrderedSchur
-from ..coordinates.sectors import Sectors
+from ..coordinates.forms import Coordinates, by_gate, warning_of
 from .batch import Batch
 from .measures import Denominator, Measure, sensitivity
-from .plan import Ablation, removed_masses
+from .plan import Ablation, gate_masses, removed_masses
 from .profile import AblationProfile
 
 __all__ = ["Assembly"]
@@ -37,19 +36,22 @@ class Assembly:
 
     def __init__(
         self,
-        schur: OrderedSchur,
-        sectors: Sectors,
+        coordinates: Coordinates,
+        alpha: float,
         rows: Sequence[Ablation],
         dtype: FloatDType,
         *,
         strict: bool,
     ) -> None:
-        if strict and not sectors.determined:
-            raise ValueError(f"{sectors.warning} (strict=True)")
+        self._cuts = coordinates.sectors(alpha)
+        if strict and (warning := warning_of(self._cuts)):
+            raise ValueError(f"{warning} (strict=True)")
         self.rows = tuple(rows)
-        self._schur, self._sectors, self._dtype = schur, sectors, dtype
-        self._removed_mass = removed_masses(schur, Batch.of(rows))
-        self.vacuous = self._removed_mass <= schur.n_hidden * np.finfo(dtype).eps
+        self._coordinates, self._dtype = coordinates, dtype
+        batch = Batch.of(rows, coordinates.gates)
+        self._removed_mass = removed_masses(coordinates, batch)
+        self._gate_mass = np.where(batch.named, gate_masses(coordinates, batch), np.nan)
+        self.vacuous = self._removed_mass <= coordinates.n_hidden * np.finfo(dtype).eps
         self.vacuous[0] = False  # the full network is the reference, not an intervention
 
     @property
@@ -81,37 +83,39 @@ class Assembly:
         change[self.vacuous] = 0.0
         undefined = self.vacuous.copy()
         undefined[0] = True
-        schur, sectors = self._schur, self._sectors
+        coordinates, cuts = self._coordinates, self._cuts
+        alpha = next(iter(cuts.values())).alpha
         origin = {
             "version": __version__,
             "level": _core.LEVEL,
             "dtype": self._dtype.name,
-            "tie_rule": schur.tie_rule,
+            "tie_rule": coordinates.tie_rule,
             "measure": measure.name,
-            "alpha": sectors.alpha,
-            "gap": sectors.gap,
-            "n_R": sectors.n_R,
-            "determined": sectors.determined,
-            "noise_radius": sectors.noise_radius,
-            "null_dimensions": sectors.null_dimensions,
-            "N_h": schur.n_hidden,
+            "alpha": alpha,
+            "gap": by_gate(cuts, lambda cut: cut.gap),
+            "n_R": by_gate(cuts, lambda cut: cut.n_R),
+            "determined": by_gate(cuts, lambda cut: cut.determined),
+            "noise_radius": by_gate(cuts, lambda cut: cut.noise_radius),
+            "null_dimensions": by_gate(cuts, lambda cut: cut.null_dimensions),
+            "N_h": coordinates.n_hidden,
             "n_trials": per_trial.shape[1],
-            "n_swaps": schur.n_swaps,
-            "n_refused": len(schur.refused),
+            "n_swaps": by_gate(cuts, lambda cut: cut.schur.n_swaps),
+            "n_refused": by_gate(cuts, lambda cut: len(cut.schur.refused)),
         }
         return AblationProfile(
             names=tuple(row.name for row in self.rows),
             value=value,
             change=change,
             removed_mass=self._removed_mass,
+            gate_mass=self._gate_mass,
             sensitivity=sensitivity(change, self._removed_mass, undefined),
             per_trial=per_trial,
             per_step=per_step,
             vacuous=self.vacuous,
             diverged=~np.isfinite(value),
             definition=measure,
-            alpha=sectors.alpha,
-            schur=schur,
+            alpha=alpha,
+            coordinates=coordinates,
             settings={**origin, **(settings or {})},
             denominator=denominator,
             chance=chance,

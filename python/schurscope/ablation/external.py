@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .._internal.checks import FloatArray, FloatDType, real_array, shown
+from ..coordinates.forms import Coordinates
 from ..coordinates.schur import OrderedSchur, ordered_schur
 from .assemble import Assembly
 from .batch import Batch
 from .measures import Score
-from .plan import Ablation, ablated_matrix, ablation_rows
+from .plan import Ablation, ablated_weights, ablation_rows
 from .profile import AblationProfile
 
 __all__ = ["Evaluate", "ablate_with"]
@@ -99,16 +100,19 @@ def ablate_with(
         raise TypeError(f"evaluate must be callable, got {shown(evaluate)}")
     definition = _own_measure(measure)
     schur = _schur_of(W, schur)
-    sectors = schur.sectors(alpha)
-    assembly = Assembly(schur, sectors, ablation_rows(ablations, sectors), dtype, strict=strict)
+    coordinates = Coordinates(("",), (schur,))
+    rows = ablation_rows(ablations, coordinates.sectors(alpha))
+    assembly = Assembly(coordinates, alpha, rows, dtype, strict=strict)
     running = assembly.running
-    full = _scores(evaluate(_ablated(schur, running[0], dtype)), running[0].name, "trials")
+    full = _scores(evaluate(_ablated(coordinates, running[0], dtype)), running[0].name, "trials")
     per_trial = np.empty((len(running), full.size))
     per_trial[0] = full
-    _require_same(_scores(evaluate(_ablated(schur, running[0], dtype)), "full", full.size), full)
+    _require_same(
+        _scores(evaluate(_ablated(coordinates, running[0], dtype)), "full", full.size), full
+    )
     for place, row in enumerate(running):
         if place > 0:
-            given = evaluate(_ablated(schur, row, dtype))
+            given = evaluate(_ablated(coordinates, row, dtype))
             per_trial[place] = _scores(given, row.name, full.size)
         if progress is not None:
             progress(place + 1, len(running))
@@ -140,10 +144,9 @@ def _schur_of(W: FloatArray, schur: OrderedSchur | None) -> OrderedSchur:
     return schur
 
 
-def _ablated(schur: OrderedSchur, row: Ablation, dtype: FloatDType) -> FloatArray:
-    """W̃ of a row, rounded to `dtype`; infinite where a large gain overflows."""
-    with np.errstate(over="ignore"):
-        return ablated_matrix(schur, Batch.of([row])).astype(dtype)
+def _ablated(coordinates: Coordinates, row: Ablation, dtype: FloatDType) -> FloatArray:
+    """W̃ of a row, rounded to `dtype`."""
+    return ablated_weights(coordinates, Batch.of([row]), dtype)
 
 
 def _scores(given: npt.ArrayLike, ablation: str, n_trials: int | str) -> _Float64:

@@ -10,7 +10,8 @@ from .._internal.checks import Rng, fraction, generator, positive, positive_int
 from .._version import __version__
 from ..ablation.profile import AblationProfile
 from ..ablation.run import ablate
-from ..coordinates.schur import Order, OrderedSchur
+from ..coordinates.forms import Schurs
+from ..coordinates.orders import Order
 from ..coordinates.sectors import COUPLINGS, couplings
 from ..networks.network import Network
 from ..trials.trials import Trials
@@ -40,7 +41,7 @@ def diagnose(
     tolerance: float = 0.01,
     measure: MeasureLike = "fvu",
     order: Order | None = None,
-    schur: OrderedSchur | None = None,
+    schur: Schurs | None = None,
     level: float = 0.95,
     draws: int = 200,
     repeats: int = 2,
@@ -86,7 +87,8 @@ def diagnose(
     question.require_direction()
     if trials.n_trials < 16:
         raise ValueError(f"trials must be at least 16 to be split, got {trials.n_trials}")
-    schur, measured = question.schur, question.measure
+    coordinates, measured = question.coordinates, question.measure
+    schur = coordinates.argument
     done = 0
 
     def finished() -> None:

@@ -8,9 +8,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from ..ablation.batch import Batch
 from ..ablation.evaluate import Evaluator
-from ..ablation.plan import ablated_matrix
+from ..ablation.plan import ablated_weights
 from .pairs import Pairs
 from .second_order import SecondOrder
 
@@ -70,8 +69,8 @@ def _model_without(
     gains = np.ones((1, len(pairs)))
     gains[0, removed] = 0.0
     network = evaluator.network
-    W_ablated = ablated_matrix(pairs.schur, Batch.of_pairs(pairs.schur, pairs.blocks, gains))
-    around = replace(network, W_hh=W_ablated.astype(network.dtype))
+    W_hh = ablated_weights(pairs.coordinates, pairs.batch(gains), network.dtype)
+    around = replace(network, W_hh=W_hh)
     return SecondOrder.of(evaluator.of_network(around), pairs, random, n_probes)
 
 

@@ -14,7 +14,7 @@ from .._internal.checks import nonnegative_int, positive_int
 from .._internal.frozen import computed_once
 from .._internal.streams import streams
 from .._version import __version__
-from ..coordinates.schur import TIE_RULE
+from ..coordinates.orders import TIE_RULE
 from ..networks.cell import Cell
 from ..training import TrainingOptions
 from ..trials.tasks import Task
