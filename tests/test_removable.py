@@ -12,6 +12,7 @@ import schurscope as ss
 from schurscope.ablation.batch import Batch
 from schurscope.ablation.evaluate import Evaluator
 from schurscope.ablation.measures import measure_named
+from schurscope.coordinates.forms import Coordinates
 from schurscope.diagnosis.account import KINDS, _kinds
 from schurscope.diagnosis.atlas import atlas_of
 from schurscope.diagnosis.greedy import greedy_order
@@ -57,7 +58,7 @@ def test_a_removable_set_is_tolerable_on_fresh_trials(trained, found):
         loss_without(trained, fresh, schur, found.removed), abs=1e-5
     )
     assert found.interval[0] <= found.change <= found.interval[1] <= 0.01
-    pairs = Pairs.of(schur)
+    pairs = Pairs.of(Coordinates(("",), (schur,)))
     assert found.pair_share == len(found.removed) / len(pairs)
     assert found.pair_share > 5 * found.random_pair_share
     assert found.mass_share > found.random_mass_share
@@ -105,8 +106,10 @@ def test_accuracy_is_searched_on_its_surrogate_and_accepted_by_itself(trained):
 def test_greedy_order_is_that_of_the_model_itself():
     network = ss.init_network(TASK, 9, "default", 3, dtype="float64")
     schur, trials = ss.ordered_schur(network.W_hh), TASK.trials(20, 4)
-    evaluator = Evaluator(network, trials, schur, measure_named("fvu"))
-    pairs = Pairs.of(schur)
+    evaluator = Evaluator(
+        network, trials, Coordinates.of(network, schur, None), measure_named("fvu")
+    )
+    pairs = Pairs.of(Coordinates(("",), (schur,)))
     model = SecondOrder.of(evaluator, pairs, np.random.default_rng(5), 2)
     order = greedy_order(
         evaluator,
@@ -124,7 +127,9 @@ def test_greedy_order_is_that_of_the_model_itself():
 def test_a_renewed_model_is_around_the_network_without_the_pairs():
     network = ss.init_network(TASK, 9, "default", 3, dtype="float64")
     schur, trials = ss.ordered_schur(network.W_hh), TASK.trials(20, 4)
-    evaluator = Evaluator(network, trials, schur, measure_named("fvu"))
+    evaluator = Evaluator(
+        network, trials, Coordinates.of(network, schur, None), measure_named("fvu")
+    )
     W_ablated = schur.ablated({"CC"}, 0.7)
     around = evaluator.of_network(ss.Network(W_ablated, network.W_xh, network.W_hy))
     assert around.full_outputs() == pytest.approx(
@@ -166,7 +171,9 @@ def test_levels_of_the_account_are_those_of_plain_loops(case):
     network, trials, schur = case
     found = ss.account(network, trials, alpha=0.6, rng=7)
     # The same probes, from the same stream.
-    evaluator = Evaluator(network, trials, schur, measure_named("fvu"))
+    evaluator = Evaluator(
+        network, trials, Coordinates.of(network, schur, None), measure_named("fvu")
+    )
     question = Question(network, trials, "fvu", None, None, 7, 1)
     atlas_of(question, "auto", 0.6, None)  # draws its own probes first
     (part,) = probes(evaluator, question.probes)
@@ -243,9 +250,11 @@ def test_kinds_are_decided_in_order():
 
 def test_removing_every_pair_is_removing_every_coupling(trained):
     schur = ss.ordered_schur(trained.W_hh)
-    pairs = Pairs.of(schur)
-    evaluator = Evaluator(trained, TASK.trials(20, 5), schur, measure_named("fvu"))
-    every, _ = evaluator.sums(Batch.of_pairs(schur, pairs.blocks, np.zeros((1, len(pairs)))))
+    pairs = Pairs.of(Coordinates(("",), (schur,)))
+    evaluator = Evaluator(
+        trained, TASK.trials(20, 5), Coordinates.of(trained, schur, None), measure_named("fvu")
+    )
+    every, _ = evaluator.sums(pairs.batch(np.zeros((1, len(pairs)))))
     sectors = schur.sectors(0.9)
     named, _ = evaluator.sums(Batch.of([ss.Ablation.of("RR+CR+CC+BB", sectors)]))
     assert every == pytest.approx(named, rel=1e-5)

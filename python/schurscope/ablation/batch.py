@@ -42,7 +42,7 @@ class Places:
         rectangles = [
             [
                 (place, gain)
-                for of, place, gain in zip(row.gates, row.rectangles, row.gains)
+                for of, place, gain in zip(row.gates, row.rectangles, row.gains, strict=True)
                 if of == gate
             ]
             for row in rows
@@ -50,7 +50,9 @@ class Places:
         blocks = [
             [
                 (place, gain)
-                for of, place, gain in zip(row.block_gates, row.blocks, row.block_gains)
+                for of, place, gain in zip(
+                    row.block_gates, row.blocks, row.block_gains, strict=True
+                )
                 if of == gate
             ]
             for row in rows

@@ -125,8 +125,8 @@ class Account(ReadOnly):
             gate, _, sector = name.rpartition(":")
             if sector == "R":
                 lines.append(
-                    f"R{f' of {gate}' if gate else ''} holds {share:.0%} of the rates' variance and "
-                    f"{self.readout_share[name]:.0%} of the readout"
+                    f"R{f' of {gate}' if gate else ''} holds {share:.0%} of the rates' variance "
+                    f"and {self.readout_share[name]:.0%} of the readout"
                 )
         return "\n".join(lines)
 
@@ -191,7 +191,9 @@ def account_of(question: Question, effects: Atlas, alpha: float, tolerance: floa
     names = [f"{gate}:{name}" if gate else name for gate in cuts for name in COUPLINGS]
     exact, mean_ablated = _ablated(evaluator, names, cuts, removed, moments)
     W_hy = question.network.W_hy.astype(np.float64)
-    state, readout, components = {}, {}, []
+    state: dict[str, float] = {}
+    readout: dict[str, float] = {}
+    components = []
     for (gate, cut), one in zip(cuts.items(), moments, strict=True):
         in_R = np.arange(cut.n_hidden) < cut.n_R
         state |= _shares(gate, np.diag(one.covariance), in_R)

@@ -209,8 +209,10 @@ def cut_curve_of(question: Question, gate: str | None, tolerance: float, level: 
         raise ValueError(
             f"network must have two diagonal blocks in T, got W_hh of {schur.W.shape} with one"
         )
-    rows = [Ablation(f"k={k}", ((0, k, k, n_hidden),), (0.0,), gates=name) for k in cut.tolist()]
-    batch = Batch.of(rows, question.coordinates.gates)
+    ablations = [
+        Ablation(f"k={k}", ((0, k, k, n_hidden),), (0.0,), gates=name) for k in cut.tolist()
+    ]
+    batch = Batch.of(ablations, question.coordinates.gates)
     evaluator = question.evaluator()
     resamples = resamples_of(evaluator, question.intervals)
     change, interval = np.empty(len(cut)), np.empty((len(cut), 2))

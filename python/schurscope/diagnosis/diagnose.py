@@ -8,28 +8,31 @@ import numpy as np
 
 from .._internal.checks import Rng, fraction, generator, positive, positive_int
 from .._version import __version__
+from ..ablation.names import single_names
 from ..ablation.profile import AblationProfile
 from ..ablation.run import ablate
 from ..coordinates.forms import Schurs
 from ..coordinates.orders import Order
-from ..coordinates.sectors import COUPLINGS, couplings
+from ..coordinates.sectors import couplings
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .account import account_of
 from .atlas import atlas, atlas_of
+from .chance import has_partition
 from .cuts import cut_curve
 from .dose import dose
-from .draws import has_choice
 from .interactions import profile_game
 from .nulls import Null, null
 from .question import MeasureLike, Progress, Question
 from .removable import removable
 from .result import Diagnosis
+from .subset_game import subset_game
 
 __all__ = ["diagnose"]
 
 _PARTS = 8
 _ERROR_RATE = 0.01
+_GAME_COST = 1e12  # multiply-adds of rollouts
 _ALL_TRIALS_UP_TO = 100  # units: beyond, pairs stop when they are decided
 
 
@@ -53,7 +56,9 @@ def diagnose(
 
     Ablates the couplings, cuts the spectrum everywhere, removes every pair of blocks, searches for
     what can go at once on half of the trials and accepts it on the other half, tests the couplings
-    against chance, and explains them.
+    against chance, and explains them. In a gated network it does so for the couplings of all gates
+    together and of each, and plays the game of each coupling of each gate (`SubsetGame`) on as many
+    trials as take a few seconds.
 
     Parameters
     ----------
@@ -82,20 +87,20 @@ def diagnose(
     """
     tolerance, level = positive(tolerance, "tolerance"), fraction(level, "level")
     draws, repeats = positive_int(draws, "draws"), positive_int(repeats, "repeats")
-    streams = generator(rng).spawn(10)
+    streams = generator(rng).spawn(11)
     question = Question(network, trials, measure, order, schur, streams[0], n_threads)
     question.require_direction()
     if trials.n_trials < 16:
         raise ValueError(f"trials must be at least 16 to be split, got {trials.n_trials}")
     coordinates, measured = question.coordinates, question.measure
     schur = coordinates.argument
-    done = 0
+    done, parts = 0, _PARTS + coordinates.is_gated
 
     def finished() -> None:
         nonlocal done
         done += 1
         if progress is not None:
-            progress(done, _PARTS)
+            progress(done, parts)
 
     profile = ablate(
         network,
@@ -108,9 +113,11 @@ def diagnose(
     )
     finished()
     common: dict[str, Any] = {"measure": measured, "schur": schur, "n_threads": n_threads}
-    cuts = None
-    if len(schur.starts) > 1:
-        cuts = cut_curve(network, trials, level=level, rng=streams[2], **common)
+    curves = {
+        gate: cut_curve(network, trials, gate=gate or None, level=level, rng=streams[2], **common)
+        for gate, form in coordinates
+        if len(form.starts) > 1
+    }
     finished()
     smooth = question.has_smooth
     method = "auto" if smooth else "exact"
@@ -120,7 +127,7 @@ def diagnose(
         trials,
         method=method,
         alpha=alpha,
-        tolerance=of_pairs if schur.n_hidden > _ALL_TRIALS_UP_TO else None,
+        tolerance=of_pairs if coordinates.n_hidden > _ALL_TRIALS_UP_TO else None,
         rng=streams[3],
         **common,
     )
@@ -156,13 +163,19 @@ def diagnose(
     doses = dose(network, trials, alpha=alpha, level=level, rng=streams[9], **common)
     finished()
     shapley, interactions = profile_game(profile, couplings, level, 2000, 0)
+    game = None
+    if coordinates.is_gated:
+        some = trials[streams[10].permutation(trials.n_trials)[: _affordable(network, trials)]]
+        game = subset_game(network, some, alpha=alpha, level=level, rng=streams[10], **common)
+        finished()
     return Diagnosis(
         profile=profile,
-        cuts=cuts,
+        curves=curves,
         atlas=effects,
         removable=can_go,
         shapley=shapley,
         interactions=interactions,
+        game=game,
         pairs_null=pairs_null,
         partition_null=partition_null,
         account=explained,
@@ -178,6 +191,12 @@ def diagnose(
     )
 
 
+def _affordable(network: Network, trials: Trials) -> int:
+    """Number of trials on which the game of a gated network takes a few seconds."""
+    coalitions = 2 ** (len(couplings) * len(network.cell.gates))
+    return max(64, int(_GAME_COST / (coalitions * trials.n_steps * network.W_hh.size)))
+
+
 def _null(
     profile: AblationProfile,
     network: Network,
@@ -188,11 +207,10 @@ def _null(
     n_threads: int,
 ) -> Null | None:
     """The null of the couplings; None where there is nothing to draw."""
-    names = [name for name in COUPLINGS if not profile[name].vacuous]
+    names = single_names(profile.coordinates.gates)
+    names = tuple(name for name in names if not profile[name].vacuous)
     if kind == "partition":
-        names = [name for name in names if name != "BB"]
-        if not has_choice(profile.schur.block_sizes, profile.sectors.n_R):
-            return None
+        names = tuple(x for x in names if "BB" not in x and has_partition(profile.cuts, x))
     if not names:
         return None
     return null(

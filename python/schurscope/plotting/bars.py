@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from ..ablation.profile import AblationProfile
-from .style import COLORS, INK, NORMAL, OTHER, PALE, SMALL, WARNING, axes_or_new, label, tidy
+from .style import INK, NORMAL, OTHER, PALE, SMALL, WARNING, axes_or_new, color_of, label, tidy
 
 BAR_ALPHA, HATCH = 0.55, "////"
 
@@ -121,13 +121,13 @@ def _bars(
     seeds = len(profiles)
     n_vacuous = np.sum([profile.vacuous[rows] for profile in profiles], axis=0).tolist()
     vacuous = [count == seeds for count in n_vacuous]
-    undetermined = sum(not profile.sectors.determined for profile in profiles)
+    undetermined = sum(not profile.determined for profile in profiles)
     spread = np.linspace(-0.16, 0.16, seeds) if seeds > 1 else np.zeros(1)
     # Of one network, what is known is how well its trials determine the value.
     ends = getattr(profiles[0].interval(), quantity)[rows] if seeds == 1 else None
     marks = paper or {}
     for place, name in enumerate(names):
-        color = COLORS.get(name, OTHER)
+        color = color_of(name)
         mine = values[:, place]
         if np.isfinite(mine).any():
             is_noise = undetermined == seeds and name != "full"

@@ -158,7 +158,9 @@ class Job:
     def cost(self) -> float:
         """Approximate number of multiplications, to order jobs and to estimate the time left."""
         setting = self.setting
-        per_step = self.n_hidden * (self.n_hidden + setting.task.n_inputs + setting.task.n_outputs)
+        gates = max(1, len(setting.cell.gates))
+        per_row = gates * (self.n_hidden + setting.task.n_inputs) + setting.task.n_outputs
+        per_step = self.n_hidden * per_row
         train_steps, evaluation_steps = setting.steps
         # The reverse pass costs twice the forward pass.
         options = setting.training
@@ -167,7 +169,7 @@ class Job:
         runs += _DIAGNOSIS_RUNS * setting.diagnose
         evaluation = runs * setting.evaluation_trials * evaluation_steps * per_step
         # Schur form, ordering and W̃ are of order N_h³.
-        return float(training + evaluation + (100 + runs) * self.n_hidden**3)
+        return float(training + evaluation + (100 + runs) * gates * self.n_hidden**3)
 
     def __str__(self) -> str:
         return f"{self.setting.label}, N_h {self.n_hidden}, {self.recurrent}, seed {self.seed}"

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import distribution
@@ -29,7 +29,7 @@ from ..ablation.measures import measure_named
 from ..ablation.measures.denominators import denominator_arrays, denominator_of
 from ..ablation.profile import AblationProfile
 from ..ablation.run import ablate
-from ..coordinates.schur import ordered_schur
+from ..coordinates.forms import Coordinates
 from ..diagnosis.diagnose import diagnose
 from ..diagnosis.result import Diagnosis
 from ..networks.constructions import init_network
@@ -58,7 +58,8 @@ class JobResult(Brief):
     loss : (updates,) float64
         Loss of every batch, before its step.
     moduli : (N_h,) float64
-        Moduli of the eigenvalues of W_hh, in the order of the Schur form.
+        Moduli of the eigenvalues of W_hh, in the order of the Schur form; (gates, N_h) of a gated
+        network.
     diagnosis : Diagnosis or None
         None unless the sweep asks for it.
     provenance : dict
@@ -103,13 +104,15 @@ def load_result(store: Store, key: str) -> JobResult:
     """
     arrays, provenance = store.read_record(key)
     network = Network.load(store.network_path(key))
-    schur = ordered_schur(network.W_hh.astype(np.float64))
+    coordinates = Coordinates.of(network, None, None)
     setting = provenance["configuration"]["setting"]
     definition = measure_named(setting["measure"])
     denominator = denominator_of(arrays)
     profiles = []
     for place, written in enumerate(provenance["settings"]):
-        settings = {**written, "gap": float(arrays["cuts"][place, 1])}  # may be infinite
+        gaps = arrays["cuts"][place, ..., 1]  # which may be infinite
+        by_gate = dict(zip(coordinates.gates, np.ravel(gaps).tolist(), strict=True))
+        settings = {**written, "gap": by_gate if coordinates.is_gated else by_gate[""]}
         columns = dict(zip(_ROWS, arrays["rows"][place].T, strict=True))
         flags = {name: columns.pop(name).astype(np.bool_) for name in ("vacuous", "diverged")}
         profiles.append(
@@ -121,7 +124,8 @@ def load_result(store: Store, key: str) -> JobResult:
                 per_step=arrays["per_step"][place],
                 definition=definition,
                 alpha=settings["alpha"],
-                schur=schur,
+                coordinates=coordinates,
+                gate_mass=_gate_mass(arrays, place, setting["ablations"]),
                 settings=settings,
                 denominator=denominator,
                 chance=provenance["chance"],
@@ -160,7 +164,8 @@ def _run(job: Job, store: Store) -> Entry:
     result = train(network, setting.task, **vars(setting.training), rng=streams["training"])
     trained = time.perf_counter()
 
-    schur = ordered_schur(result.network.W_hh.astype(np.float64))
+    coordinates = Coordinates.of(result.network, None, None)
+    schur = coordinates.argument
     trials = setting.evaluation.trials(
         setting.evaluation_trials, streams["evaluation"], dtype=setting.dtype
     )
@@ -194,11 +199,12 @@ def _run(job: Job, store: Store) -> Entry:
         seconds["diagnose"] = time.perf_counter() - ablated
     arrays = {
         "rows": np.array([np.stack([getattr(p, x) for x in _ROWS], axis=-1) for p in profiles]),
-        "cuts": np.array([(p.sectors.n_R, p.sectors.gap) for p in profiles], dtype=np.float64),
+        "cuts": np.array([_cuts(p) for p in profiles]),
         "loss": result.loss,
-        "moduli": np.abs(schur.eigenvalues),
+        "moduli": _moduli(coordinates),
         "per_trial": np.array([p.per_trial for p in profiles]),
         "per_step": np.array([p.per_step for p in profiles]),
+        **({"gate_mass": _gate_masses(profiles)} if coordinates.is_gated else {}),
         **denominator_arrays(profiles[0].denominator),
     }
     provenance = {
@@ -212,6 +218,32 @@ def _run(job: Job, store: Store) -> Entry:
         **place_of_work(),
     }
     return _save(job.key, store, result.network, diagnosis, arrays, provenance)
+
+
+def _cuts(profile: AblationProfile) -> npt.NDArray[np.float64]:
+    """n_R and gap, (2,), or of each gate: (gates, 2)."""
+    found = np.array([(cut.n_R, cut.gap) for cut in profile.cuts.values()], dtype=np.float64)
+    return found if profile.gates else found[0]
+
+
+def _moduli(coordinates: Coordinates) -> npt.NDArray[np.float64]:
+    found = np.array([schur.moduli for schur in coordinates.schurs])
+    return found if coordinates.is_gated else found[0]
+
+
+def _gate_masses(profiles: Sequence[AblationProfile]) -> npt.NDArray[np.float64]:
+    return np.array([profile.gate_mass for profile in profiles])
+
+
+def _gate_mass(
+    arrays: Mapping[str, npt.NDArray[Any]], place: int, names: Sequence[str]
+) -> npt.NDArray[np.float64]:
+    """`AblationProfile.gate_mass`; the vanilla cell's is that of the rows."""
+    if "gate_mass" in arrays:
+        found: npt.NDArray[np.float64] = arrays["gate_mass"][place]
+        return found
+    mass = arrays["rows"][place][:, _ROWS.index("removed_mass")]
+    return np.where(np.array(names) == "full", np.nan, mass)[:, None]
 
 
 def _save(
