@@ -177,7 +177,7 @@ def test_levels_of_the_account_are_those_of_plain_loops(case):
     question = Question(network, trials, "fvu", None, None, 7, 1)
     atlas_of(question, "auto", 0.6, None)  # draws its own probes first
     (part,) = probes(evaluator, question.probes)
-    rates, deltas = evaluator.adjoints(part.signs[0])
+    rates, deltas = evaluator.adjoints(0, part.signs[0])
     z, d = rates @ schur.Q, deltas @ schur.Q
     count, n = z.shape[0] * z.shape[1], 12
     total = evaluator.total

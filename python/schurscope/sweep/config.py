@@ -188,7 +188,8 @@ class Sweep:
                 ("cell",), f"cell must be a schurscope.Cell, got {type(self.cell).__name__}"
             )
         gates = self.cell.gates
-        named = default_names(gates) if self.ablations is None else self.ablations
+        asked: object = self.ablations
+        named = default_names(gates) if asked is None else self.ablations
         ablations = distinct(named, "ablations", lambda x, n: _ablation(x, n, gates))
         checked: dict[str, Any] = {
             "tasks": tasks,
