@@ -6,13 +6,14 @@ several couplings of a gate; ``"r:CR,z:CR"`` several gates together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from .._internal.checks import choice, shown
 from ..coordinates.sectors import COUPLINGS
 
 __all__ = [
     "SUBSETS",
+    "alone",
     "default_names",
     "is_of_couplings",
     "joined_name",
@@ -28,14 +29,17 @@ _OF_GATE = ("RR", "CR", "CC", "RR+CR+CC", "BB")
 
 def default_names(gates: Sequence[str]) -> tuple[str, ...]:
     """`SUBSETS`, in all gates together; then of each named gate RR, CR, CC, all of N, and BB."""
-    alone = [f"{gate}:{couplings}" for gate in gates if gate for couplings in _OF_GATE]
-    return (*SUBSETS, *alone)
+    return (*SUBSETS, *alone(_OF_GATE, gates))
+
+
+def alone(couplings: Iterable[str], gates: Sequence[str]) -> tuple[str, ...]:
+    """The names of couplings such as ``"CR+CC"`` of each named gate by itself: ``"n:CR+CC"``."""
+    return tuple(f"{gate}:{names}" for gate in gates if gate for names in couplings)
 
 
 def single_names(gates: Sequence[str]) -> tuple[str, ...]:
     """Each coupling in all gates together; then each of each named gate: ``"n:CR"``."""
-    alone = [f"{gate}:{coupling}" for gate in gates if gate for coupling in COUPLINGS]
-    return (*COUPLINGS, *alone)
+    return (*COUPLINGS, *alone(COUPLINGS, gates))
 
 
 def is_of_couplings(name: str, gates: Sequence[str]) -> bool:

@@ -108,8 +108,8 @@ def save_profile(
     axes = {"change": plotting.change_bars(profile)}
     for gate, cut in profile.cuts.items():
         ending = f"_{gate}" if gate else ""
-        axes[f"schur_matrix{ending}"] = plotting.schur_matrix(cut.schur, cut)
-        axes[f"spectrum{ending}"] = plotting.spectrum(cut.schur, cut)
+        axes[f"schur_matrix{ending}"] = plotting.schur_matrix(cut.schur, cut, gate=gate)
+        axes[f"spectrum{ending}"] = plotting.spectrum(cut.schur, cut, gate=gate)
     if rollouts is not None:
         axes["trajectories"] = plotting.trajectories(
             *rollouts, ablations=names[:3], alpha=profile.alpha, schur=profile.coordinates.argument
