@@ -104,6 +104,7 @@ def cpp_tests(
         f"-DCMAKE_PREFIX_PATH={prefix(session)}",
         "-DSCHURSCOPE_BUILD_TESTS=ON",
         f"-DSCHURSCOPE_TEST_LEVELS={';'.join(of)}",
+        f"-DSCHURSCOPE_TEST_HEADERS={name == 'release'}",
         *arguments,
     )
     ctest(session, build)
