@@ -325,17 +325,23 @@ NOT_CORE = re.compile(
 
 @nox.session(requires=["build"])
 def complete(session: nox.Session) -> None:
-    """Every test, with all frameworks and their coverage, and the core on the lower levels."""
+    """Every test and what it covers, the core on the lower levels, and the frameworks' own networks."""
     session.chdir(ROOT)
-    install_wheel(session, "[test,frameworks]", "coverage>=7.10")
-    session.install("--no-deps", "neuralrnn>=0.4,<0.5")
+    install_wheel(session, "[test,reference]", "coverage>=7.10")
     session.env["COVERAGE_FILE"] = str(scratch(session, "coverage") / "data")
-    session.run("coverage", "run", "-m", "pytest", "-p", "no:cacheprovider", "--slow", env=REQUIRE)
-    session.run("coverage", "combine", "--quiet")
-    session.run("coverage", "report")
+    covered = ["coverage", "run", "-m", "pytest", "-p", "no:cacheprovider"]
+    required = {"SCHURSCOPE_REQUIRE_FRAMEWORKS": "torch,shapiq,safetensors"}
+    session.run(*covered, "--slow", env=required)
     core = [path for path in sorted(glob.glob("tests/test_*.py")) if not NOT_CORE.search(path)]
     for level in levels(session)[:-1]:
         pytest(session, *core, SCHURSCOPE_SIMD=level)
+    install_wheel(session, "[frameworks]")
+    session.install("--no-deps", "neuralrnn>=0.4,<0.5")
+    names = ("keras", "flax", "research", "projects", "tensorflow")
+    files = [f"tests/test_importers_{name}.py" for name in names]
+    session.run(*covered, *files, "tests/test_external.py", env=REQUIRE)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
 
 
 @nox.session(requires=["build"])

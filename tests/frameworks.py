@@ -18,7 +18,7 @@ def framework(name):
     package = name.partition(".")[0]
     if "all" in required or package in required:
         return importlib.import_module(name)
-    return pytest.importorskip(name, reason=f"needs {package}: see [frameworks] in pyproject.toml")
+    return pytest.importorskip(name, reason=f"needs {package}: see [reference] and [frameworks] in pyproject.toml")
 
 
 class Lazily:
