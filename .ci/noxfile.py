@@ -325,7 +325,7 @@ NOT_CORE = re.compile(
 
 @nox.session(requires=["build"])
 def complete(session: nox.Session) -> None:
-    """Every test and what it covers, the core on the lower levels, and the frameworks' own networks."""
+    """Every test, also beside the frameworks, what they cover, and the core on the lower levels."""
     session.chdir(ROOT)
     install_wheel(session, "[test,reference]", "coverage>=7.10")
     session.env["COVERAGE_FILE"] = str(scratch(session, "coverage") / "data")
