@@ -18,7 +18,8 @@ def framework(name):
     package = name.partition(".")[0]
     if "all" in required or package in required:
         return importlib.import_module(name)
-    return pytest.importorskip(name, reason=f"needs {package}: see [reference] and [frameworks] in pyproject.toml")
+    reason = f"needs {package}, of pyproject.toml's [reference] or [frameworks]"
+    return pytest.importorskip(name, reason=reason)
 
 
 class Lazily:
