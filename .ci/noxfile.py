@@ -344,7 +344,7 @@ def complete(session: nox.Session) -> None:
     session.chdir(ROOT)
     install_wheel(session, "[test,reference]", "coverage>=7.10")
     session.env["COVERAGE_FILE"] = str(scratch(session, "coverage") / "data")
-    covered = ["coverage", "run", "-m", "pytest", "-p", "no:cacheprovider"]
+    covered = ["coverage", "run", "--append", "-m", "pytest", "-p", "no:cacheprovider"]
     required = {"SCHURSCOPE_REQUIRE_FRAMEWORKS": "torch,shapiq,safetensors"}
     session.run(*covered, "--slow", env=required)
     core = [path for path in sorted(glob.glob("tests/test_*.py")) if not NOT_CORE.search(path)]
@@ -355,7 +355,6 @@ def complete(session: nox.Session) -> None:
     names = ("keras", "flax", "research", "projects", "tensorflow")
     files = [f"tests/test_importers_{name}.py" for name in names]
     session.run(*covered, *files, "tests/test_external.py", env=REQUIRE)
-    session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 
 
