@@ -143,6 +143,15 @@ def extension(session: nox.Session, name: str, *arguments: str) -> str:
     return str(package)
 
 
+def preloaded(session: nox.Session, *libraries: str) -> str:
+    """GCC's libraries, for LD_PRELOAD."""
+    found = [
+        session.run("g++", f"-print-file-name={library}", external=True, silent=True)
+        for library in libraries
+    ]
+    return " ".join(str(path).strip() for path in found)
+
+
 def pytest(session: nox.Session, *arguments: str, **env: str) -> None:
     """Run pytest, with these environment variables."""
     session.run("pytest", "-p", "no:cacheprovider", *arguments, env=env)
@@ -281,13 +290,22 @@ def aarch64(session: nox.Session) -> None:
 
 @nox.session(requires=["build"])
 def address(session: nox.Session) -> None:
-    """C++ tests under AddressSanitizer and UBSan, and which lines they cover."""
+    """AddressSanitizer and UBSan: C++ tests and their coverage, and the extension under threads."""
     session.chdir(ROOT)
     install_wheel(session, "[dev]", "gcovr>=8")
     options = ["-DSCHURSCOPE_SANITIZE=address,undefined", "-DSCHURSCOPE_WARNINGS_AS_ERRORS=ON"]
     counted = "-DCMAKE_CXX_FLAGS=--coverage -fprofile-update=atomic"
     build = cpp_tests(session, "address", "Debug", levels(session)[-1:], *options, counted)
     session.run("gcovr", "--root", ".", "--filter", "cpp/schurscope/", str(build))
+    sanitize = "-fsanitize=address,undefined -fno-sanitize-recover=all"
+    package = extension(session, "address", f"-DCMAKE_CXX_FLAGS={sanitize} -O1")
+    # With the C++ library, whose exceptions are intercepted; Python itself leaks on purpose.
+    env = {
+        "PYTHONPATH": package,
+        "LD_PRELOAD": preloaded(session, "libasan.so", "libstdc++.so"),
+        "ASAN_OPTIONS": "detect_leaks=0",
+    }
+    session.run("python", "tests/threaded.py", env=env)
 
 
 @nox.session(requires=["build"])
@@ -297,11 +315,10 @@ def thread(session: nox.Session) -> None:
     install_wheel(session, "[dev]")
     cpp_tests(session, "thread", "Debug", levels(session)[-1:], "-DSCHURSCOPE_SANITIZE=thread")
     package = extension(session, "thread", "-DCMAKE_CXX_FLAGS=-fsanitize=thread -O1")
-    library = session.run("g++", "-print-file-name=libtsan.so", external=True, silent=True)
     # Python itself is not instrumented, but its locks are seen.
     env = {
         "PYTHONPATH": package,
-        "LD_PRELOAD": str(library).strip(),
+        "LD_PRELOAD": preloaded(session, "libtsan.so"),
         "TSAN_OPTIONS": "ignore_noninstrumented_modules=1 halt_on_error=1",
     }
     session.run("python", "tests/threaded.py", env=env)
