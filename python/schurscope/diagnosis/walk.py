@@ -12,8 +12,7 @@ __all__ = ["Walk"]
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
 _Bool = npt.NDArray[np.bool_]
-_MOST_ROUNDS = 512
-_MOST_SQUARED = 4096  # pairs, for which FᵀF takes 64 MiB in float32
+_STEPS = 512  # at most, of a walk through all pairs
 
 
 class Walk:
@@ -45,9 +44,7 @@ class Walk:
         self._signs = np.where(removed, -1.0, 1.0)
         self._slope, self._squares = model.linear.copy(), model.quadratic
         self._samples = model.samples
-        is_small = len(price) <= _MOST_SQUARED
-        self._products = model.samples.T @ model.samples if is_small else None
-        self._at_once = -(-len(price) // _MOST_ROUNDS)
+        self._at_once = -(-len(price) // _STEPS)
 
     def restore(self, least: float = -np.inf, most_pairs: int | None = None) -> _Int64:
         """Restore pairs of the model's set that save most per price, in this order.
@@ -86,8 +83,8 @@ class Walk:
         signs = self._signs[best]
         moved = self._samples[:, best] @ signs
         self.loss += float(signs @ self._slope[best] + moved @ moved)
-        pull = moved @ self._samples if self._products is None else self._products[best].T @ signs
-        self._slope += 2.0 * pull
+        # In the samples' dtype: a conversion of all of them would cost more than the product.
+        self._slope += 2.0 * (moved.astype(self._samples.dtype) @ self._samples)
         self._signs[best] = -signs
         self.removed[best] = ~self.removed[best]
         return best
