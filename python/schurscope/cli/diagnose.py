@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..diagnosis.diagnose import diagnose
-from ..report.diagnosis import print_diagnosis, save_diagnosis, shown_progress
+from ..reporting.diagnosis import print_diagnosis, save_diagnosis, shown_progress
 from .question import asked, question_options
 
 

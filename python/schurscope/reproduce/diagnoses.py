@@ -19,7 +19,7 @@ from ..coordinates.schur import ordered_schur
 from ..diagnosis.diagnose import diagnose
 from ..diagnosis.result import Diagnosis
 from ..networks.network import Network
-from ..report.diagnosis import save_diagnosis
+from ..reporting.diagnosis import save_diagnosis
 from ..sweep.executors.pool import ProcessPool
 from ..sweep.plan import Job
 from ..sweep.progress import Progress
