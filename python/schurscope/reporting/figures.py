@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 __all__ = [
     "account_bars",
     "cut_figure",
+    "cut_lines",
     "dose_lines",
     "forest",
     "kind_bars",
     "null_ranges",
     "removal_lines",
     "spectrum",
+    "strips",
     "trajectory_rows",
 ]
 
@@ -37,11 +39,17 @@ STAGES = ("mass", "activity", "reading", "exact")
 
 
 def cut_figure(
-    curve: CutCurve, change: str, n_R: int, *, name: str = "", y: Scale | None = None
+    curve: CutCurve,
+    change: str,
+    n_R: int,
+    *,
+    name: str = "",
+    y: Scale | None = None,
+    width: int = 0,
 ) -> Markup:
     """The change at every cut above, relative keys and gaps below; the script moves α."""
     n_hidden = curve.schur.n_hidden
-    x = Scale(0.0, float(n_hidden))
+    x = Scale(0.0, float(width or n_hidden))
     y = y or spanning(np.concatenate([curve.change, curve.interval.ravel()]))
     above = Panel(x, y, bottom=196.0)
     above.axes(y_label=f"{change} without C→R", x_ticks=[])
@@ -241,6 +249,59 @@ def null_ranges(tests: Sequence[tuple[str, Null, int]], label: str, tolerance: f
     return figure([panel], words, height=bottom + 44.0)
 
 
+def strips(
+    rows: Sequence[tuple[str, Sequence[float]]],
+    label: str,
+    tolerance: float | None,
+    x: Scale | None = None,
+) -> Markup:
+    """A point for each network in each row, the middle half and the median."""
+    every = np.array([value for _, values in rows for value in values])
+    x = x or spanning(every, "symlog", threshold=tolerance or _small(every))
+    step = 30.0
+    bottom = 12.0 + step * len(rows)
+    longest = max((len(name) for name, _ in rows), default=0)
+    panel = Panel(x, Scale(0, len(rows)), left=18.0 + 7.0 * longest, bottom=bottom)
+    panel.axes(label, y_ticks=[])
+    for value in x.ticks():
+        panel.upright(value, "grid")
+    panel.upright(0.0, "zero")
+    if tolerance is not None:
+        for value in (-tolerance, tolerance):
+            if value >= x.low:
+                panel.upright(value, "tolerance")
+    for place, (name, values) in enumerate(rows):
+        height = len(rows) - place - 0.5
+        panel.text(panel.left - 8, panel.at(0, height)[1] + 4, name, "tick end")
+        known = np.array([value for value in values if np.isfinite(value)])
+        if known.size >= 5:
+            low, high = map(float, np.quantile(known, (0.25, 0.75)))
+            panel.bar((low, high), (height - 0.36, height + 0.36), "bar pale")
+        for index, value in enumerate(known.tolist()):
+            shift = 0.22 * ((index * 0.618) % 1.0 - 0.5)  # apart, and the same each time
+            panel.mark(value, height + 2 * shift * (known.size > 2), "mark s0", size=2.6)
+        if known.size:
+            middle = float(np.median(known))
+            panel.segment((middle, height - 0.42), (middle, height + 0.42), "median")
+    words = f"{label} by network, a row for each of {', '.join(name for name, _ in rows)}."
+    return figure([panel], words, height=bottom + 44.0)
+
+
+def cut_lines(curves: Sequence[CutCurve], change: str) -> Markup:
+    """The cut curves of many networks, a thin line each."""
+    if not curves:
+        return Markup("")
+    widest = max(curve.schur.n_hidden for curve in curves)
+    y = spanning(np.concatenate([curve.change for curve in curves]))
+    panel = Panel(Scale(0.0, float(widest)), y)
+    panel.axes("k, dimensions in R", f"{change} without C→R")
+    panel.across(0.0, "zero")
+    for curve in curves:
+        panel.line(zip(curve.cut, curve.change, strict=True), "thin s1")
+    words = f"{change} without C→R at every cut, a line for each of {len(curves)} networks."
+    return figure([panel], words)
+
+
 def dose_lines(dose: Dose, label: str, tolerance: float, y: Scale | None = None) -> Markup:
     """The change against the gain on each coupling."""
     order = np.argsort(dose.gains)
@@ -267,10 +328,12 @@ def dose_lines(dose: Dose, label: str, tolerance: float, y: Scale | None = None)
     return figure([panel], f"{label} against the gain: the numbers are in the table.")
 
 
-def spectrum(schur: OrderedSchur, n_R: int, alpha: float, *, name: str = "") -> Markup:
+def spectrum(
+    schur: OrderedSchur, n_R: int, alpha: float, *, name: str = "", radius: float = 0.0
+) -> Markup:
     """Eigenvalues in the plane, R filled and C hollow, and the circle of radius αρ."""
     values = schur.eigenvalues
-    reach = 1.08 * max(float(np.abs(values).max()), 1e-12)
+    reach = 1.08 * max(float(np.abs(values).max()), radius, 1e-12)
     panel = Panel(Scale(-reach, reach), Scale(-reach, reach), left=62.0, right=442.0, bottom=392.0)
     panel.axes("real part", "imaginary part")
     panel.across(0.0, "zero")

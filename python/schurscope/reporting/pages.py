@@ -22,6 +22,7 @@ def report(
     title: str = "",
     names: Sequence[str] | None = None,
     links: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
     facts: Mapping[str, object] | None = None,
     files: Iterable[str | os.PathLike[str]] = (),
 ) -> None:
@@ -42,6 +43,8 @@ def report(
         Of the diagnoses in a comparison, distinct. By default "network 1", "network 2", ….
     links : sequence of str, optional
         The address of each network's own page, relative to `path`.
+    groups : sequence of str, optional
+        The group of each network, such as its width: distributions have a row for each group.
     facts : mapping, optional
         Further lines of provenance, such as the task and its seed.
     files : iterable of path-like
@@ -55,8 +58,8 @@ def report(
     TypeError
         `results` are of another type.
     ValueError
-        There is nothing to compare, or the measures differ; names are not distinct, or not as many
-        as diagnoses.
+        There is nothing to compare, or the measures differ; names are not distinct; names, links or
+        groups are not as many as diagnoses.
     OSError
         A file cannot be read, or `path` not be written.
     """
@@ -65,16 +68,22 @@ def report(
     lines = {str(name): str(value) for name, value in (facts or {}).items()}
     lines |= {f"SHA-256 of {name}": digest for name, digest in hashes(files)}
     if isinstance(results, (Diagnosis, AblationProfile)):
-        if names is not None or links is not None:
-            raise ValueError("names and links belong to a comparison of several diagnoses")
+        if (names, links, groups) != (None, None, None):
+            raise ValueError("names, links and groups belong to a comparison of several diagnoses")
         content = _content(results, title, lines)
         template = "diagnosis.html" if isinstance(results, Diagnosis) else "profile.html"
     else:
         from .comparison import comparison_content
 
         found = _diagnoses(results)
+        count = len(found)
         content = comparison_content(
-            found, _names(names, len(found)), _links(links, len(found)), title, lines
+            found,
+            _names(names, count),
+            _for_each(links, "links", count),
+            _for_each(groups, "groups", count),
+            title,
+            lines,
         )
         template = "comparison.html"
     write_page(path, render(template, content))
@@ -132,10 +141,10 @@ def _names(names: Sequence[str] | None, count: int) -> list[str]:
     return given
 
 
-def _links(links: Sequence[str] | None, count: int) -> list[str]:
-    if links is None:
+def _for_each(values: Sequence[str] | None, name: str, count: int) -> list[str]:
+    if values is None:
         return [""] * count
-    given = [str(link) for link in links]
+    given = [str(value) for value in values]
     if len(given) != count:
-        raise ValueError(f"links must be {count}, one for each diagnosis, got {len(given)}")
+        raise ValueError(f"{name} must be {count}, one for each diagnosis, got {len(given)}")
     return given

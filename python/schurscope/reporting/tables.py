@@ -124,7 +124,7 @@ def coupling_table(found: Diagnosis) -> Table:
         Column("shapley", "Shapley value", interval=True),
         Column("removed_mass", "removed mass"),
         Column("sensitivity", "S_ΔT"),
-        Column("quantile", "quantile in the null"),
+        Column("quantile", "quantile"),
         Column("p_holm", "p"),
         Column("curvature", "curvature", interval=True),
         Column("mean_ablated", "mean ablated"),
