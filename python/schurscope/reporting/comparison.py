@@ -189,7 +189,9 @@ def _panels(
     floor = tolerance / 30
     losses = [part[:, 2] for each in sets for part in (each.curve, each.random_curve)]
     largest = np.concatenate([*losses, [tolerance]])
-    removal_y = Scale(floor, float(np.nanmax(np.where(np.isinf(largest), np.nan, largest))) * 1.5, "log")
+    removal_y = Scale(
+        floor, float(np.nanmax(np.where(np.isinf(largest), np.nan, largest))) * 1.5, "log"
+    )
     doses = np.concatenate([each.dose.interval.ravel() for each in found])
     dose_y = spanning(doses, "symlog", threshold=tolerance / 10)
     reach = max(float(each.profile.schur.rho) for each in found)
@@ -209,14 +211,16 @@ def _panels(
             for name, both in alone.items()
         ],
         "cuts": of_each(
-            lambda d: figures.cut_figure(d.cuts, change, d.profile.sectors.n_R, y=cut_y, width=widest)
-            if d.cuts
-            else Markup("")
+            lambda d: (
+                figures.cut_figure(d.cuts, change, d.profile.sectors.n_R, y=cut_y, width=widest)
+                if d.cuts
+                else Markup("")
+            )
         ),
         "removable": of_each(
-            lambda d: figures.removal_lines(d.removable, "loss", removal_y)
-            if d.removable
-            else Markup("")
+            lambda d: (
+                figures.removal_lines(d.removable, "loss", removal_y) if d.removable else Markup("")
+            )
         ),
         "dose": of_each(lambda d: figures.dose_lines(d.dose, change, tolerance, dose_y)),
         "spectra": of_each(
@@ -242,7 +246,7 @@ def _origins(found: Sequence[Diagnosis], names: Sequence[str]) -> Table:
     kinds = {
         "seed": "seed of the diagnosis",
         "network_sha256": "SHA-256 of the weights",
-        "trials_sha256": "SHA-256 of the trials’ numbers",
+        "trials_sha256": "SHA-256 of the trials",
     }
     columns = [Column("network", "network", numeric=False)]
     columns += [Column(key, words, numeric=False) for key, words in kinds.items()]

@@ -139,7 +139,9 @@ def _trials(found: TrialEffects) -> dict[str, Any]:
     """Effects on trials in 16 bits: shares of the largest of the pair; −32768 is NaN."""
     with np.errstate(invalid="ignore"):
         finite = np.where(np.isfinite(found.effect), found.effect, np.nan)
-        scale = np.nan_to_num(np.nanmax(np.abs(np.append(finite, np.zeros((len(finite), 1)), 1)), 1))
+        scale = np.nan_to_num(
+            np.nanmax(np.abs(np.append(finite, np.zeros((len(finite), 1)), 1)), 1)
+        )
         shares = finite / np.where(scale > 0, scale, 1.0)[:, None]
     return {
         "pair": packed(found.pair, "i4"),

@@ -383,15 +383,17 @@ def trajectory_rows(found: Trajectories, trial: int, channel: int, *, name: str 
         inside.text(panel.left - 8, middle, f"−{words}" if place else words, "tick end strong")
         panel.add('<g class="row">{inside}</g>', inside=inside.svg)
     label = (
-        f"Output channel {channel} on trial {found.trial[trial]}: target, full network, and without "
-        f"{', '.join(found.names[1:])}."
+        f"Output channel {channel} on trial {found.trial[trial]}: target, full network, and "
+        f"without {', '.join(found.names[1:])}."
     )
     data = f' data-left="{panel.left}" data-right="{panel.right}" data-top="{top}"'
     data += f' data-row="{height}"'
     return figure([panel], label, height=bottom + 40.0, name=name, data=data)
 
 
-def row_range(target: npt.NDArray[np.float32], full: npt.NDArray[np.float32]) -> tuple[float, float]:
+def row_range(
+    target: npt.NDArray[np.float32], full: npt.NDArray[np.float32]
+) -> tuple[float, float]:
     """The range of the target and the full network's output, with a margin."""
     known = np.concatenate([target, full]).astype(np.float64)
     known = known[np.isfinite(known)]

@@ -74,7 +74,7 @@ class Scale:
         powers = [10.0**place for place in range(last, first - 1, -every)][::-1]
         if self.kind == "log":
             return powers
-        both = [-power for power in powers if -power >= self.low][::-1] + [0.0] + powers
+        both = [*(-power for power in reversed(powers)), 0.0, *powers]
         return [value for value in both if self.low <= value <= self.high]
 
 

@@ -234,7 +234,9 @@ def removal_table(found: Diagnosis) -> Table:
     ]
     curves = (("found", found.removable.curve), ("random", found.removable.random_curve))
     rows = [
-        [Cell(name), *(number(value) for value in point)] for name, curve in curves for point in curve
+        [Cell(name), *(number(value) for value in point)]
+        for name, curve in curves
+        for point in curve
     ]
     return Table("removal", "Loss along the order found, and in random order", columns, rows)
 
