@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from markupsafe import Markup
 
-from . import figures, tables
+from . import distributions, figures, tables
 from .data import json_element
 from .svg import Scale, spanning
 from .tables import Cell, Column, Table
@@ -65,7 +65,9 @@ def comparison_content(
         "data": json_element({}),
     }
     side = _panels(found, names, couplings, change, tolerance) if side_by_side else {}
-    overlaid = "" if side_by_side else figures.cut_lines([d.cuts for d in found if d.cuts], change)
+    overlaid = (
+        "" if side_by_side else distributions.cut_lines([d.cuts for d in found if d.cuts], change)
+    )
     return content | {"overlaid": overlaid, "panels": side}
 
 
@@ -145,7 +147,7 @@ def _distributions(
                 if mine == group and coupling in each.couplings
             ]
             rows.append((f"{coupling}, {group}" if group else coupling, values))
-    return figures.strips(rows, change, tolerance)
+    return distributions.strips(rows, change, tolerance)
 
 
 def _shares(found: Sequence[Diagnosis], groups: Sequence[str]) -> Markup:
@@ -166,7 +168,7 @@ def _shares(found: Sequence[Diagnosis], groups: Sequence[str]) -> Markup:
             rows.append((f"{name}, {group}" if group else name, values))
     if not any(values for _, values in rows):
         return Markup("")
-    return figures.strips(rows, "share removed", None, Scale(0, 1))
+    return distributions.strips(rows, "share removed", None, Scale(0, 1))
 
 
 def _panels(

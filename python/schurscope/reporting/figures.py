@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from .svg import SHAPES, WIDTH, Panel, Scale, figure, series, spanning
+from .svg import SHAPES, WIDTH, Panel, Scale, figure, least, series, spanning
 
 if TYPE_CHECKING:
     from ..coordinates.schur import OrderedSchur
@@ -23,14 +23,12 @@ if TYPE_CHECKING:
 __all__ = [
     "account_bars",
     "cut_figure",
-    "cut_lines",
     "dose_lines",
     "forest",
     "kind_bars",
     "null_ranges",
     "removal_lines",
     "spectrum",
-    "strips",
     "trajectory_rows",
 ]
 
@@ -107,7 +105,7 @@ def forest(
     """Values with intervals, a row each; `columns` are (name, values, intervals)."""
     every = [values for _, values, _ in columns]
     every += [ends.ravel() for _, _, ends in columns if ends is not None]
-    threshold = tolerance or _small(np.concatenate(every))
+    threshold = tolerance or least(np.concatenate(every))
     x = x or spanning(np.concatenate(every), "symlog", threshold=threshold)
     step, top = 15.0 * len(columns) + 10.0, 30.0
     bottom = top + step * len(rows)
@@ -145,11 +143,6 @@ def _key(panel: Panel, names: Sequence[str]) -> None:
         panel.add("{mark}", mark=inside.svg)
         panel.text(x + 8, 16.0, name, "tick")
         x += 26.0 + 7.2 * len(name)
-
-
-def _small(values: _Float64) -> float:
-    known = np.abs(values[np.isfinite(values)])
-    return max(float(known.max(initial=0.0)) / 1e3, 1e-12)
 
 
 def removal_lines(found: Removable, label: str, y: Scale | None = None) -> Markup:
@@ -247,59 +240,6 @@ def null_ranges(tests: Sequence[tuple[str, Null, int]], label: str, tolerance: f
         panel.mark(float(null.change[test]), height, "mark s1", "diamond", 4.0)
     words = f"{label} of couplings beside random ablations: the numbers are in the table."
     return figure([panel], words, height=bottom + 44.0)
-
-
-def strips(
-    rows: Sequence[tuple[str, Sequence[float]]],
-    label: str,
-    tolerance: float | None,
-    x: Scale | None = None,
-) -> Markup:
-    """A point for each network in each row, the middle half and the median."""
-    every = np.array([value for _, values in rows for value in values])
-    x = x or spanning(every, "symlog", threshold=tolerance or _small(every))
-    step = 30.0
-    bottom = 12.0 + step * len(rows)
-    longest = max((len(name) for name, _ in rows), default=0)
-    panel = Panel(x, Scale(0, len(rows)), left=18.0 + 7.0 * longest, bottom=bottom)
-    panel.axes(label, y_ticks=[])
-    for value in x.ticks():
-        panel.upright(value, "grid")
-    panel.upright(0.0, "zero")
-    if tolerance is not None:
-        for value in (-tolerance, tolerance):
-            if value >= x.low:
-                panel.upright(value, "tolerance")
-    for place, (name, values) in enumerate(rows):
-        height = len(rows) - place - 0.5
-        panel.text(panel.left - 8, panel.at(0, height)[1] + 4, name, "tick end")
-        known = np.array([value for value in values if np.isfinite(value)])
-        if known.size >= 5:
-            low, high = map(float, np.quantile(known, (0.25, 0.75)))
-            panel.bar((low, high), (height - 0.36, height + 0.36), "bar pale")
-        for index, value in enumerate(known.tolist()):
-            shift = 0.22 * ((index * 0.618) % 1.0 - 0.5)  # apart, and the same each time
-            panel.mark(value, height + 2 * shift * (known.size > 2), "mark s0", size=2.6)
-        if known.size:
-            middle = float(np.median(known))
-            panel.segment((middle, height - 0.42), (middle, height + 0.42), "median")
-    words = f"{label} by network, a row for each of {', '.join(name for name, _ in rows)}."
-    return figure([panel], words, height=bottom + 44.0)
-
-
-def cut_lines(curves: Sequence[CutCurve], change: str) -> Markup:
-    """The cut curves of many networks, a thin line each."""
-    if not curves:
-        return Markup("")
-    widest = max(curve.schur.n_hidden for curve in curves)
-    y = spanning(np.concatenate([curve.change for curve in curves]))
-    panel = Panel(Scale(0.0, float(widest)), y)
-    panel.axes("k, dimensions in R", f"{change} without C→R")
-    panel.across(0.0, "zero")
-    for curve in curves:
-        panel.line(zip(curve.cut, curve.change, strict=True), "thin s1")
-    words = f"{change} without C→R at every cut, a line for each of {len(curves)} networks."
-    return figure([panel], words)
 
 
 def dose_lines(dose: Dose, label: str, tolerance: float, y: Scale | None = None) -> Markup:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup, escape
 
-__all__ = ["Panel", "Scale", "figure", "label_number", "series", "spanning"]
+__all__ = ["Panel", "Scale", "figure", "label_number", "least", "series", "spanning"]
 
 _Points = Iterable[tuple[float, float]]
 Kind = Literal["linear", "log", "symlog"]
@@ -108,6 +108,12 @@ def spanning(
         return Scale(low, edge * 1.6 if high > 0 else threshold, kind, threshold)
     margin = 0.06 * (high - low) or 1.0
     return Scale(low - (margin if low < 0 or not zero else 0.0), high + margin)
+
+
+def least(values: npt.NDArray[np.float64]) -> float:
+    """Where a scale may end to be linear: a thousandth of the largest value."""
+    known = np.abs(values[np.isfinite(values)])
+    return max(float(known.max(initial=0.0)) / 1e3, 1e-12)
 
 
 class Panel:

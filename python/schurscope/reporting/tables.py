@@ -88,7 +88,7 @@ def shown(value: float, *, signed: bool = False, digits: int = 3) -> str:
         text = f"{value:{sign}.{digits - 1}e}".replace("e-0", "e-").replace("e+0", "e")
     else:
         decimals = digits if value == 0 else digits - 1 - math.floor(math.log10(abs(value)))
-        text = f"{round(value, decimals):{sign}.{max(decimals, 0)}f}" if value else "0"
+        text = f"{value:{sign}.{max(decimals, 0)}f}" if value else "0"
     return text.replace("-", "−")
 
 
