@@ -7,6 +7,7 @@ import csv
 import io
 import re
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -82,9 +83,8 @@ def number(text):
 
 
 def scrolled_to(driver, element):
-    driver.execute_script(
-        "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element
-    )
+    options = "{block: 'center', behavior: 'instant'}"
+    driver.execute_script(f"arguments[0].scrollIntoView({options})", element)
     return element
 
 
@@ -101,7 +101,7 @@ def test_the_policy_stops_foreign_scripts_and_styles(browser, folder):
     evil = "<script>window.attacked = 1</script><p id=p style='color: red' onclick='attacked = 1'>x"
     (folder / "evil.html").write_text(page.replace("</body>", f"{evil}</body>"), encoding="utf-8")
     show(browser, folder / "evil.html")
-    at(browser, "p").click()
+    browser.execute_script("document.getElementById('p').click()")
     assert browser.execute_script("return window.attacked") is None
     messages = browser.get_log("browser")
     assert messages
@@ -350,7 +350,7 @@ def test_everything_is_reached_by_keyboard(driver):
     assert reached.count("stage") == 2
 
 
-def test_a_printed_page_has_every_section(driver, folder):
+def test_a_printed_page_has_every_section(driver):
     headings = [heading.text for heading in driver.find_elements(By.TAG_NAME, "h2")]
     assert len(headings) == 11
     printed = driver.execute_cdp_cmd("Page.printToPDF", {"paperWidth": 8.27, "paperHeight": 11.69})
@@ -377,7 +377,7 @@ def test_the_layout_fits(browser, folder, name, width):
         "return [...document.querySelectorAll('section')].map((part) => {"
         " const box = part.getBoundingClientRect(); return [box.top, box.bottom]; })"
     )
-    for (_, bottom), (top, _) in zip(boxes, boxes[1:], strict=False):
+    for (_, bottom), (top, _) in pairwise(boxes):
         assert top >= bottom - 1
     figures = browser.execute_script(
         "return [...document.querySelectorAll('svg.figure, .stage canvas')].map((drawn) => {"

@@ -37,11 +37,15 @@ function palette(names) {
     const hex = style.getPropertyValue(name).trim();
     return [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
   });
-  return Array.from({ length: 256 }, (_, level) => {
+  const colors = new Uint8ClampedArray(4 * 256).fill(255); // red, green, blue, opacity
+  for (let level = 0; level < 256; level++) {
     const place = (level / 255) * (anchors.length - 1);
     const first = Math.min(Math.floor(place), anchors.length - 2), part = place - first;
-    return anchors[first].map((value, c) => value + part * (anchors[first + 1][c] - value));
-  });
+    anchors[first].forEach((value, c) => {
+      colors[4 * level + c] = value + part * (anchors[first + 1][c] - value);
+    });
+  }
+  return new Uint32Array(colors.buffer);
 }
 
 const SIGNED = ["--cold", "--cool", "--zero", "--warm", "--hot"], PLAIN = ["--map-low", "--map-high"];
@@ -132,10 +136,8 @@ class SquareMap {
   draw() {
     const colors = palette(this.colors), size = this.size;
     const paint = (canvas, width, height, level) => {
-      const image = new ImageData(width, height);
-      for (let i = 0; i < width * height; i++) {
-        if (level(i) >= 0) image.data.set([...colors[level(i)], 255], 4 * i);
-      }
+      const image = new ImageData(width, height), pixels = new Uint32Array(image.data.buffer);
+      for (let i = 0; i < pixels.length; i++) pixels[i] = level(i) < 0 ? 0 : colors[level(i)];
       canvas.getContext("2d").putImageData(image, 0, 0);
     };
     paint(this.canvas, size, size, (i) => this.level[i]);

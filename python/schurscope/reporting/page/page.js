@@ -217,7 +217,7 @@ function setUpPairs(data, atEigenvalues) {
     byId("filter-count").textContent = `${left} of ${rowOf.size} rows`;
     markPaper(table);
   }
-  form.addEventListener("input", filter);
+  for (const kind of ["input", "change"]) form.addEventListener(kind, filter);
   form.addEventListener("submit", (event) => event.preventDefault());
   filter();
 
