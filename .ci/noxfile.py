@@ -351,18 +351,22 @@ def fresh(session: nox.Session) -> None:
 
 # Files, figures, commands and sweeps are the same Python code on every level.
 NOT_CORE = re.compile(
-    "importers|sweep|reproduce|cli|readme|plotting|notebooks|files|processes|frameworks|neurogym|layout"
+    "importers|sweep|reproduce|cli|readme|plotting|report|notebooks|files|processes|frameworks|neurogym|layout"
 )
 
 
 @nox.session(requires=["build"])
 def complete(session: nox.Session) -> None:
     """Every test, also beside the frameworks, what they cover, and the core on the lower levels."""
+    needs(session, "chromium", "chromedriver")
     session.chdir(ROOT)
-    install_wheel(session, "[test,reference]", "coverage>=7.10")
+    install_wheel(session, "[test,reference,browser-test]", "coverage>=7.10")
     session.env["COVERAGE_FILE"] = str(scratch(session, "coverage") / "data")
     covered = ["coverage", "run", "--append", "-m", "pytest", "-p", "no:cacheprovider"]
-    required = {"SCHURSCOPE_REQUIRE_FRAMEWORKS": "torch,shapiq,safetensors"}
+    required = {
+        "SCHURSCOPE_REQUIRE_FRAMEWORKS": "torch,shapiq,safetensors",
+        "SCHURSCOPE_REQUIRE_BROWSER": "1",
+    }
     session.run(*covered, "--slow", env=required)
     core = [path for path in sorted(glob.glob("tests/test_*.py")) if not NOT_CORE.search(path)]
     for level in levels(session)[:-1]:

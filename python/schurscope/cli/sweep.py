@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from .._internal.files import atomic_path
+from ..reporting.sweep import save_sweep_pages
 from ..sweep.collect import Collection, collect, save_table, spectra
 from ..sweep.config import Sweep
 from ..sweep.diagnoses import (
@@ -197,7 +198,14 @@ def collect_command(sweep: Sweep, store: Path, verify: bool, out: Path, jobs: Pa
     required=True,
     help="Folder for figures and tables of statistics.",
 )
-def plot_command(sweep: Sweep, store: Path, out: Path) -> None:
+@click.option(
+    "--report",
+    "with_pages",
+    is_flag=True,
+    help="Also write HTML pages to the subfolder pages: one for each network that passed its gate, "
+    "and one for each task and construction, which links to them. Needs diagnose = true.",
+)
+def plot_command(sweep: Sweep, store: Path, out: Path, with_pages: bool) -> None:
     """Plot effects over seeds and widths, and n_R, spectra and sensitivities against width.
 
     Also writes tables of statistics: means with intervals, Holm-corrected tests of every effect
@@ -208,6 +216,8 @@ def plot_command(sweep: Sweep, store: Path, out: Path) -> None:
     """
     from ..plotting.sweeps import save_sweep_figures
 
+    if with_pages and sweep.diagnose is not True:
+        raise click.UsageError("--report needs a sweep with diagnose = true")
     found = collect(sweep, store)
     if found.rows.empty:
         raise click.ClickException(f"{store} holds no finished job of this sweep yet")
@@ -221,6 +231,10 @@ def plot_command(sweep: Sweep, store: Path, out: Path) -> None:
             click.echo(f"wrote {path}")
     if sweep.diagnose:
         _plot_diagnoses(found, out, sweep.diagnose is True)
+    if with_pages:
+        (out / "pages").mkdir(exist_ok=True)
+        for name in save_sweep_pages(found, out / "pages"):
+            click.echo(f"wrote {out / 'pages' / name} and the pages of its networks")
     _tell_what_lacks(found)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from .files import load_result, save_result
 from .interactions import Interactions, Shapley
 from .nulls import Null
 from .removable import Removable
+from .single_trials import Trajectories, TrialEffects
 from .verdicts import decision, verdict, warnings
 
 if TYPE_CHECKING:
@@ -59,7 +60,12 @@ class Diagnosis(ReadOnly):
         None as for `removable`.
     dose : Dose
     settings : dict
-        Version, tolerance, level, numbers of trials.
+        Version, tolerance, level, numbers of trials, seed, and SHA-256 of the network's and the
+        trials' numbers.
+    trajectories : Trajectories or None
+        Outputs on a few trials; None in files without them.
+    trial_effects : TrialEffects or None
+        Effects of pairs on single trials; None where no pair was run, and in files without them.
     """
 
     profile: AblationProfile
@@ -73,6 +79,8 @@ class Diagnosis(ReadOnly):
     account: Account | None
     dose: Dose
     settings: Mapping[str, Any]
+    trajectories: Trajectories | None = None
+    trial_effects: TrialEffects | None = None
 
     @property
     def couplings(self) -> tuple[str, ...]:
@@ -172,6 +180,19 @@ class Diagnosis(ReadOnly):
         from ..plotting.diagnosis import diagnosis_page
 
         return diagnosis_page(self)
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        title: str = "",
+        facts: Mapping[str, object] | None = None,
+        files: Iterable[str | os.PathLike[str]] = (),
+    ) -> None:
+        """Write everything as one HTML file, see `schurscope.report`. Needs Jinja2."""
+        from ..reporting import report
+
+        report(self, path, title=title, facts=facts, files=files)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an .npz file to exactly `path`, atomically."""
@@ -278,4 +299,6 @@ _TYPES = (
     Null,
     Account,
     Dose,
+    Trajectories,
+    TrialEffects,
 )
