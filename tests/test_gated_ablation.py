@@ -67,7 +67,7 @@ def test_names_say_what_is_removed_from_which_gate(cell):
     assert default_names(("",)) == names[:9]
 
 
-def test_ablated_matrices_are_those_of_the_reference(network, rng):
+def test_ablated_matrices_are_those_of_the_reference(network):
     gates = network.cell.gates
     coordinates = Coordinates.of(network, None, None)
     cuts = coordinates.sectors(ALPHA)
@@ -272,7 +272,7 @@ def test_near_ties_are_shuffled_in_every_gate(network, rng):
 def test_wrong_arguments_name_the_gates(network, rng):
     trials, gates = trials_of(network, rng), network.cell.gates
     listed = ", ".join(map(repr, gates))
-    with pytest.raises(ValueError, match=f"gate must be one of {listed}, because"):
+    with pytest.raises(ValueError, match=rf"gate must be one of {listed}, because"):
         ss.ordered_schur(network)
     with pytest.raises(ValueError, match=f"gate must be one of {listed}, got 'x'"):
         ss.ordered_schur(network, gate="x")
@@ -297,12 +297,12 @@ def test_wrong_arguments_name_the_gates(network, rng):
     with pytest.raises(ValueError, match="must have distinct names, got 'CR' twice"):
         ss.ablate(network, trials, ablations=["CR", ",".join(f"{g}:CR" for g in gates)])
     rectangle = ((0, 1, 1, 2),), (0.0,)
-    with pytest.raises(ValueError, match="ablations must name gates of .*has the gate ''"):
+    with pytest.raises(ValueError, match=r"ablations must name gates of .*has the gate ''"):
         ss.ablate(network, trials, ablations=[Ablation("k", *rectangle)])
     with pytest.raises(ValueError, match="ablations must name no gate, 'k' has the gate 'n'"):
         ss.ablate(vanilla, vanilla_trials, ablations=[Ablation("k", *rectangle, gates="n")])
+    outside = Ablation("k", ((0, 1, 1, 99),), (0.0,), gates=gates[0])
     with pytest.raises(ValueError, match="must lie inside T"):
-        outside = Ablation("k", ((0, 1, 1, 99),), (0.0,), gates=gates[0])
         ss.ablate(network, trials, ablations=[outside])
     with pytest.raises(ValueError, match="gates must be the name of a gate, or one for each"):
         Ablation("k", *rectangle, gates=("n", "z"))

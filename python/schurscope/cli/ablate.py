@@ -9,7 +9,7 @@ import click
 
 from ..ablation.names import SUBSETS, alone
 from ..ablation.run import ablate
-from ..report.profile import print_profile, save_profile
+from ..reporting.profile import print_profile, save_profile
 from .question import asked, question_options
 
 

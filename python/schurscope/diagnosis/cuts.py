@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .._internal.checks import Rng, fraction, nonnegative
+from .._internal.checks import Rng, fraction, generator, nonnegative
 from .._internal.frozen import ReadOnly
 from ..ablation.batch import Batch
 from ..ablation.plan import Ablation, removed_masses
 from ..ablation.resamples import percentile_ends
-from ..coordinates.forms import Schurs
+from ..coordinates.forms import Coordinates, Schurs
 from ..coordinates.orders import Order
 from ..coordinates.schur import OrderedSchur
 from ..coordinates.sectors import Sectors
@@ -26,7 +26,7 @@ from .runs import batch_differences, mean_change, resamples_of
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CutCurve", "cut_curve"]
+__all__ = ["CutCurve", "CutCurves", "cut_curve", "cut_curves_of"]
 
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
@@ -152,6 +152,19 @@ class CutCurve(ReadOnly):
         return "\n".join(lines)
 
 
+@dataclass(frozen=True, eq=False)
+class CutCurves(ReadOnly):
+    """The cut curves of a network.
+
+    Attributes
+    ----------
+    curves : dict
+        Gate → its `CutCurve`, unless its T is a single block; the vanilla cell's gate is ``""``.
+    """
+
+    curves: Mapping[str, CutCurve]
+
+
 def cut_curve(
     network: Network,
     trials: Trials,
@@ -198,6 +211,20 @@ def cut_curve(
     tolerance, level = nonnegative(tolerance, "tolerance"), fraction(level, "level")
     question = Question(network, trials, measure, order, schur, rng, n_threads)
     return cut_curve_of(question, gate, tolerance, level)
+
+
+def cut_curves_of(
+    network: Network, trials: Trials, coordinates: Coordinates, rng: Rng, **options: Any
+) -> dict[str, CutCurve]:
+    """The cut curves of all gates; `options` are those of `cut_curve`."""
+    source = generator(rng)
+    return {
+        gate: cut_curve(
+            network, trials, gate=gate or None, schur=coordinates.argument, rng=source, **options
+        )
+        for gate, form in coordinates
+        if len(form.starts) > 1
+    }
 
 
 def cut_curve_of(question: Question, gate: str | None, tolerance: float, level: float) -> CutCurve:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._internal.checks import Rng, fraction, generator, positive, positive_int
+from .._internal.fingerprint import fingerprint, seed_of
 from .._version import __version__
 from ..ablation.names import single_names
 from ..ablation.profile import AblationProfile
@@ -19,18 +20,19 @@ from ..trials.trials import Trials
 from .account import account_of
 from .atlas import atlas, atlas_of
 from .chance import has_partition
-from .cuts import cut_curve
+from .cuts import cut_curves_of
 from .dose import dose
 from .interactions import profile_game
 from .nulls import Null, null
 from .question import MeasureLike, Progress, Question
 from .removable import removable
 from .result import Diagnosis
+from .single_trials import trajectories_of, trial_effects_of
 from .subset_game import subset_game
 
 __all__ = ["diagnose"]
 
-_PARTS = 8
+_PARTS = 9
 _ERROR_RATE = 0.01
 _GAME_COST = 1e12  # multiply-adds of rollouts
 _ALL_TRIALS_UP_TO = 100  # units: beyond, pairs stop when they are decided
@@ -87,7 +89,8 @@ def diagnose(
     """
     tolerance, level = positive(tolerance, "tolerance"), fraction(level, "level")
     draws, repeats = positive_int(draws, "draws"), positive_int(repeats, "repeats")
-    streams = generator(rng).spawn(11)
+    source = generator(rng)
+    streams = source.spawn(12)
     question = Question(network, trials, measure, order, schur, streams[0], n_threads)
     question.require_direction()
     if trials.n_trials < 16:
@@ -113,11 +116,9 @@ def diagnose(
     )
     finished()
     common: dict[str, Any] = {"measure": measured, "schur": schur, "n_threads": n_threads}
-    curves = {
-        gate: cut_curve(network, trials, gate=gate or None, level=level, rng=streams[2], **common)
-        for gate, form in coordinates
-        if len(form.starts) > 1
-    }
+    curves = cut_curves_of(
+        network, trials, coordinates, streams[2], measure=measured, level=level, n_threads=n_threads
+    )
     finished()
     smooth = question.has_smooth
     method = "auto" if smooth else "exact"
@@ -162,11 +163,15 @@ def diagnose(
     finished()
     doses = dose(network, trials, alpha=alpha, level=level, rng=streams[9], **common)
     finished()
+    single = Question(network, trials, measured, None, schur, streams[10], n_threads)
+    trajectories = trajectories_of(single, profile)
+    trial_effects = trial_effects_of(single, effects) if effects.exact.any() else None
+    finished()
     shapley, interactions = profile_game(profile, couplings, level, 2000, 0)
     game = None
     if coordinates.is_gated:
-        some = trials[streams[10].permutation(trials.n_trials)[: _affordable(network, trials)]]
-        game = subset_game(network, some, alpha=alpha, level=level, rng=streams[10], **common)
+        some = trials[streams[11].permutation(trials.n_trials)[: _affordable(network, trials)]]
+        game = subset_game(network, some, alpha=alpha, level=level, rng=streams[11], **common)
         finished()
     return Diagnosis(
         profile=profile,
@@ -187,7 +192,20 @@ def diagnose(
             "draws": draws,
             "repeats": repeats,
             "n_trials": trials.n_trials,
+            "seed": seed_of(source),
+            "network_sha256": fingerprint(
+                *network.core_arguments()[:-1], network.cell.leak, repr(network.cell)
+            ),
+            "trials_sha256": fingerprint(
+                trials.inputs,
+                trials.targets,
+                trials.step_weights,
+                trials.h_0,
+                *([] if trials.c_0 is None else [trials.c_0]),
+            ),
         },
+        trajectories=trajectories,
+        trial_effects=trial_effects,
     )
 
 

@@ -1,4 +1,4 @@
-"""Losses of sets of pairs, and how far along an order of removal they stay tolerable."""
+"""Losses of sets of pairs, by exact rollouts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from ..ablation.resamples import Resamples, percentile_ends
 from .exact import full_sums
 from .pairs import Pairs
 
-__all__ = ["Losses", "curve", "curve_points"]
+__all__ = ["Losses"]
 
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
-_CURVE_POINTS = 24
 
 
 class Losses:
@@ -41,15 +40,17 @@ class Losses:
         finite: _Float64 = np.where(np.isfinite(losses), losses, np.inf)
         return finite
 
-    def longest(self, order: _Int64, tolerance: float) -> int:
+    def longest(self, order: _Int64, tolerance: float, least: int = 0) -> int:
         """The length of a longest prefix within the tolerance, by bisection.
 
         The loss need not be monotone along the order: a coarse grid first finds the last place
-        that is still within the tolerance.
+        that is still within the tolerance. 0 if no prefix of at least `least` pairs is.
         """
-        grid = np.unique(np.linspace(0, len(order), 33).round().astype(np.int64))
+        grid = np.unique(np.linspace(least, len(order), 17).round().astype(np.int64))
         within = np.flatnonzero(self.loss([order[:size] for size in grid]) <= tolerance)
-        last = int(within[-1])  # the empty set is always within
+        if not within.size:
+            return 0
+        last = int(within[-1])
         low = int(grid[last])
         high = int(grid[last + 1]) if last + 1 < len(grid) else low + 1
         while high - low > 1:
@@ -80,15 +81,3 @@ class Losses:
         error = added.std(axis=1, ddof=1) * np.sqrt(n_trials) if n_trials > 1 else added.sum(1)
         columns: _Float64 = np.stack([added.sum(axis=1), error], axis=1)
         return columns
-
-
-def curve_points(n_pairs: int) -> _Int64:
-    """Numbers of pairs from none to all."""
-    return np.unique(np.linspace(0, n_pairs, _CURVE_POINTS).round().astype(np.int64))
-
-
-def curve(losses: Losses, squares: _Float64, order: _Int64, points: _Int64) -> _Float64:
-    """Share of pairs, share of mass and loss at points along an order of removal: (points, 3)."""
-    mass = np.concatenate([[0.0], np.cumsum(squares[order])])[points] / (squares.sum() or 1.0)
-    loss = losses.loss([order[:size] for size in points])
-    return np.stack([points / len(order), mass, loss], axis=1)

@@ -14,7 +14,7 @@ from .._internal.frozen import ReadOnly
 from .._internal.holm import holm
 from ..ablation.batch import Batch
 from ..ablation.measures import Score
-from ..ablation.names import is_of_couplings
+from ..ablation.names import is_of_couplings, named_couplings
 from ..ablation.plan import Ablation
 from ..ablation.profile import AblationProfile
 from ..networks.network import Network
@@ -59,7 +59,7 @@ class Null(ReadOnly):
     p : (tests,)
         Two-sided: twice the smaller of the two, at most 1.
     p_holm : (tests,)
-        `p`, corrected by Holm over the ablations tested with the same pool.
+        `p`, corrected by Holm over the ablations tested with the same pool, in the same gates.
     settings : dict
         Kind, measure, alpha, number of trials and draws.
     """
@@ -172,7 +172,7 @@ def null(
     kind : {"pairs", "partition"}
     draws : int
         The smallest two-sided p is 2 / (1 + draws), and Holm multiplies it by the number of
-        ablations.
+        ablations in the same gates.
     ablations : iterable of str, optional
         Rows of the profile that are named by couplings, such as ``"CR"``. None means all of them
         that are not vacuous, for ``"partition"`` without BB, which has no sectors.
@@ -200,6 +200,7 @@ def null(
     question = _question(profile, network, trials, rng, n_threads)
     cuts, coordinates, evaluator = profile.cuts, profile.coordinates, question.evaluator()
     names = _rows(profile, kind, ablations)
+    named = [tuple(named_couplings(name, coordinates.gates)) for name in names]
     if error_rate is not None:
         error_rate = fraction(error_rate, "error_rate")
         evaluator = question.evaluator(question.shuffled())
@@ -217,8 +218,12 @@ def null(
     change = observed[row]
     p_above, p_below, p = _p_values(change, drawn)
     corrected = np.full(len(p), np.nan)
-    for name in np.unique(pool):
-        corrected[pool == name] = holm(p[pool == name])
+    # The couplings of each gate are a family, and so are those of all gates together.
+    family = np.array(
+        [f"{pool_} {sorted(named[place])}" for pool_, place in zip(pool, row, strict=True)]
+    )
+    for name in np.unique(family):
+        corrected[family == name] = holm(p[family == name])
     return Null(
         names=np.array(names)[row],
         pool=pool,

@@ -16,12 +16,11 @@ from ..coordinates.forms import Schurs
 from ..coordinates.orders import Order
 from ..networks.network import Network
 from ..trials.trials import Trials
-from .greedy import greedy_order
-from .losses import Losses, curve_points
-from .losses import curve as curve_of
+from .losses import Losses
 from .pairs import Pairs
 from .question import MeasureLike, Question
 from .runs import resamples_of
+from .search import Search
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +29,8 @@ __all__ = ["Removable", "removable"]
 
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
-_RENEWALS, _PROBES = 10, 2
+_CURVE_POINTS = 24
+_OTHER_SHARE = 0.2
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -173,11 +173,12 @@ def removable(
 ) -> Removable:
     """Remove as many pairs of blocks at once as the tolerance allows, in all gates together.
 
-    A second-order model of the search trials, renewed along the way, orders the pairs. Bisection
-    with exact rollouts of the search trials finds how far along the order the loss stays within the
-    tolerance. The set is accepted if the upper confidence bound of the loss on the fresh trials is
-    within it too; else it shrinks until it is. The order is one of many: greedy search finds a
-    large set, not the largest.
+    A second-order model of the search trials orders the pairs by what they cost. Bisection with
+    exact rollouts of the search trials finds how far along the order the loss stays within the
+    tolerance. Rounds of exchanges follow: with a new model around the set, pairs that save most are
+    restored and others removed, see `Search`. The set is accepted if the upper confidence bound of
+    the loss on the fresh trials is within the tolerance too; else it shrinks until it is. The set
+    is one of many: the search finds a large set, not the largest.
 
     Parameters
     ----------
@@ -189,7 +190,8 @@ def removable(
     tolerance : float
         Largest loss.
     by : {"mass", "count"}
-        Whether to remove much mass or many pairs.
+        Whether to remove much mass or many pairs: the largest sum of that share and a fifth of the
+        other.
     repeats : int
         Searches on resampled search trials, for `Removable.core`.
     n_random : int
@@ -228,11 +230,16 @@ def removable_of(
             f"network must have a coupling to remove, got W_hh of {question.network.W_hh.shape}, "
             "whose T is a single block"
         )
-    price = pairs.squares if by == "mass" else np.ones(len(pairs))
+    total = pairs.squares.sum() or 1.0
+    shares = [pairs.squares / total, np.full(len(pairs), 1 / len(pairs))]
+    wanted, other = shares if by == "mass" else shares[::-1]
+    price = wanted + _OTHER_SHARE * other
     judged = Losses(question.evaluator(fresh), pairs)
     # The same for every look, so that shrinking the set does not wait for a lucky draw.
     resamples = resamples_of(judged.evaluator, question.intervals)
-    order, n_removed = _searched(question, question.trials, pairs, price, tolerance)
+    search = Search(question, question.trials, pairs, price, tolerance)
+    best = search.best()
+    order, n_removed = search.order(best), int(best.sum())
     interval = judged.interval(order[:n_removed], level, resamples)
     while n_removed and not interval[1] <= tolerance:
         n_removed -= max(1, n_removed // 500)
@@ -241,15 +248,14 @@ def removable_of(
     change = judged.loss([removed])[0]
 
     random_sizes, random_mass, random_curves = [], [], []
-    total = pairs.squares.sum() or 1.0
-    points = curve_points(len(pairs))
+    points = _points(len(pairs))
     for _ in range(n_random):
         shuffled = question.draws.permutation(len(pairs))
         size = judged.longest(shuffled, tolerance)
         random_sizes.append(size / len(pairs))
         random_mass.append(pairs.squares[shuffled[:size]].sum() / total)
-        random_curves.append(curve_of(judged, pairs.squares, shuffled, points))
-    curve = curve_of(judged, pairs.squares, order, points)
+        random_curves.append(_curve(judged, pairs.squares, shuffled, points))
+    curve = _curve(judged, pairs.squares, order, points)
     random_curve = np.mean(random_curves, axis=0)
     limit = 10 * tolerance
     saved = np.minimum(random_curve[:, 2], limit) - np.minimum(curve[:, 2], limit)
@@ -303,22 +309,14 @@ def _shares(pairs: Pairs, removed: _Int64) -> dict[str, tuple[float, float]]:
     return shares
 
 
-def _searched(
-    question: Question, trials: Trials, pairs: Pairs, price: _Float64, tolerance: float
-) -> tuple[_Int64, int]:
-    """The order of removal found on these trials, and how far along it the loss is tolerable."""
-    evaluator, smooth = question.evaluator(trials), question.smooth
-    losses = Losses(evaluator, pairs)
-    order = greedy_order(
-        evaluator if smooth is question.measure else question.evaluator(trials, smooth),
-        pairs,
-        price,
-        question.probes,
-        renewals=_RENEWALS,
-        n_probes=_PROBES,
-        worth_renewing=lambda so_far: bool(losses.loss([so_far])[0] <= 3 * tolerance),
-    )
-    return order, losses.longest(order, tolerance)
+def _points(n_pairs: int) -> _Int64:
+    return np.unique(np.linspace(0, n_pairs, _CURVE_POINTS).round().astype(np.int64))
+
+
+def _curve(losses: Losses, squares: _Float64, order: _Int64, points: _Int64) -> _Float64:
+    mass = np.concatenate([[0.0], np.cumsum(squares[order])])[points] / (squares.sum() or 1.0)
+    loss = losses.loss([order[:size] for size in points])
+    return np.stack([points / len(order), mass, loss], axis=1)
 
 
 def _repeated(
@@ -338,8 +336,7 @@ def _repeated(
     n_trials = question.trials.n_trials
     for repeat in range(1, repeats + 1):
         resample = question.trials[question.draws.integers(n_trials, size=n_trials)]
-        order, size = _searched(question, resample, pairs, price, tolerance)
-        sets[repeat, order[:size]] = True
+        sets[repeat] = Search(question, resample, pairs, price, tolerance).best()
     kept = ~sets
     indices = [
         (kept[a] & kept[b]).sum() / max((kept[a] | kept[b]).sum(), 1)

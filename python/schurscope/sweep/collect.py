@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,8 @@ from .._internal.brief import Brief
 from .._internal.checks import shown
 from .._internal.files import atomic_path
 from ..ablation.names import named_couplings
-from ..diagnosis.result import Diagnosis
+from ..diagnosis.cuts import CutCurve, CutCurves
+from ..diagnosis.result import Diagnosis, load_part
 from .config import Sweep, SweepTask
 from .plan import Job, plan
 from .store.index import Entry
@@ -73,14 +74,44 @@ class Collection(Brief):
         ValueError
             The store has no diagnosis of it, or a damaged one.
         """
+        found = self._diagnosed(of, "true")
+        if not isinstance(found, Diagnosis):
+            raise ValueError(
+                'of must be a job of a sweep with diagnose = true, this one has diagnose = "cuts": '
+                "see cuts"
+            )
+        return found
+
+    def cuts(self, of: Any) -> CutCurve | None:
+        """Read the cut curve of one network, None if its T is a single block.
+
+        Parameters and errors as for `diagnosis`; a sweep with ``diagnose = "cuts"`` suffices. Gated
+        networks have `curves`.
+        """
+        curves = self.curves(of)
+        if set(curves) - {""}:
+            raise ValueError(
+                f"of must have the vanilla cell, got gates {', '.join(curves)}: curves"
+            )
+        return curves.get("")
+
+    def curves(self, of: Any) -> Mapping[str, CutCurve]:
+        """Read the cut curves of one network: gate → curve, unless its T is a single block.
+
+        The vanilla cell's gate is ``""``. Parameters and errors as for `diagnosis`; a sweep with
+        ``diagnose = "cuts"`` suffices.
+        """
+        return self._diagnosed(of, 'true or "cuts"').curves
+
+    def _diagnosed(self, of: Any, setting: str) -> Diagnosis | CutCurves:
         key = of if isinstance(of, str) else of.key
         path = self.store.diagnosis_path(key)
         if not (self.store.has(key) and path.exists()):
             raise ValueError(
-                "of must be a finished job of a sweep with diagnose = true, and "
+                f"of must be a finished job of a sweep with diagnose = {setting}, and "
                 f"{self.store.root} has no diagnosis of {key}"
             )
-        return Diagnosis.load(path)
+        return load_part(path)
 
     def counts(self) -> dict[str, int]:
         """State → number of jobs."""
