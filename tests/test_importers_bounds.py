@@ -60,6 +60,7 @@ ABSURD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ABSURD)
 def test_no_small_file_makes_large_arrays(tmp_path, case):
     shapes, told = ABSURD[case]
@@ -67,6 +68,7 @@ def test_no_small_file_makes_large_arrays(tmp_path, case):
     refused_cheaply(path, told)
 
 
+@pytest.mark.slow
 def test_the_identity_is_added_to_square_matrices_only(tmp_path):
     config = {"model_type": "ctrnn", "alpha": 0.5, "nonlinearity_mode": "post_blend"}
     (tmp_path / "config.json").write_text(json.dumps(config | {"activation": "relu"}))
@@ -116,6 +118,7 @@ SHAPE = (2**62,) * 100_000
 """Multiplying these lengths takes long."""
 
 
+@pytest.mark.slow
 def test_absurd_shapes_of_pickles_and_messagepack(tmp_path):
     class Absurd:
         def __reduce__(self):
