@@ -13,9 +13,9 @@ PACKAGE = ROOT / "python" / "schurscope"
 ORDER = (
     *("_version", "_cpu", "_internal", "_core", "trials", "networks", "training", "testing"),
     *("coordinates", "ablation", "diagnosis", "importers", "sweep"),
-    *("plotting", "report", "reproduce", "cli"),
+    *("plotting", "reporting", "reproduce", "cli"),
 )
-LEAVES = {"plotting", "report", "reproduce", "cli"}
+LEAVES = {"plotting", "reporting", "reproduce", "cli"}
 
 
 def room(module: str) -> str:

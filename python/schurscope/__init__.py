@@ -50,6 +50,7 @@ from .trials.trials import Trials
 
 if TYPE_CHECKING:
     from . import plotting, sweep
+    from .reporting import report
     from .sweep import Sweep, SweepTask
 
 __all__ = [
@@ -101,6 +102,7 @@ __all__ = [
     "pytorch",
     "removable",
     "replay_accuracy",
+    "report",
     "subset_game",
     "sweep",
     "task_named",
@@ -111,7 +113,13 @@ __all__ = [
 ]
 
 # Loaded on first access: figures need matplotlib, sweeps need worker processes and file formats.
-_LAZY = {"plotting": ".plotting", "sweep": ".sweep", "Sweep": ".sweep", "SweepTask": ".sweep"}
+_LAZY = {
+    "plotting": ".plotting",
+    "report": ".reporting",
+    "sweep": ".sweep",
+    "Sweep": ".sweep",
+    "SweepTask": ".sweep",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -122,7 +122,9 @@ def own_entries(
 def plain_text(array: Array | None) -> Any:
     """The entries of a short array as Python's own objects; None if there are none."""
     try:
-        return None if array is None or array.nbytes > _MAX_TEXT else array.tolist()
+        # Of text of no characters, the number of entries is not bounded by the bytes.
+        is_short = array is not None and max(array.nbytes, array.size) <= _MAX_TEXT
+        return array.tolist() if array is not None and is_short else None
     except (ValueError, SystemError):  # text with code points that do not exist
         return None
 

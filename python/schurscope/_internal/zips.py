@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import zipfile
@@ -15,6 +16,7 @@ __all__ = ["read_zip", "zip_names"]
 
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _LOCAL_HEADER = struct.Struct("<26xHH")  # lengths of name and extra field
+_PIECE = 2**20  # bytes
 _DESCRIPTOR_FLAG, _DESCRIPTORS = 0x08, (12, 16, 20, 24)
 
 
@@ -88,8 +90,10 @@ def _require_all_bytes(stream: BinaryIO, archive: zipfile.ZipFile) -> None:
 
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     with archive.open(info) as member:
-        # Without a size, zipfile would unpack more than the entry declares.
-        content = member.read(info.file_size)
-        if member.read(1) or len(content) != info.file_size:  # also checks the checksum
+        content = io.BytesIO()
+        # Piece by piece, because zipfile joins what it unpacks; no more than the entry declares.
+        while piece := member.read(min(_PIECE, info.file_size + 1 - content.tell())):
+            content.write(piece)
+        if content.tell() != info.file_size:  # at the end, the checksum is compared
             raise ValueError(f"{info.filename} does not have the length that it declares")
-    return content
+    return content.getvalue()

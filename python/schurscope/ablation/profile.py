@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -299,6 +300,19 @@ class AblationProfile(ReadOnly):
         cut = f"α = {self.alpha:g}, $n_R$ = {self.sectors.n_R} of {self.schur.n_hidden}"
         drawn.set_title(f"{cut}, {self.settings['n_trials']} trials", fontsize=9, loc="left")
         return drawn
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        title: str = "",
+        facts: Mapping[str, object] | None = None,
+        files: Iterable[str | os.PathLike[str]] = (),
+    ) -> None:
+        """Write everything as one HTML file, see `schurscope.report`. Needs Jinja2."""
+        from ..reporting import report
+
+        report(self, path, title=title, facts=facts, files=files)
 
     def __repr__(self) -> str:
         mark = "" if self.sectors.determined else ", cut not determined"

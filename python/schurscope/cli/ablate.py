@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..ablation.run import ablate
-from ..report.profile import print_profile, save_profile
+from ..reporting.profile import print_profile, save_profile
 from .question import asked, question_options
 
 

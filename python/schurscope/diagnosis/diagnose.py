@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._internal.checks import Rng, fraction, generator, positive, positive_int
+from .._internal.fingerprint import fingerprint, seed_of
 from .._version import __version__
 from ..ablation.profile import AblationProfile
 from ..ablation.run import ablate
@@ -24,10 +25,11 @@ from .nulls import Null, null
 from .question import MeasureLike, Progress, Question
 from .removable import removable
 from .result import Diagnosis
+from .single_trials import trajectories_of, trial_effects_of
 
 __all__ = ["diagnose"]
 
-_PARTS = 8
+_PARTS = 9
 _ERROR_RATE = 0.01
 _ALL_TRIALS_UP_TO = 100  # units: beyond, pairs stop when they are decided
 
@@ -81,7 +83,8 @@ def diagnose(
     """
     tolerance, level = positive(tolerance, "tolerance"), fraction(level, "level")
     draws, repeats = positive_int(draws, "draws"), positive_int(repeats, "repeats")
-    streams = generator(rng).spawn(10)
+    source = generator(rng)
+    streams = source.spawn(11)
     question = Question(network, trials, measure, order, schur, streams[0], n_threads)
     question.require_direction()
     if trials.n_trials < 16:
@@ -153,6 +156,10 @@ def diagnose(
     finished()
     doses = dose(network, trials, alpha=alpha, level=level, rng=streams[9], **common)
     finished()
+    single = Question(network, trials, measured, None, schur, streams[10], n_threads)
+    trajectories = trajectories_of(single, profile)
+    trial_effects = trial_effects_of(single, effects) if effects.exact.any() else None
+    finished()
     shapley, interactions = profile_game(profile, couplings, level, 2000, 0)
     return Diagnosis(
         profile=profile,
@@ -172,7 +179,16 @@ def diagnose(
             "draws": draws,
             "repeats": repeats,
             "n_trials": trials.n_trials,
+            "seed": seed_of(source),
+            "network_sha256": fingerprint(
+                *network.core_arguments()[:-1], network.cell.leak, repr(network.cell)
+            ),
+            "trials_sha256": fingerprint(
+                trials.inputs, trials.targets, trials.step_weights, trials.h_0
+            ),
         },
+        trajectories=trajectories,
+        trial_effects=trial_effects,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +24,14 @@ from .files import load_result, save_result
 from .interactions import Interactions, Shapley
 from .nulls import Null
 from .removable import Removable
+from .single_trials import Trajectories, TrialEffects
 from .verdicts import decision, verdict, warnings
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["Diagnosis"]
+__all__ = ["Diagnosis", "load_part", "save_part"]
 
 _Float64 = npt.NDArray[np.float64]
 _FORMAT = "schurscope-diagnosis-1"
@@ -59,7 +60,12 @@ class Diagnosis(ReadOnly):
         None as for `removable`.
     dose : Dose
     settings : dict
-        Version, tolerance, level, numbers of trials.
+        Version, tolerance, level, numbers of trials, seed, and SHA-256 of the network's and the
+        trials' numbers.
+    trajectories : Trajectories or None
+        Outputs on a few trials; None in files without them.
+    trial_effects : TrialEffects or None
+        Effects of pairs on single trials; None where no pair was run, and in files without them.
     """
 
     profile: AblationProfile
@@ -73,6 +79,8 @@ class Diagnosis(ReadOnly):
     account: Account | None
     dose: Dose
     settings: Mapping[str, Any]
+    trajectories: Trajectories | None = None
+    trial_effects: TrialEffects | None = None
 
     @property
     def couplings(self) -> tuple[str, ...]:
@@ -173,9 +181,22 @@ class Diagnosis(ReadOnly):
 
         return diagnosis_page(self)
 
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        title: str = "",
+        facts: Mapping[str, object] | None = None,
+        files: Iterable[str | os.PathLike[str]] = (),
+    ) -> None:
+        """Write everything as one HTML file, see `schurscope.report`. Needs Jinja2."""
+        from ..reporting import report
+
+        report(self, path, title=title, facts=facts, files=files)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an .npz file to exactly `path`, atomically."""
-        save_result(path, _FORMAT, self)
+        save_part(path, self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Diagnosis:
@@ -188,8 +209,7 @@ class Diagnosis(ReadOnly):
         ValueError
             The file is damaged or not a diagnosis.
         """
-        types = {kind.__name__: kind for kind in _TYPES}
-        result = load_result(path, _FORMAT, types, max_bytes)
+        result = load_part(path, max_bytes)
         if not isinstance(result, cls):
             raise ValueError(f"{path} holds a {type(result).__name__}, not a diagnosis")
         return result
@@ -214,6 +234,20 @@ class Diagnosis(ReadOnly):
             if part is not None:
                 lines += [str(part), ""]
         return "\n".join(lines).rstrip()
+
+
+def save_part(path: str | os.PathLike[str], part: Diagnosis | CutCurve) -> None:
+    """Write a diagnosis or a cut curve alone; see `Diagnosis.save`."""
+    save_result(path, _FORMAT, part)
+
+
+def load_part(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Diagnosis | CutCurve:
+    """Read what `save_part` wrote; errors as for `Diagnosis.load`."""
+    types = {kind.__name__: kind for kind in _TYPES}
+    part = load_result(path, _FORMAT, types, max_bytes)
+    if not isinstance(part, (Diagnosis, CutCurve)):
+        raise ValueError(f"{path} holds a {type(part).__name__}, not a diagnosis or a cut curve")
+    return part
 
 
 def _table(diagnosis: Diagnosis) -> str:
@@ -265,4 +299,6 @@ _TYPES = (
     Null,
     Account,
     Dose,
+    Trajectories,
+    TrialEffects,
 )

@@ -1,0 +1,132 @@
+"""Single trials of a diagnosis: outputs on some of them, and the effects of pairs on each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .._internal.frozen import ReadOnly
+from ..ablation.batch import Batch
+from ..ablation.plan import Ablation
+from ..ablation.profile import AblationProfile
+from ..coordinates.sectors import COUPLINGS
+from .atlas import Atlas
+from .exact import single_pairs
+from .pairs import Pairs
+from .question import Question
+from .runs import made_differences
+
+__all__ = ["Trajectories", "TrialEffects", "trajectories_of", "trial_effects_of"]
+
+_Float32 = npt.NDArray[np.float32]
+_Int64 = npt.NDArray[np.int64]
+_SHOWN, _MOST_NUMBERS = 8, 2**19
+_KEPT, _MOST_TRIALS, _TRIALS_OF_REST = 100, 1024, 256
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Trajectories(ReadOnly):
+    """Outputs on a few trials, from the best to the worst trial of the full network.
+
+    Attributes
+    ----------
+    trial : (shown,)
+        Indices of the trials; noisy cells draw other noise than in the profile.
+    names : tuple of str
+        ``"full"`` and the couplings that are not vacuous.
+    outputs : (names, shown, steps, N_y) float32
+    targets : (shown, steps, N_y) float32
+        NaN if the trials have none.
+    weights : (shown, steps) float32
+    """
+
+    trial: _Int64
+    names: tuple[str, ...]
+    outputs: _Float32
+    targets: _Float32
+    weights: _Float32
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TrialEffects(ReadOnly):
+    """What the removal of a pair does on each trial, for pairs whose effect was run exactly.
+
+    The effect on a trial is scaled such that its mean over all trials is the change of the measure.
+
+    Attributes
+    ----------
+    pair : (kept,)
+        Indices in the atlas of the largest effects, up to 100, largest first.
+    trial : (trials,)
+        Indices of the trials: a random 1,024, or all.
+    effect : (kept, trials) float32
+    rest : (others,)
+        Indices in the atlas of the other pairs.
+    quantiles : (others, 5) float32
+        5, 25, 50, 75 and 95 % quantiles over a random 256 of `trial`, or all.
+    """
+
+    pair: _Int64
+    trial: _Int64
+    effect: _Float32
+    rest: _Int64
+    quantiles: _Float32
+
+
+def trajectories_of(question: Question, profile: AblationProfile) -> Trajectories:
+    """Outputs with and without each coupling on trials of evenly spaced ranks."""
+    trials, sectors = question.trials, profile.sectors
+    names = [name for name in COUPLINGS if not profile[name].vacuous]
+    per_trial = (1 + len(names)) * trials.n_steps * question.network.n_outputs
+    count = max(1, min(_SHOWN, trials.n_trials, _MOST_NUMBERS // per_trial))
+    loss = profile.definition.loss_sign * profile.per_trial[0]
+    ranks = np.linspace(0, trials.n_trials - 1, count).astype(np.int64)
+    chosen = np.argsort(loss, kind="stable")[ranks]
+    evaluator = question.evaluator(trials[chosen])
+    ablated = evaluator.outputs(Batch.of([Ablation.of(name, sectors) for name in names]))
+    outputs = [
+        evaluator.full_outputs().astype(np.float32),
+        *(y.astype(np.float32) for y in ablated),
+    ]
+    judged = evaluator.trials
+    targets = judged.targets if judged.has_targets else np.full_like(outputs[0], np.nan)
+    return Trajectories(
+        trial=chosen,
+        names=("full", *names),
+        outputs=np.array(outputs),
+        targets=targets.astype(np.float32),
+        weights=judged.step_weights.astype(np.float32),
+    )
+
+
+def trial_effects_of(question: Question, atlas: Atlas) -> TrialEffects:
+    """Effects on each trial of the pairs that the atlas ran exactly."""
+    pairs, n_trials = Pairs.of(question.schur), question.trials.n_trials
+    run = np.flatnonzero(atlas.exact)
+    run = run[np.argsort(-np.abs(atlas.effect[run]), kind="stable")]
+    largest, rest = run[:_KEPT], run[_KEPT:]
+    drawn = question.draws.permutation(n_trials)
+    total = question.evaluator().total
+    kept = np.sort(drawn[:_MOST_TRIALS])
+    few = np.sort(drawn[:_TRIALS_OF_REST])
+
+    def effects(which: _Int64, trial: _Int64, made: _Float32, of_rows: bool) -> _Float32:
+        evaluator = question.evaluator(question.trials[trial])
+        batches = made_differences(
+            evaluator, len(which), lambda rows: single_pairs(pairs, which[rows])
+        )
+        for rows, differences in batches:
+            scaled = differences * (n_trials / total)
+            made[rows] = scaled if of_rows else np.quantile(scaled, QUANTILES, axis=1).T
+        return made
+
+    return TrialEffects(
+        pair=largest,
+        trial=kept,
+        effect=effects(largest, kept, np.empty((len(largest), len(kept)), np.float32), True),
+        rest=rest,
+        quantiles=effects(rest, few, np.empty((len(rest), len(QUANTILES)), np.float32), False),
+    )
