@@ -6,6 +6,8 @@ import io
 import json
 import pickle
 import struct
+import subprocess
+import sys
 import zipfile
 import zlib
 
@@ -14,6 +16,7 @@ import msgpack
 import numpy as np
 import pytest
 import safetensors.numpy
+import scipy.io
 
 import schurscope as ss
 from schurscope.importers import import_network
@@ -296,3 +299,35 @@ def test_a_zip_of_another_pickle_is_named(tmp_path):
         archive.writestr("mydata.pkl", b"\x80\x02}.")
     with pytest.raises(ValueError, match=r"net\.zip is a zip archive of mydata\.pkl, not"):
         ss.load_network(tmp_path / "net.zip")
+
+
+WITHOUT_MEMORY = """
+import resource, sys
+import schurscope as ss
+with open("/proc/self/statm") as file:
+    used = int(file.read().split()[0]) * resource.getpagesize()
+for megabytes in (0, 20, 80, 130, 200):
+    resource.setrlimit(resource.RLIMIT_AS, (used + megabytes * 2**20, resource.RLIM_INFINITY))
+    for path in sys.argv[1:]:
+        try:
+            ss.load_network(path, activation="tanh")
+        except ValueError as error:
+            assert "needs more memory than there is" in str(error), error
+            assert path in str(error), error
+            print(path)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the memory as Linux does")
+def test_a_file_is_not_called_damaged_because_memory_is_short(tmp_path):
+    matrix = np.zeros((4000, 4000))
+    arrays = {"W_hh": matrix, "W_xh": np.ones((4000, 1)), "W_hy": np.ones((1, 4000))}
+    paths = [str(tmp_path / f"net.{suffix}") for suffix in ("npz", "safetensors", "mat")]
+    np.savez(paths[0], **arrays)
+    safetensors.numpy.save_file(arrays, paths[1])
+    scipy.io.savemat(paths[2], arrays)
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT_MEMORY, *paths], capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, run.stderr
+    assert set(run.stdout.split()) == set(paths)

@@ -8,10 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
-from ..._internal.checks import printable, shown
+from ..._internal.checks import shown
 from ..._internal.files import Array, open_file
 from ..._internal.json import parse_json
-from ..._internal.limits import size_on_disk
+from ..._internal.limits import size_on_disk, unreadable
 from ..._internal.zips import read_zip
 from . import hdf5_records
 from .checkpoint import Checkpoint
@@ -82,7 +82,7 @@ def _read(
                 else:
                     found.add(header["name"], array)
     except Exception as error:  # HDF5's library has many ways to fail
-        raise ValueError(f"{origin} is damaged: {printable(str(error))}") from error
+        raise unreadable(origin, "damaged", error) from error
     found.arrays = _with_names(found.arrays)
     return found, config
 
