@@ -50,7 +50,8 @@ class Removable(ReadOnly):
         Of `change`; its upper end is at most the tolerance.
     pair_share, mass_share : float
     random_pair_share, random_mass_share : float
-        The same for pairs removed in random order, accepted by the same rule; means over draws.
+        The same for pairs removed in random order, as many as the loss itself on the fresh trials
+        allows, whatever its interval; means over draws.
     core : (core, 2)
         Pairs kept in every repeat on resampled search trials.
     free : (free, 2)
