@@ -13,8 +13,8 @@ _INSTALLED = Path(_cpu.__file__).parent
 def get_include() -> str:
     """The folder for a C++ compiler's include path: ``#include <schurscope/schur.hpp>``.
 
-    The headers also need Eigen 3.4 or 5, and GCC or Clang with C++17. With CMake, use `get_cmake_dir`,
-    which takes care of both.
+    The headers also need Eigen 3.4 or 5, and GCC or Clang with C++17. With CMake, `get_cmake_dir`
+    takes care of both.
     """
     return str(_INSTALLED / "include")
 
