@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import reference
 import schurscope as ss
-from frameworks import framework
+from frameworks import Lazily
 from schurscope.ablation.batch import Batch
 from schurscope.ablation.evaluate import Evaluator
 from schurscope.ablation.measures import measure_named
@@ -19,7 +19,7 @@ from schurscope.diagnosis.pairs import Pairs
 from schurscope.diagnosis.second_order import SecondOrder
 from schurscope.trials.tasks import FlipFlop
 
-torch = framework("torch")
+torch = Lazily("torch")
 
 TASK = FlipFlop(n_steps=10)
 CELLS = [

@@ -358,6 +358,7 @@ def test_ctrl_c_ends_a_training_at_once_and_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_finished_jobs_and_a_rerun_continues(tmp_path):
     out = tmp_path / "results"
     command = [*COMMAND, "reproduce", "--quick", "--seeds", "12", "--jobs", "1", "--out", str(out)]

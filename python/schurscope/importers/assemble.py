@@ -23,6 +23,8 @@ __all__ = ["FORMATS", "assemble", "collect"]
 FORMATS = ("schurscope", *dict.fromkeys([layout.format for layout in LAYOUTS]), *PROJECTS)
 """The formats that `load_network` accepts as `format`."""
 
+_NOT_ASSUMED = ("noise", "readout", "kind", "reset")
+
 
 def collect(parts: Parts, format: str | None) -> str:
     """Fill the parts from the checkpoint and the caller's keys; return the format found.
@@ -149,7 +151,7 @@ def _cell(parts: Parts, given: dict[str, Any], notes: list[str], concerns: list[
     assumed = {
         field.name: parts.assumed.get(field.name, field.default)
         for field in fields(Cell)
-        if field.name not in known and field.name not in ("noise", "readout")
+        if field.name not in known and field.name not in _NOT_ASSUMED
     }
     quiet = dict(assumed)
     if "activation" in quiet:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from .._internal.checks import FloatArray, positive, real_array
 from .cell import ACTIVATIONS, FORMS, READOUTS, Cell
+from .gates import require_vanilla
 from .network import Network
 
 __all__ = ["Verification", "require_agreement", "verify"]
@@ -73,7 +74,7 @@ def verify(
     Parameters
     ----------
     network : Network
-        Without noise.
+        Of the vanilla cell, without noise.
     inputs : (trials, steps, N_x)
     outputs : (trials, steps, N_y)
         Reference outputs for these inputs.
@@ -83,7 +84,7 @@ def verify(
     Raises
     ------
     TypeError, ValueError
-        Arrays that are not finite real numbers or do not fit the network; a noisy cell.
+        Arrays that are not finite real numbers or do not fit the network; a noisy or gated cell.
     """
     return _verification(network, *_checked(network, inputs, outputs, tolerance), ())
 
@@ -94,6 +95,7 @@ def _checked(
     """Inputs, outputs and the tolerance."""
     if not isinstance(network, Network):
         raise TypeError(f"network must be a schurscope.Network, got {type(network).__name__}")
+    require_vanilla(network.cell, "verify")
     if network.cell.noise > 0:
         raise ValueError(
             f"network must have no noise, got noise={network.cell.noise:g}; compare it without: "
