@@ -40,7 +40,7 @@ def main(folder: str) -> None:
                 first,
                 last,
             )
-            clip = {"x": 0, "y": top, "width": WIDTH, "height": bottom - top + 12, "scale": 1}
+            clip = {"x": 0, "y": top, "width": WIDTH, "height": bottom - top, "scale": 1}
             options = {"format": "png", "captureBeyondViewport": True, "clip": clip}
             shot = driver.execute_cdp_cmd("Page.captureScreenshot", options)
             (Path(folder) / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))

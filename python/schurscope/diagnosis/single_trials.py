@@ -22,7 +22,7 @@ __all__ = ["Trajectories", "TrialEffects", "trajectories_of", "trial_effects_of"
 
 _Float32 = npt.NDArray[np.float32]
 _Int64 = npt.NDArray[np.int64]
-_SHOWN, _MOST_NUMBERS = 8, 2**19
+_SHOWN, _MOST_NUMBERS = 8, 2**16
 _KEPT, _MOST_TRIALS, _TRIALS_OF_REST = 100, 1024, 256
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
