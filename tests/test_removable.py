@@ -14,10 +14,11 @@ from schurscope.ablation.evaluate import Evaluator
 from schurscope.ablation.measures import measure_named
 from schurscope.diagnosis.account import KINDS, _kinds
 from schurscope.diagnosis.atlas import atlas_of
-from schurscope.diagnosis.greedy import greedy_order
 from schurscope.diagnosis.pairs import Pairs
 from schurscope.diagnosis.question import Question
+from schurscope.diagnosis.search import Search
 from schurscope.diagnosis.second_order import SecondOrder, probes
+from schurscope.diagnosis.walk import Walk
 from schurscope.trials.tasks import FlipFlop
 
 TASK = FlipFlop()
@@ -98,27 +99,70 @@ def test_accuracy_is_searched_on_its_surrogate_and_accepted_by_itself(trained):
     trials = [TASK.trials(128, seed).with_weights(None) for seed in (2, 3)]
     found = ss.removable(trained, *trials, measure="sign_accuracy", repeats=1, n_random=1)
     assert found.settings["measure"] == "sign_accuracy"
-    assert found.pair_share > found.random_pair_share
+    assert found.pair_share > 0.5  # signs hardly need N here
     assert found.interval[1] <= 0.01
 
 
-def test_greedy_order_is_that_of_the_model_itself():
+@pytest.fixture
+def small():
     network = ss.init_network(TASK, 9, "default", 3, dtype="float64")
     schur, trials = ss.ordered_schur(network.W_hh), TASK.trials(20, 4)
-    evaluator = Evaluator(network, trials, schur, measure_named("fvu"))
     pairs = Pairs.of(schur)
-    model = SecondOrder.of(evaluator, pairs, np.random.default_rng(5), 2)
-    order = greedy_order(
-        evaluator,
-        pairs,
-        pairs.squares,
-        np.random.default_rng(5),
-        renewals=1,
-        n_probes=2,
-        worth_renewing=lambda _: True,
+    evaluator = Evaluator(network, trials, schur, measure_named("fvu"))
+    return pairs, SecondOrder.of(evaluator, pairs, np.random.default_rng(5), 2)
+
+
+def test_a_walk_from_the_full_network_is_greedy_in_its_model(small):
+    pairs, model = small
+    walk = Walk(model, np.zeros(len(pairs), dtype=bool), pairs.squares)
+    assert walk.remove().tolist() == reference.greedy(model.linear, model.samples, pairs.squares)
+    assert walk.removed.all()
+    assert walk.loss == pytest.approx(
+        model.linear.sum() + np.square(model.samples.sum(axis=1)).sum()
     )
-    expected = reference.greedy(model.linear, model.samples, pairs.squares)
-    assert order.tolist() == expected
+
+
+def test_a_walk_changes_the_side_of_the_best_pair(small):
+    pairs, model = small
+    start = np.arange(len(pairs)) % 3 != 0
+    walk = Walk(model, start, pairs.squares)
+    out, back = walk.restore(most_pairs=5), walk.remove()
+    signs, changed = np.where(start, -1.0, 1.0), np.zeros(len(pairs), dtype=bool)
+    losses = [0.0]
+    for step, chosen in enumerate([*out, *back]):
+        now_removed = start ^ changed
+        candidates = np.flatnonzero(start & now_removed if step < 5 else ~now_removed)
+        added = []
+        for p in candidates:
+            other = changed.copy()
+            other[p] ^= True
+            added.append(reference.model_loss(model, signs * other) - losses[-1])
+        scores = np.array(added) / pairs.squares[candidates]
+        assert chosen == candidates[np.argmin(scores)]
+        changed[chosen] ^= True
+        losses.append(reference.model_loss(model, signs * changed))
+    assert walk.removed.all()
+    assert walk.loss == pytest.approx(losses[-1])
+    assert Walk(model, start, pairs.squares).restore().size == start.sum()
+    assert Walk(model, start, pairs.squares).remove(-1.0).size == 0
+
+
+def test_exchanges_find_more_than_the_greedy_search_within_the_tolerance(trained, monkeypatch):
+    schur, trials = ss.ordered_schur(trained.W_hh), TASK.trials(256, 2)
+    pairs = Pairs.of(schur)
+    price = pairs.squares / pairs.squares.sum()
+    found = []
+    for rounds in (1, 8):
+        monkeypatch.setattr("schurscope.diagnosis.search._ROUNDS", rounds)
+        question = Question(trained, trials, "fvu", None, schur, 3, 1)
+        search = Search(question, trials, pairs, price, 0.01)
+        best = search.best()
+        order = search.order(best)
+        assert sorted(order) == list(range(len(pairs)))
+        assert set(order[: best.sum()]) == set(np.flatnonzero(best))
+        assert loss_without(trained, trials, schur, pairs.blocks[best]) <= 0.01 + 1e-5
+        found.append(price[best].sum())
+    assert found[1] > 1.02 * found[0]
 
 
 def test_a_renewed_model_is_around_the_network_without_the_pairs():

@@ -63,13 +63,18 @@ class Evaluator:
         self.trials = fitting_trials(network, trials)
         self._noise = network.noise(rng, trials.n_trials, trials.n_steps)
         self._n_threads = _core.resolve_threads(n_threads)
-        if isinstance(measure, Score):
+        if not isinstance(measure, Score):
+            self.trials = self._with_targets()
+        self._judge()
+
+    def _judge(self) -> None:
+        """Set what the measure needs of the trials."""
+        if isinstance(self.measure, Score):
             self.denominator: Denominator | None = None
-            self.total, self.chance = float(trials.n_trials), float("nan")
+            self.total, self.chance = float(self.n_trials), float("nan")
             self.step_weight, self.trials_caution = np.empty(0), ""
             return
-        self.trials = self._with_targets()
-        task = _targets_of(measure, self.trials)
+        task = _targets_of(self.measure, self.trials)
         self.denominator, self.total = task.denominator, task.total
         self.step_weight, self.chance = task.step_weight, task.chance
         self.trials_caution = task.caution
@@ -81,6 +86,13 @@ class Evaluator:
         """
         other = copy(self)
         other.network = network
+        return other
+
+    def of_first(self, n_trials: int) -> Evaluator:
+        """The evaluator on the first trials alone, with their noise."""
+        other = copy(self)
+        other.trials, other._noise = self._part(0, n_trials)
+        other._judge()
         return other
 
     def of_schur(self, schur: OrderedSchur) -> Evaluator:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["Diagnosis"]
+__all__ = ["Diagnosis", "load_part", "save_part"]
 
 _Float64 = npt.NDArray[np.float64]
 _FORMAT = "schurscope-diagnosis-1"
@@ -196,7 +196,7 @@ class Diagnosis(ReadOnly):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an .npz file to exactly `path`, atomically."""
-        save_result(path, _FORMAT, self)
+        save_part(path, self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Diagnosis:
@@ -209,8 +209,7 @@ class Diagnosis(ReadOnly):
         ValueError
             The file is damaged or not a diagnosis.
         """
-        types = {kind.__name__: kind for kind in _TYPES}
-        result = load_result(path, _FORMAT, types, max_bytes)
+        result = load_part(path, max_bytes)
         if not isinstance(result, cls):
             raise ValueError(f"{path} holds a {type(result).__name__}, not a diagnosis")
         return result
@@ -235,6 +234,20 @@ class Diagnosis(ReadOnly):
             if part is not None:
                 lines += [str(part), ""]
         return "\n".join(lines).rstrip()
+
+
+def save_part(path: str | os.PathLike[str], part: Diagnosis | CutCurve) -> None:
+    """Write a diagnosis or a cut curve alone; see `Diagnosis.save`."""
+    save_result(path, _FORMAT, part)
+
+
+def load_part(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Diagnosis | CutCurve:
+    """Read what `save_part` wrote; errors as for `Diagnosis.load`."""
+    types = {kind.__name__: kind for kind in _TYPES}
+    part = load_result(path, _FORMAT, types, max_bytes)
+    if not isinstance(part, (Diagnosis, CutCurve)):
+        raise ValueError(f"{path} holds a {type(part).__name__}, not a diagnosis or a cut curve")
+    return part
 
 
 def _table(diagnosis: Diagnosis) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from .._internal.checks import Rng, fraction, positive_int, shown
+from .._internal.checks import Rng, fraction, positive, positive_int, shown
 from .._internal.frozen import ReadOnly
 from ..ablation.batch import Batch
 from ..ablation.plan import Ablation, ablation_rows
@@ -18,6 +18,7 @@ from ..coordinates.schur import Order, OrderedSchur
 from ..coordinates.sectors import Sectors
 from ..networks.network import Network
 from ..trials.trials import Trials
+from .exact import looks, undecided
 from .games import (
     Orders,
     all_coalitions,
@@ -27,7 +28,7 @@ from .games import (
 )
 from .interactions import Interactions, Shapley, credits, interactions, project, without_rounding
 from .question import MeasureLike, Question
-from .runs import made_differences, mean_change, resamples_of
+from .runs import made_differences, resamples_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +38,7 @@ __all__ = ["Group", "SubsetGame", "subset_game"]
 _Float64 = npt.NDArray[np.float64]
 _Bool = npt.NDArray[np.bool_]
 MOST_EXACT = 12  # groups, 4096 subsets
+_ERROR_RATE = 0.01
 Group: TypeAlias = "str | Ablation | npt.ArrayLike"
 """A name of couplings, an ablation, or (n, 2) pairs of blocks."""
 
@@ -56,7 +58,8 @@ class SubsetGame(ReadOnly):
     interactions : Interactions or None
         None unless all subsets were run.
     settings : dict
-        Measure, alpha, level, number of trials and of orders (0 if all subsets were run).
+        Measure, alpha, level, tolerance, number of trials used and of orders (0 if all subsets were
+        run).
     """
 
     names: tuple[str, ...]
@@ -103,6 +106,7 @@ def subset_game(
     order: Order | None = None,
     schur: OrderedSchur | None = None,
     n_permutations: int = 256,
+    tolerance: float | None = None,
     level: float = 0.95,
     rng: Rng = 0,
     n_threads: int = 0,
@@ -110,7 +114,7 @@ def subset_game(
     """Shapley values of groups of entries of T, and how the groups interact.
 
     Up to 12 groups, every subset is run. More groups are removed in random orders, each followed by
-    its reverse, and a subset that occurs twice is run once.
+    its reverse, and a subset that occurs twice is run once. ``Σ φ = v(all)`` holds to rounding.
 
     Parameters
     ----------
@@ -122,10 +126,18 @@ def subset_game(
         nonnormality of a 2x2 block. No two groups may share an entry of T.
     n_permutations : int
         Number of orders for more than 12 groups, even and at least 4.
+    tolerance : float, optional
+        The game takes only as many trials as decide for every group whether its Shapley value
+        exceeds the tolerance τ. They come in random order in batches that double their number, from
+        64; a value φ is decided when its interval lies in one of φ < -τ, -τ < φ < τ and φ > τ. The
+        intervals are Student's, from the errors over trials and over orders together, and miss with
+        probability at most 1 % for each group over all looks (Bonferroni). Subsets do not stop one
+        by one: every value depends on all of them, and only on common trials do the values add up
+        to v(all). None takes all trials.
     level : float
         Of the bootstrap intervals, in (0, 1].
     rng : numpy.random.Generator, SeedSequence or int
-        Source of the orders, the resampled trials and the cell's noise.
+        Source of the orders, the order of the trials, the resampled trials and the cell's noise.
 
     Returns
     -------
@@ -140,6 +152,8 @@ def subset_game(
     level = fraction(level, "level")
     if positive_int(n_permutations, "n_permutations") % 2 or n_permutations < 4:
         raise ValueError(f"n_permutations must be even and at least 4, got {n_permutations}")
+    if tolerance is not None:
+        tolerance = positive(tolerance, "tolerance")
     question = Question(network, trials, measure, order, schur, rng, n_threads)
     sectors = question.schur.sectors(alpha)
     names, players = _players(groups, sectors)
@@ -153,17 +167,31 @@ def subset_game(
         orders = Orders.drawn(n, n_permutations // 2, question.draws)
         coalitions = orders.coalitions
         A = np.concatenate([orders.coefficients(), alone_and_last(coalitions)])
-    evaluator = question.evaluator()
-    change = np.empty(len(coalitions))
-    projected, terms = np.zeros((2, len(A), evaluator.n_trials))
-    for rows, differences in made_differences(
-        evaluator, len(coalitions), lambda rows: players.unions(coalitions[rows])
-    ):
-        change[rows] = mean_change(evaluator, differences)
-        part, of_part = project(A[:, rows], differences)
-        projected += part
-        terms += of_part
-    projected = without_rounding(projected, terms)
+    every = question.evaluator(question.trials if tolerance is None else question.shuffled())
+    ends = [every.n_trials] if tolerance is None else looks(every.n_trials)
+    sums, parts = np.zeros(len(coalitions)), []
+    for first, end in pairwise([0, *ends]):
+        projected, terms = np.zeros((2, len(A), end - first))
+        for rows, differences in made_differences(
+            every, len(coalitions), lambda rows: players.unions(coalitions[rows]), first, end
+        ):
+            with np.errstate(invalid="ignore", over="ignore"):  # a rollout may diverge
+                sums[rows] += differences.sum(axis=1)
+            part, of_part = project(A[:, rows], differences)
+            projected += part
+            terms += of_part
+        parts.append(without_rounding(projected, terms))
+        projected = np.concatenate(parts, axis=1)
+        evaluator = every.of_first(end)
+        change = sums / evaluator.total
+        error = np.zeros(n) if orders is None else orders.sampling_error(change)
+        if tolerance is not None:
+            values = projected[:n] * (end / evaluator.total)
+            both = np.hypot(values.std(axis=1, ddof=1) / np.sqrt(end), error)
+            degrees = end - 1 if orders is None else min(end, n_permutations // 2) - 1
+            rate = _ERROR_RATE / len(ends)
+            if not undecided(values.mean(axis=1), both, tolerance, degrees, rate).any():
+                break
     resamples = resamples_of(evaluator, question.intervals)
     settings = {
         "measure": question.measure.name,
@@ -171,9 +199,9 @@ def subset_game(
         "level": level,
         "n_trials": evaluator.n_trials,
         "n_permutations": 0 if orders is None else n_permutations,
+        "tolerance": tolerance,
     }
     total = float(change[coalitions.all(axis=1)][0])
-    error = np.zeros(n) if orders is None else orders.sampling_error(change)
     return SubsetGame(
         names=names,
         coalitions=coalitions,

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from .formats.checkpoint import listed
-from .parts import GATES_HINT, Parts, by_keys, components, gates, is_kernel
+from .parts import GATES_HINT, Parts, by_keys, components, ends_in, gates, is_kernel
 
 __all__ = [
     "LAYOUTS",
@@ -58,11 +58,6 @@ _OF_LAYER = re.compile(
 """Entries of PyTorch's layers and directions."""
 
 
-def _ends(name: str, end: str) -> bool:
-    wanted = end.split(".")
-    return components(name)[-len(wanted) :] == wanted
-
-
 def find_layout(parts: Parts, format: str | None) -> tuple[Layout, str] | None:
     """The layout of the checkpoint and the prefix of its names; None if there is none.
 
@@ -101,9 +96,9 @@ def _layout_of(parts: Parts, name: str, format: str | None) -> Layout | None:
         layer = found["layer"]
         biases = (f"bias_ih{layer}", f"bias_hh{layer}")
         layout = Layout("torch", f"weight_hh{layer}", f"weight_ih{layer}", biases)
-        return layout if _ends(name, layout.W_hh) else None
+        return layout if ends_in(name, layout.W_hh) else None
     for layout in LAYOUTS:
-        if _ends(name, layout.W_hh) and format in (None, layout.format):
+        if ends_in(name, layout.W_hh) and format in (None, layout.format):
             prefix = name[: len(name) - len(layout.W_hh)]
             if not layout.needs or parts.has(prefix + layout.needs):
                 return layout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from .sweeps import group_means, of_one_kind, panels, quantity_label, width_axis
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["network_cuts", "removable_by_width", "save_diagnosis_figures"]
+__all__ = ["network_cuts", "removable_by_width", "save_cut_figures", "save_removable_figures"]
 
 _AXES = {"cut": "dimensions in R", "from_gap": "dimensions in R, from the largest gap"}
 _SHARES = (
@@ -105,26 +106,36 @@ def removable_by_width(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return tidy(ax)
 
 
-def save_diagnosis_figures(table: pd.DataFrame, curves: pd.DataFrame, folder: Path) -> list[str]:
-    """Write the figures of every task and construction; return the names of the files.
+def save_removable_figures(table: pd.DataFrame, folder: Path) -> list[str]:
+    """Write a figure of removable shares for every task and construction; return the files' names.
 
     Parameters
     ----------
-    table, curves : DataFrame
-        `schurscope.sweep.diagnoses` and `schurscope.sweep.cut_curves`, not empty.
+    table : DataFrame
+        `schurscope.sweep.diagnoses`.
     folder : Path
         An existing folder.
     """
     names = []
-    kinds: Any = table.groupby(["task", "recurrent"], observed=True, sort=False)
-    for (task, recurrent), part in kinds:
-        stem = f"{task}-{recurrent}".replace("/", "-").replace(" ", "-")
+    for stem, mine in _kinds(table):
         names.append(f"{stem}-removable.png")
-        save_figure(removable_by_width(part).figure, folder / names[-1])
-        mine = curves[(curves["task"] == task) & (curves["recurrent"] == recurrent)]
+        save_figure(removable_by_width(mine).figure, folder / names[-1])
+    return names
+
+
+def save_cut_figures(curves: pd.DataFrame, folder: Path) -> list[str]:
+    """Write a figure of cut curves for every task and construction; return the files' names.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        `schurscope.sweep.cut_curves`.
+    folder : Path
+        An existing folder.
+    """
+    names = []
+    for stem, mine in _kinds(curves):
         widths = sorted(mine["N_h"].unique())
-        if not widths:
-            continue
         figure, axes = panels(len(widths), 4.4, rows=2)
         for column, width in enumerate(widths):
             for row, by in enumerate(_AXES):
@@ -132,6 +143,13 @@ def save_diagnosis_figures(table: pd.DataFrame, curves: pd.DataFrame, folder: Pa
         names.append(f"{stem}-cuts.png")
         save_figure(figure, folder / names[-1])
     return names
+
+
+def _kinds(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each task and construction, and the stem of their files' names."""
+    kinds: Any = table.groupby(["task", "recurrent"], observed=True, sort=False)
+    for (task, recurrent), mine in kinds:
+        yield f"{task}-{recurrent}".replace("/", "-").replace(" ", "-"), mine
 
 
 def _title(rows: pd.DataFrame) -> str:

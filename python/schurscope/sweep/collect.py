@@ -15,7 +15,8 @@ import numpy.typing as npt
 from .._internal.brief import Brief
 from .._internal.checks import shown
 from .._internal.files import atomic_path
-from ..diagnosis.result import Diagnosis
+from ..diagnosis.cuts import CutCurve
+from ..diagnosis.result import Diagnosis, load_part
 from .config import Sweep, SweepTask
 from .plan import Job, plan
 from .store.index import Entry
@@ -70,14 +71,31 @@ class Collection(Brief):
         ValueError
             The store has no diagnosis of it, or a damaged one.
         """
+        found = self._diagnosed(of, "true")
+        if not isinstance(found, Diagnosis):
+            raise ValueError(
+                'of must be a job of a sweep with diagnose = true, this one has diagnose = "cuts": '
+                "see cuts"
+            )
+        return found
+
+    def cuts(self, of: Any) -> CutCurve | None:
+        """Read the cut curve of one network, None if its T is a single block.
+
+        Parameters and errors as for `diagnosis`; a sweep with ``diagnose = "cuts"`` suffices.
+        """
+        found = self._diagnosed(of, 'true or "cuts"')
+        return found.cuts if isinstance(found, Diagnosis) else found
+
+    def _diagnosed(self, of: Any, setting: str) -> Diagnosis | CutCurve:
         key = of if isinstance(of, str) else of.key
         path = self.store.diagnosis_path(key)
         if not (self.store.has(key) and path.exists()):
             raise ValueError(
-                "of must be a finished job of a sweep with diagnose = true, and "
+                f"of must be a finished job of a sweep with diagnose = {setting}, and "
                 f"{self.store.root} has no diagnosis of {key}"
             )
-        return Diagnosis.load(path)
+        return load_part(path)
 
     def counts(self) -> dict[str, int]:
         """State → number of jobs."""

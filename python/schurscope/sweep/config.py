@@ -143,9 +143,10 @@ class Sweep:
         Root of all random numbers.
     cell : Cell
         Cell of all networks, with one leak for all units; the default is h = tanh(…).
-    diagnose : bool
+    diagnose : bool or "cuts"
         Whether each job also diagnoses its network, at the first of `alphas`, on the evaluation
-        trials; see `schurscope.diagnose`. This takes several times as long as ablating.
+        trials; see `schurscope.diagnose`. This takes several times as long as ablating. With
+        ``"cuts"``, it only runs the diagnosis's cut curve; see `schurscope.cut_curve`.
 
     Raises
     ------
@@ -164,7 +165,7 @@ class Sweep:
     dtype: str = "float32"
     entropy: int = 0
     cell: Cell = field(default_factory=Cell)
-    diagnose: bool = False
+    diagnose: bool | str = False
 
     def __post_init__(self) -> None:
         tasks = listed(self.tasks, "tasks", lambda task, _: _sweep_task(task))
@@ -204,9 +205,10 @@ class Sweep:
             checked["dtype"] = float_dtype(self.dtype).name
         with at("entropy"):
             nonnegative_int(self.entropy, "entropy")
-        if not isinstance(self.diagnose, bool):
+        if not (isinstance(self.diagnose, bool) or self.diagnose == "cuts"):
             raise SweepError(
-                ("diagnose",), f"diagnose must be true or false, got {shown(self.diagnose)}"
+                ("diagnose",),
+                f'diagnose must be true, false or "cuts", got {shown(self.diagnose)}',
             )
         if not isinstance(self.cell, Cell):
             raise SweepError(

@@ -1,4 +1,4 @@
-"""Statistics over the diagnoses of a sweep with ``diagnose = true``.
+"""Statistics over the diagnoses of a sweep with ``diagnose = true`` or ``"cuts"``.
 
 The unit is the trained network, and the intervals are over networks: t-intervals of the mean, and
 percentile bootstrap intervals beside them. Networks below their gate are excluded by default.
@@ -54,13 +54,15 @@ def diagnoses(found: Collection) -> pd.DataFrame:
     ValueError
         A diagnosis is missing or damaged.
     """
-    rows = [network | _of_network(diagnosis) for network, diagnosis in _read(found)]
+    rows = [network | _of_network(found.diagnosis(network["key"])) for network in _done(found)]
     columns = [*NETWORK, "tolerance", *REMOVABLE, *KINDS, *AGREEMENT]
     return _frame(rows, columns)
 
 
 def cut_curves(found: Collection) -> pd.DataFrame:
     """The cut curve of each diagnosed network: one row per network and cut.
+
+    A sweep with ``diagnose = "cuts"`` suffices.
 
     Returns
     -------
@@ -76,8 +78,8 @@ def cut_curves(found: Collection) -> pd.DataFrame:
         A diagnosis is missing or damaged.
     """
     rows = []
-    for network, diagnosis in _read(found):
-        curve = diagnosis.cuts
+    for network in _done(found):
+        curve = found.cuts(network["key"])
         if curve is None:
             continue
         widest = curve.cut[np.argmax(curve.gap)]
@@ -194,11 +196,11 @@ def removable_against_width(
     return with_holm(_frame(rows, [*GROUP[:2], "quantity"]))
 
 
-def _read(found: Collection) -> Iterator[tuple[dict[str, Any], Diagnosis]]:
-    """What identifies each finished network, and its diagnosis."""
+def _done(found: Collection) -> Iterator[dict[str, Any]]:
+    """What identifies each finished network."""
     done = found.jobs[found.jobs["state"] == "done"]
     for row in done[NETWORK].to_dict("records"):
-        yield {str(name): value for name, value in row.items()}, found.diagnosis(row["key"])
+        yield {str(name): value for name, value in row.items()}
 
 
 def _of_network(diagnosis: Diagnosis) -> dict[str, float]:

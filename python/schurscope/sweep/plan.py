@@ -72,7 +72,7 @@ class Setting:
     of_task: bool
     cell: Cell = field(metadata={"plain": _cell_configuration})
     level: str
-    diagnose: bool = field(metadata={"plain": None})
+    diagnose: bool | str = field(metadata={"plain": None})
 
     @classmethod
     def of(cls, sweep: Sweep, task: SweepTask, level: str) -> Setting:
@@ -100,7 +100,7 @@ class Setting:
         """Everything that determines the numbers, as plain values; not the label."""
         versions = {"format": FORMAT, "version": __version__, "tie_rule": TIE_RULE}
         # Jobs without a diagnosis have the hash that they had before there were any.
-        more = {"diagnose": True} if self.diagnose else {}
+        more = {"diagnose": self.diagnose} if self.diagnose else {}
         return {**_configuration(self), **more, **versions}
 
     @computed_once
@@ -164,7 +164,8 @@ class Job:
         options = setting.training
         training = 3 * options.n_updates * options.batch_size * train_steps * per_step
         runs = 1 + len(setting.alphas) * (len(setting.ablations) - 1)
-        runs += _DIAGNOSIS_RUNS * setting.diagnose
+        if setting.diagnose:
+            runs += self.n_hidden if setting.diagnose == "cuts" else _DIAGNOSIS_RUNS
         evaluation = runs * setting.evaluation_trials * evaluation_steps * per_step
         # Schur form, ordering and W̃ are of order N_h³.
         return float(training + evaluation + (100 + runs) * self.n_hidden**3)

@@ -30,8 +30,9 @@ from ..ablation.measures.denominators import denominator_arrays, denominator_of
 from ..ablation.profile import AblationProfile
 from ..ablation.run import ablate
 from ..coordinates.schur import ordered_schur
+from ..diagnosis.cuts import CutCurve, cut_curve
 from ..diagnosis.diagnose import diagnose
-from ..diagnosis.result import Diagnosis
+from ..diagnosis.result import Diagnosis, load_part, save_part
 from ..networks.constructions import init_network
 from ..networks.network import Network
 from ..training import train
@@ -59,8 +60,8 @@ class JobResult(Brief):
         Loss of every batch, before its step.
     moduli : (N_h,) float64
         Moduli of the eigenvalues of W_hh, in the order of the Schur form.
-    diagnosis : Diagnosis or None
-        None unless the sweep asks for it.
+    diagnosis : Diagnosis, CutCurve or None
+        What the sweep asks for.
     provenance : dict
         Configuration, versions, commit, CPU, instruction-set level, host, seconds, entropy.
     """
@@ -69,7 +70,7 @@ class JobResult(Brief):
     profiles: tuple[AblationProfile, ...]
     loss: npt.NDArray[np.float64]
     moduli: npt.NDArray[np.float64]
-    diagnosis: Diagnosis | None
+    diagnosis: Diagnosis | CutCurve | None
     provenance: dict[str, Any]
 
 
@@ -127,7 +128,7 @@ def load_result(store: Store, key: str) -> JobResult:
                 chance=provenance["chance"],
             )
         )
-    diagnosis = Diagnosis.load(store.diagnosis_path(key)) if setting.get("diagnose") else None
+    diagnosis = load_part(store.diagnosis_path(key)) if setting.get("diagnose") else None
     return JobResult(
         network, tuple(profiles), arrays["loss"], arrays["moduli"], diagnosis, provenance
     )
@@ -179,18 +180,19 @@ def _run(job: Job, store: Store) -> Entry:
         for alpha in setting.alphas
     ]
     seconds = {"train": trained - started, "ablate": time.perf_counter() - trained}
-    diagnosis = None
+    diagnosis: Diagnosis | CutCurve | None = None
     if setting.diagnose:
         ablated = time.perf_counter()
-        diagnosis = diagnose(
-            result.network,
-            trials,
-            alpha=setting.alphas[0],
-            measure=setting.measure,
-            schur=schur,
-            rng=streams["diagnosis"],
-            n_threads=1,
-        )
+        common: dict[str, Any] = {
+            "measure": setting.measure,
+            "schur": schur,
+            "rng": streams["diagnosis"],
+            "n_threads": 1,
+        }
+        if setting.diagnose == "cuts":
+            diagnosis = cut_curve(result.network, trials, **common)
+        else:
+            diagnosis = diagnose(result.network, trials, alpha=setting.alphas[0], **common)
         seconds["diagnose"] = time.perf_counter() - ablated
     arrays = {
         "rows": np.array([np.stack([getattr(p, x) for x in _ROWS], axis=-1) for p in profiles]),
@@ -218,7 +220,7 @@ def _save(
     key: str,
     store: Store,
     network: Network,
-    diagnosis: Diagnosis | None,
+    diagnosis: Diagnosis | CutCurve | None,
     arrays: dict[str, npt.NDArray[Any]],
     provenance: dict[str, Any],
 ) -> Entry:
@@ -230,7 +232,7 @@ def _save(
         network.save(files[1])
         if diagnosis is not None:
             files.append(store.diagnosis_path(key))
-            diagnosis.save(files[2])
+            save_part(files[2], diagnosis)
         save_npz(files[0], RECORD_FORMAT, {**arrays, "provenance": np.array(text)})
         return Entry.of_record(arrays, provenance, *files)
     except OSError as error:
