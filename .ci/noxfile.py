@@ -270,6 +270,15 @@ def complete(session: nox.Session) -> None:
 
 
 @nox.session(requires=["build"])
+def pages(session: nox.Session) -> None:
+    """Pages about networks in Chromium."""
+    needs(session, "chromium", "chromedriver")
+    session.chdir(ROOT)
+    install_wheel(session, "[browser-test]")
+    pytest(session, "tests/test_report_browser.py", SCHURSCOPE_REQUIRE_BROWSER="1")
+
+
+@nox.session(requires=["build"])
 def benchmarks(session: nox.Session) -> None:
     """The benchmarks run, and their answers agree with the peers'."""
     session.chdir(ROOT)

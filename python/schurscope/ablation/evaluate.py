@@ -154,10 +154,6 @@ class Evaluator:
         """Outputs of the full network on trials first to end - 1: (trials, steps, N_y)."""
         return next(self._outputs([self.network.W_hh], *self._part(first, end)))
 
-    def outputs(self, batch: Batch) -> Iterator[FloatArray]:
-        """Outputs (trials, steps, N_y) of each ablation, one at a time, in one buffer."""
-        return self._outputs(self._matrices(batch), self.trials, self._noise)
-
     def features(
         self, entries: tuple[_Float64, _Int64], count: int, cotangents: FloatArray, first: int = 0
     ) -> FloatArray:
