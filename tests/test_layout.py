@@ -12,7 +12,8 @@ PACKAGE = ROOT / "python" / "schurscope"
 # Each imports only those before it when it loads; what it loads later, in a function, is free.
 ORDER = (
     *("_version", "_cpu", "_internal", "_core", "trials", "networks", "training", "coordinates"),
-    *("ablation", "diagnosis", "importers", "sweep", "plotting", "report", "reproduce", "cli"),
+    *("ablation", "dynamics", "diagnosis", "importers", "sweep", "plotting"),
+    *("report", "reproduce", "cli"),
 )
 LEAVES = {"plotting", "report", "reproduce", "cli"}
 

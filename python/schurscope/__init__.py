@@ -36,6 +36,8 @@ from .diagnosis.nulls import Null, null
 from .diagnosis.removable import Removable, removable
 from .diagnosis.result import Diagnosis
 from .diagnosis.subset_game import SubsetGame, subset_game
+from .dynamics.fixed_points import FixedPoints, fixed_points
+from .dynamics.jacobians import Jacobian, Jacobians, jacobians
 from .importers import ImportedNetwork, import_network, load_network
 from .networks import pytorch
 from .networks.cayley import Cayley
@@ -63,9 +65,12 @@ __all__ = [
     "CutCurve",
     "Diagnosis",
     "Dose",
+    "FixedPoints",
     "ImportedNetwork",
     "Interactions",
     "Intervals",
+    "Jacobian",
+    "Jacobians",
     "Network",
     "Null",
     "OrderedSchur",
@@ -88,11 +93,13 @@ __all__ = [
     "cut_curve",
     "diagnose",
     "dose",
+    "fixed_points",
     "fvu",
     "get_cmake_dir",
     "get_include",
     "import_network",
     "init_network",
+    "jacobians",
     "load_network",
     "measures",
     "null",
