@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._internal.embedding import get_cmake_dir, get_include
 from ._version import __version__
-from .ablation import measures
+from .ablation import measures, pytorch
 from .ablation.external import ablate_with
 from .ablation.measures import fvu, replay_accuracy
 from .ablation.plan import Ablation
@@ -39,7 +39,6 @@ from .diagnosis.subset_game import SubsetGame, subset_game
 from .dynamics.fixed_points import FixedPoints, fixed_points
 from .dynamics.jacobians import Jacobian, Jacobians, jacobians
 from .importers import ImportedNetwork, import_network, load_network
-from .networks import pytorch
 from .networks.cayley import Cayley
 from .networks.cell import Cell
 from .networks.constructions import init_network

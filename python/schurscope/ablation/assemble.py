@@ -14,9 +14,10 @@ from .._version import __version__
 from ..coordinates.schur import OrderedSchur
 from ..coordinates.sectors import Sectors
 from .batch import Batch
-from .measures import Denominator, Measure, sensitivity
+from .measures import Measure, sensitivity
 from .plan import Ablation, removed_masses
 from .profile import AblationProfile
+from .scoring import TargetStatistics
 
 __all__ = ["Assembly"]
 
@@ -66,15 +67,22 @@ class Assembly:
     def profile(
         self,
         measure: Measure,
-        value: _Float64,
-        per_trial: _Float64,
-        per_step: _Float64,
-        *,
-        denominator: Denominator | None,
-        chance: float = np.nan,
+        statistics: TargetStatistics,
+        sums: tuple[_Float64, _Float64],
         settings: Mapping[str, Any] | None = None,
     ) -> AblationProfile:
-        """The profile of these values; `settings` extend those of every profile."""
+        """The profile of sums over the steps and over the trials of the rows that ran.
+
+        The sums are overwritten; `settings` extend those of every profile.
+        """
+        per_trial, per_step = map(self.spread, sums)
+        step_weight, total = statistics.step_weight, statistics.total
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            value = per_trial.sum(axis=1) / total
+            per_trial *= per_trial.shape[1] / total
+            per_step /= step_weight
+            per_step *= step_weight.sum() / total
+            per_step[:, step_weight == 0] = np.nan
         with np.errstate(over="ignore", invalid="ignore"):
             change = value - value[0]
         change[0] = 0.0
@@ -113,6 +121,6 @@ class Assembly:
             alpha=sectors.alpha,
             schur=schur,
             settings={**origin, **(settings or {})},
-            denominator=denominator,
-            chance=chance,
+            denominator=statistics.denominator,
+            chance=statistics.chance,
         )

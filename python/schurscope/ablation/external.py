@@ -16,9 +16,11 @@ from .._internal.checks import FloatArray, FloatDType, real_array, shown
 from ..coordinates.schur import OrderedSchur, ordered_schur
 from .assemble import Assembly
 from .batch import Batch
-from .measures import Score
+from .measured import MeasuredModel
+from .measures import Measure, Score
 from .plan import Ablation, ablated_matrix, ablation_rows
 from .profile import AblationProfile
+from .scoring import plain_mean
 
 __all__ = ["Evaluate", "ablate_with"]
 
@@ -37,7 +39,7 @@ def ablate_with(
     *,
     alpha: float = 0.9,
     ablations: Iterable[str | Ablation] | None = None,
-    measure: str = "score",
+    measure: str | None = None,
     schur: OrderedSchur | None = None,
     progress: Callable[[int, int], object] | None = None,
     strict: bool = False,
@@ -70,8 +72,9 @@ def ablate_with(
         The ablations; None means every subset of the couplings RR, CR (C to R) and CC of N, and
         BB, the nonnormality inside the 2x2 blocks. The full network is always row 0 and need not be
         named.
-    measure : str
-        Name of the score, for tables and figures.
+    measure : str, optional
+        Name of the score, for tables and figures, "score" by default. An `evaluate` made by
+        `schurscope.pytorch.evaluator` has a measure, which must not be named here.
     schur : OrderedSchur, optional
         Ordered Schur form of W, to avoid recomputing it or to use another order, such as
         ``ordered_schur(W, "real_part")``.
@@ -83,8 +86,9 @@ def ablate_with(
     Returns
     -------
     AblationProfile
-        Without values per step. Vacuous ablations are not evaluated and repeat the full network's
-        scores. Scores that are not finite mark the row as diverged.
+        Without values per step, unless `evaluate` has a measure. Vacuous ablations are not
+        evaluated and repeat the full network's scores. Scores that are not finite mark the row
+        as diverged.
 
     Raises
     ------
@@ -97,26 +101,42 @@ def ablate_with(
     dtype = W.dtype
     if not callable(evaluate):
         raise TypeError(f"evaluate must be callable, got {shown(evaluate)}")
-    definition = _own_measure(measure)
+    definition = _measure_of(evaluate, measure)
     schur = _schur_of(W, schur)
     sectors = schur.sectors(alpha)
     assembly = Assembly(schur, sectors, ablation_rows(ablations, sectors), dtype, strict=strict)
     running = assembly.running
-    full = _scores(evaluate(_ablated(schur, running[0], dtype)), running[0].name, "trials")
-    per_trial = np.empty((len(running), full.size))
-    per_trial[0] = full
-    _require_same(_scores(evaluate(_ablated(schur, running[0], dtype)), "full", full.size), full)
+    sums = _sums(evaluate, _ablated(schur, running[0], dtype), "full", "trials")
+    per_trial, per_step = (np.empty((len(running), row.size)) for row in sums)
+    per_trial[0], per_step[0] = sums
+    again, _ = _sums(evaluate, _ablated(schur, running[0], dtype), "full", per_trial.shape[1])
+    _require_same(again, per_trial[0])
     for place, row in enumerate(running):
         if place > 0:
-            given = evaluate(_ablated(schur, row, dtype))
-            per_trial[place] = _scores(given, row.name, full.size)
+            W_ablated = _ablated(schur, row, dtype)
+            sums = _sums(evaluate, W_ablated, row.name, per_trial.shape[1])
+            per_trial[place], per_step[place] = sums
         if progress is not None:
             progress(place + 1, len(running))
-    per_trial = assembly.spread(per_trial)
-    with np.errstate(over="ignore", invalid="ignore"):
-        value = per_trial.mean(axis=1)
-    per_step = np.empty((len(per_trial), 0))
-    return assembly.profile(definition, value, per_trial, per_step, denominator=None)
+    if not isinstance(evaluate, MeasuredModel):
+        return assembly.profile(definition, plain_mean(per_trial.shape[1]), (per_trial, per_step))
+    settings = {
+        "n_steps": evaluate.trials.n_steps,
+        "trials_caution": evaluate.statistics.caution,
+    }
+    return assembly.profile(definition, evaluate.statistics, (per_trial, per_step), settings)
+
+
+def _measure_of(evaluate: Evaluate, measure: str | None) -> Measure:
+    """The measure that judges, or the name of the user's score."""
+    if not isinstance(evaluate, MeasuredModel):
+        return _own_measure("score" if measure is None else measure)
+    if measure is not None:
+        raise ValueError(
+            f"measure must be left out, because evaluate has its own, {evaluate.measure.name!r}, "
+            f"got {shown(measure)}"
+        )
+    return evaluate.measure
 
 
 def _own_measure(measure: object) -> Score:
@@ -144,6 +164,15 @@ def _ablated(schur: OrderedSchur, row: Ablation, dtype: FloatDType) -> FloatArra
     """W̃ of a row, rounded to `dtype`; infinite where a large gain overflows."""
     with np.errstate(over="ignore"):
         return ablated_matrix(schur, Batch.of([row])).astype(dtype)
+
+
+def _sums(
+    evaluate: Evaluate, W: FloatArray, ablation: str, n_trials: int | str
+) -> tuple[_Float64, _Float64]:
+    """Scores of the trials, (n_trials,), and of the steps, (0,) from a user's function."""
+    if isinstance(evaluate, MeasuredModel):
+        return evaluate.sums(W, repr(ablation))
+    return _scores(evaluate(W), ablation, n_trials), np.empty(0)
 
 
 def _scores(given: npt.ArrayLike, ablation: str, n_trials: int | str) -> _Float64:
