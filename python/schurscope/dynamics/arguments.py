@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from .._internal.checks import Rng, generator, positive_int, real_array
 from ..networks.network import Network
+from .steps import state_size
 
 __all__ = ["inputs_at", "inputs_of_conditions", "sampled", "states_given"]
 
@@ -18,9 +19,11 @@ _Float64: TypeAlias = npt.NDArray[np.float64]
 def states_given(network: Network, states: npt.ArrayLike, name: str) -> _Float64:
     """States as (n, D), from (n, D) or (trials, steps, D)."""
     leading = ("trials", "steps") if np.ndim(states) == 3 else ("n",)
+    size = state_size(network)
     because = f"W_hh has shape {network.W_hh.shape}"
-    given = real_array(states, name, (*leading, network.n_hidden), because=because)
-    return given.astype(np.float64).reshape(-1, network.n_hidden)
+    because += " and the state is h followed by c" if size > network.n_hidden else ""
+    given = real_array(states, name, (*leading, size), because=because)
+    return given.astype(np.float64).reshape(-1, size)
 
 
 def inputs_at(network: Network, states: npt.ArrayLike, inputs: npt.ArrayLike | None) -> _Float64:

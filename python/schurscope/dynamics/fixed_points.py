@@ -19,7 +19,7 @@ from .._internal.html import table
 from ..networks.network import Network
 from .arguments import inputs_of_conditions, sampled, states_given
 from .jacobians import Jacobians, described
-from .steps import StepFunction, noiseless, step_of
+from .steps import Step, StepFunction, noiseless, step_of
 
 __all__ = ["FixedPoints", "fixed_points"]
 
@@ -254,28 +254,27 @@ def fixed_points(
 
 
 class _Residual:
-    """F(h) - h of one state and its Jacobian, computed together and once for each h."""
+    """F(h) - h of one state and its Jacobian, from one step for each h."""
 
     def __init__(self, step: StepFunction, x: _Float64) -> None:
         self._step, self._x = step, x[None]
         self._at: _Float64 | None = None
-        self._value: _Float64
-        self._jacobian: _Float64
+        self._found: Step
 
     def _update(self, h: _Float64) -> None:
         if self._at is None or not np.array_equal(h, self._at):
-            found = self._step(h[None], self._x)
-            self._at = h.copy()
-            self._value, self._jacobian = found.state[0] - h, found.jacobian[0]
-            np.fill_diagonal(self._jacobian, self._jacobian.diagonal() - 1)
+            self._found, self._at = self._step(h[None], self._x), h.copy()
 
     def value(self, h: _Float64) -> _Float64:
         self._update(h)
-        return self._value
+        change: _Float64 = self._found.state[0] - h
+        return change
 
     def jacobian(self, h: _Float64) -> _Float64:
         self._update(h)
-        return self._jacobian
+        J: _Float64 = self._found.jacobian()[0]
+        np.fill_diagonal(J, J.diagonal() - 1)
+        return J
 
 
 def _minimum(step: StepFunction, h: _Float64, x: _Float64, limit: int) -> _Float64:

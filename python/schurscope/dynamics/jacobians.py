@@ -22,7 +22,7 @@ from ..coordinates.schur import OrderedSchur, ordered_schur
 from ..coordinates.sectors import COUPLINGS, Sectors
 from ..networks.network import Network
 from .arguments import inputs_at, sampled, states_given
-from .steps import StepFunction, noiseless, step_of
+from .steps import StepFunction, noiseless, state_size, step_of, trajectory
 
 __all__ = ["Jacobian", "Jacobians", "described", "jacobians"]
 
@@ -165,7 +165,7 @@ class Jacobians(_Description):
     network : Network
         In float64, without noise.
     states : (n, D)
-        h_(t-1), where the Jacobian is taken.
+        h_(t-1), where the Jacobian is taken; of an LSTM h_(t-1) and c_(t-1), D = 2 N_h.
     inputs : (n, N_x)
         x_t.
     places : (n, 2) int64 or None
@@ -265,6 +265,7 @@ def jacobians(
     *,
     states: npt.ArrayLike | None = None,
     h_0: npt.ArrayLike | None = None,
+    c_0: npt.ArrayLike | None = None,
     n_states: int | None = None,
     rng: Rng = 0,
     alpha: float = 0.9,
@@ -274,7 +275,9 @@ def jacobians(
     With h_t = F(h_(t-1), x_t), the Jacobian is ∂F/∂h at (h_(t-1), x_t), leaks included, in float64:
 
     - rate form: diag(1 - a) + diag(a ∘ φ'(u_t)) W_hh, with u_t = W_hh h_(t-1) + W_xh x_t + b_h;
-    - current form: diag(1 - a) + diag(a) W_hh diag(φ'(h_(t-1))).
+    - current form: diag(1 - a) + diag(a) W_hh diag(φ'(h_(t-1)));
+    - GRU: D = N_h; LSTM: D = 2 N_h, the state being h followed by c. All their gates' matrices act
+      in one J, whose eigenvalues are therefore not those of any gate.
 
     The slope of relu at 0 is 0, as in training; see `Jacobians.kinks`. Noise is left out, of the
     step and of the trajectories.
@@ -288,8 +291,8 @@ def jacobians(
         (N_x,); None means 0.
     states : (n, D) or (trials, steps, D), optional
         h_(t-1).
-    h_0 : (trials, N_h), optional
-        Start of the trajectories; None means the network's.
+    h_0, c_0 : (trials, N_h), optional
+        Start of the trajectories, c_0 of an LSTM; None means the network's.
     n_states : int, optional
         Take that many of the states, drawn without replacement; None means all. Each takes
         a Schur form, about 2 ms at N_h 64.
@@ -311,9 +314,10 @@ def jacobians(
     """
     network, alpha = noiseless(network), fraction(alpha, "alpha")
     if states is None:
-        h, x, places = _along_trajectories(network, inputs, h_0)
-    elif h_0 is not None:
-        raise ValueError("h_0 must be None where states are given, as no trajectory is run")
+        h, x, places = _along_trajectories(network, inputs, h_0, c_0)
+    elif h_0 is not None or c_0 is not None:
+        name = "c_0" if h_0 is None else "h_0"
+        raise ValueError(f"{name} must be None where states are given, as no trajectory is run")
     else:
         h, places = states_given(network, states, "states"), None
         x = inputs_at(network, states, inputs)
@@ -346,26 +350,36 @@ def described(
 def _jacobian(step: StepFunction, h: _Float64, x: _Float64, alpha: float) -> Jacobian:
     """The Jacobian at one state."""
     found = step(h[None], x[None])
-    schur = ordered_schur(found.jacobian[0])
+    schur = ordered_schur(found.jacobian()[0])
     return Jacobian(schur.W, h, x, alpha, int(found.kinks[0]), schur)
 
 
 def _along_trajectories(
-    network: Network, inputs: npt.ArrayLike | None, h_0: npt.ArrayLike | None
+    network: Network,
+    inputs: npt.ArrayLike | None,
+    h_0: npt.ArrayLike | None,
+    c_0: npt.ArrayLike | None,
 ) -> tuple[_Float64, _Float64, _Int64]:
     """States before each step, inputs, and trial and step of each."""
+    if c_0 is not None and network.cell.kind != "lstm":
+        raise ValueError(f"c_0 must be None for {network.cell!r}, which has no cell state")
     if inputs is None:
         raise ValueError("inputs must be given, of trajectories or with states, got None for both")
     because = f"W_xh has shape {network.W_xh.shape}"
     shape = ("trials", "steps", network.n_inputs)
     x = real_array(inputs, "inputs", shape, because=because).astype(np.float64)
     n_trials, n_steps, _ = x.shape
-    start = network.start(h_0, n_trials, f"inputs has shape {x.shape}")
-    h = np.zeros((n_trials, n_steps, network.n_hidden))
-    h[:, 0] = 0 if start is None else start
-    h[:, 1:] = network.states(x, h_0=h_0)[:, :-1]
+    h = np.zeros((n_trials, state_size(network)))
+    units = {"h_0": slice(network.n_hidden), "c_0": slice(network.n_hidden, None)}
+    for name, given in (("h_0", h_0), ("c_0", c_0)):
+        start = getattr(network, name) if given is None else given
+        if start is not None:
+            shape = (n_trials, network.n_hidden) if given is not None else (network.n_hidden,)
+            because = f"inputs has shape {x.shape}"
+            h[:, units[name]] = real_array(start, name, shape, because=because)
+    states = trajectory(network, h, x).reshape(n_trials * n_steps, -1)
     places = np.indices((n_trials, n_steps)).reshape(2, -1).T.astype(np.int64)
-    return h.reshape(-1, network.n_hidden), x.reshape(-1, network.n_inputs), places
+    return states, x.reshape(-1, network.n_inputs), places
 
 
 def _kink_notes(at_kink: int, n: int) -> list[str]:

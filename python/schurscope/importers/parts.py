@@ -16,19 +16,13 @@ from .expressions import FUNCTIONS, SIZES, UnknownSize, evaluate
 from .formats.checkpoint import Checkpoint, listed, to_numpy
 from .optimizers import optimizer_entries
 
-__all__ = ["PARTS", "Parts", "by_keys", "components", "gates", "is_kernel", "quoted"]
-
-GATES_HINT = (
-    "A Network has one recurrent matrix. For gated cells, schurscope.ablate_with ablates a matrix "
-    "inside your own rollout, and schurscope.pytorch.RecurrentWeight reads and replaces a gate's "
-    "matrix in a PyTorch module"
-)
+__all__ = ["PARTS", "Parts", "by_keys", "components", "is_kernel", "quoted"]
 
 MAX_FLOPS, FLOPS_PER_BYTE = 2e10, 1e4
 """Of a product: half a second, and what trained matrices of any size need."""
 
 _MATRICES = ("W_hh", "W_xh", "W_hy")
-PARTS = (*_MATRICES, "b_h", "b_y", "h_0")
+PARTS = (*_MATRICES, "b_h", "b_y", "b_hn", "h_0", "c_0")
 
 
 def components(name: str) -> list[str]:
@@ -68,6 +62,8 @@ class Parts:
     keys : dict
         Part → the caller's choice: an entry or an expression in entries, several to sum, an array,
         or None; also the sizes that the expressions name.
+    layer : str, optional
+        The recurrent layer, or direction, that the caller chooses.
     arrays, mapped : dict
         Part → its array, and a description of its source.
     sources : dict
@@ -92,6 +88,7 @@ class Parts:
 
     checkpoint: Checkpoint
     keys: Mapping[str, Any]
+    layer: str | None = None
     arrays: dict[str, Array] = field(default_factory=dict)
     mapped: dict[str, str] = field(default_factory=dict)
     sources: dict[str, list[str]] = field(default_factory=dict)
@@ -117,7 +114,7 @@ class Parts:
                 positive_int(given, f"keys[{part!r}]")
             elif given is None and part in _MATRICES:
                 raise TypeError(
-                    f"keys[{part!r}] must not be None: only biases and h_0 can be left out"
+                    f"keys[{part!r}] must not be None: only biases and states can be left out"
                 )
 
     def entry(self, name: str) -> Array:
@@ -357,15 +354,3 @@ def _flat(part: str, array: Array) -> Array:
     """A vector stored as a row or a column, as (N,); matrices unchanged."""
     is_vector = part not in _MATRICES and array.size == max(array.shape, default=1)
     return array.reshape(-1) if is_vector else array
-
-
-def gates(parts: Parts, name: str) -> None:
-    """Refuse the stacked matrices of gated cells: (3 N_h, N_h) or (4 N_h, N_h)."""
-    array = parts.checkpoint.arrays[name]
-    shape = array.shape[::-1] if is_kernel(name) else array.shape
-    if len(shape) == 2 and shape[1] and shape[0] in (3 * shape[1], 4 * shape[1]):
-        kind = "a GRU" if shape[0] == 3 * shape[1] else "an LSTM"
-        parts.fail(
-            f"holds the gates of {kind}: {name} {array.shape} stacks {shape[0] // shape[1]} "
-            f"recurrent matrices. {GATES_HINT}"
-        )

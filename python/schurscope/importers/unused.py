@@ -71,8 +71,10 @@ def fitting(parts: Parts, missed: list[str]) -> dict[str, str]:
         if array.size != max(array.shape) or _SCALE.search(last) or _NO_STATE.search(last):
             continue
         # A key of None asks for no bias.
-        if W_hh.shape[:1] == (array.size,) and parts.keys.get("b_h", "") is not None:
-            found[name] = "b_h" if "b_h" not in parts.arrays else "h_0"
+        # A gated cell's bias stacks its gates: of one row per unit it has initial states.
+        if W_hh.shape[-1:] == (array.size,) and parts.keys.get("b_h", "") is not None:
+            is_bias = "b_h" not in parts.arrays and len(W_hh) == array.size
+            found[name] = "b_h" if is_bias else "h_0"
         elif (
             W_hy.shape[:1] == (array.size,)
             and "b_y" not in {**parts.arrays, **parts.keys}
@@ -86,7 +88,9 @@ def variants(parts: Parts, network: Network) -> Iterator[tuple[str, dict[str, Ar
     """Unused vectors as a bias or the initial state, part → vector, and the keys for each."""
     for name in left_over(parts)[1]:
         array = parts.checkpoint.arrays[name]
-        sizes = {"b_h": network.n_hidden, "h_0": network.n_hidden, "b_y": network.n_outputs}
+        n_h, kind = network.n_hidden, network.cell.kind
+        sizes = {"b_h": len(network.W_hh), "h_0": n_h, "b_y": network.n_outputs}
+        sizes |= {"c_0": n_h} if kind == "lstm" else {}
         for part, size in sizes.items():
             if array.size == size == max(array.shape) and getattr(network, part) is None:
                 vector = array.reshape(-1).astype(network.dtype)
