@@ -144,10 +144,10 @@ class FixedPoints(ReadOnly):
         return "condition", "starts", "q", "stability", "|λ| max", "nonnormality", "n_R"
 
     def __repr__(self) -> str:
+        conditions = f"{len(self.inputs)} condition{'s' * (len(self.inputs) > 1)}"
         return (
-            f"FixedPoints({len(self)} points, {int(self.stable.sum())} stable, "
-            f"{len(self.inputs)} conditions, {int(self.unconverged.sum())} of "
-            f"{self.unconverged.size} starts unconverged)"
+            f"FixedPoints({len(self)} points, {int(self.stable.sum())} stable, {conditions}, "
+            f"{int(self.unconverged.sum())} of {self.unconverged.size} starts unconverged)"
         )
 
     def __str__(self) -> str:

@@ -361,8 +361,6 @@ def _along_trajectories(
     c_0: npt.ArrayLike | None,
 ) -> tuple[_Float64, _Float64, _Int64]:
     """States before each step, inputs, and trial and step of each."""
-    if c_0 is not None and network.cell.kind != "lstm":
-        raise ValueError(f"c_0 must be None for {network.cell!r}, which has no cell state")
     if inputs is None:
         raise ValueError("inputs must be given, of trajectories or with states, got None for both")
     because = f"W_xh has shape {network.W_xh.shape}"
@@ -370,13 +368,8 @@ def _along_trajectories(
     x = real_array(inputs, "inputs", shape, because=because).astype(np.float64)
     n_trials, n_steps, _ = x.shape
     h = np.zeros((n_trials, state_size(network)))
-    units = {"h_0": slice(network.n_hidden), "c_0": slice(network.n_hidden, None)}
-    for name, given in (("h_0", h_0), ("c_0", c_0)):
-        start = getattr(network, name) if given is None else given
-        if start is not None:
-            shape = (n_trials, network.n_hidden) if given is not None else (network.n_hidden,)
-            because = f"inputs has shape {x.shape}"
-            h[:, units[name]] = real_array(start, name, shape, because=because)
+    start = network.start(h_0, c_0, n_trials, f"inputs has shape {x.shape}")
+    h[:] = 0 if start is None else start
     states = trajectory(network, h, x).reshape(n_trials * n_steps, -1)
     places = np.indices((n_trials, n_steps)).reshape(2, -1).T.astype(np.int64)
     return states, x.reshape(-1, network.n_inputs), places

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["GATES_HINT", "kind_of", "put_gates", "refuse_gates"]
 
 GATES_HINT = (
-    "For cells that schurscope does not run, schurscope.ablate_with ablates their matrices inside "
-    "your own rollout; schurscope.pytorch.RecurrentWeight and evaluator do so for a PyTorch module"
+    "What a Network does not run, schurscope.ablate_with ablates inside your own rollout; "
+    "schurscope.pytorch.RecurrentWeight and evaluator do so for a PyTorch module"
 )
 
 _OTHER_CELLS = {
-    "projections (proj_size), whose states are smaller than its cell": r"weight_hr(_|$)",
+    "projections (proj_size), whose states are smaller than its cell": r"weight_hr",
     "peepholes": r"peephole|(^|[._/])w(eight)?_?c[ifo]$|_diag$",
     "layer normalisation": r"(^|[._/])(ln|layer_?norm|norm)([._/\d]|$)",
 }
@@ -59,6 +59,8 @@ def kind_of(parts: Parts, layout: Layout, name: str) -> Kind:
         return "gru" if layout.gates == "rzn" else "lstm"
     n_gates = _stacked(parts.checkpoint.arrays[name], is_kernel(name))
     if n_gates == 0:
+        if parts.has(name.replace("weight_hh", "weight_hr", 1)) and "weight_hh" in name:
+            _refuse_other_cells(parts, name[: name.rindex("weight_hh")], "lstm")
         return "vanilla"
     kind: Kind = "gru" if n_gates == 3 else "lstm"
     if not (layout.gru if kind == "gru" else layout.lstm):

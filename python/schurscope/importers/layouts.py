@@ -128,10 +128,8 @@ def _chosen(parts: Parts, candidates: dict[str, Layout]) -> str | None:
         if named is not None:
             parts.fail("has its recurrent matrix chosen twice, by layer= and by W_hh in keys=")
         labels = {name: _label(name, layout) for name, layout in candidates.items()}
-        wanted = components(parts.layer)
-        found = [n for n, at in labels.items() if parts.layer in (n, at)] or [
-            name for name, at in labels.items() if components(at)[-len(wanted) :] == wanted
-        ]
+        found = [n for n, at in labels.items() if parts.layer in (n, at)]
+        found = found or [n for n, at in labels.items() if _within(parts.layer, at)]
         if len(found) != 1:
             told = "several layers" if found else "no layer"
             parts.fail(
@@ -153,6 +151,13 @@ def _label(name: str, layout: Layout) -> str:
     found = _OF_LAYER.match(name)
     end = found["layer"].lstrip("_") if found else ""
     return ".".join(filter(None, [prefix, end])) or name
+
+
+def _within(words: str, label: str) -> bool:
+    """Whether the levels of a name are among those of a label, next to each other."""
+    wanted, levels = components(words), components(label)
+    places = range(len(levels) - len(wanted) + 1)
+    return any(levels[place : place + len(wanted)] == wanted for place in places)
 
 
 def _is_reversed(name: str) -> bool:

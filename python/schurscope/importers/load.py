@@ -136,17 +136,20 @@ def load_network(
     format : str, optional
         Require one of `FORMATS`; None detects the format.
     layer : str, optional
-        Which of several recurrent layers or directions to import alone: its prefix, or the end of
-        it, and PyTorch's suffix, such as ``"encoder.rnn"``, ``"l1"`` or ``"rnn.l0_reverse"``.
+        Which of several recurrent layers or directions to import alone: its prefix and PyTorch's
+        suffix, or a part of them that no other has, such as ``"encoder.rnn"``, ``"l1"`` or
+        ``"rnn.l0_reverse"``.
     keys : dict, optional
         Entries for parts that are not found or are ambiguous: part (``"W_hh"``, ``"W_xh"``,
         ``"W_hy"``, ``"b_h"``, ``"b_y"``, ``"b_hn"``, ``"h_0"``, ``"c_0"``) → an entry, several
-        entries to sum, an array, or None to leave out a bias. An entry alone is transposed if its name ends in ``kernel`` or
-        you append ``.T`` (not with both). Arithmetic takes entries as stored: ``"m @ n.T / n_h"``,
-        ``"abs(w) * mask"``, ``"(w_out * scale).T"``, ``"kernel[n_x:].T"``; with ``+ - * / @``,
-        numbers, slices, ``.T``, ``abs``, ``relu``, ``maximum`` and ``diag``, and the sizes n_x,
-        n_h and n_y, which other parts tell or you give: ``"n_x": 3``. Quote names with other
-        characters: ``"'my weights' * 2"``. Arrays are cast to the source's dtype.
+        entries to sum, an array, or None to leave out a bias. An entry alone is transposed if its
+        name ends in ``kernel`` or you append ``.T`` (not with both). Arithmetic takes entries as
+        stored: ``"m @ n.T / n_h"``, ``"abs(w) * mask"``, ``"(w_out * scale).T"``,
+        ``"kernel[n_x:].T"``; with ``+ - * / @``, numbers, slices, ``.T``, ``abs``, ``relu``,
+        ``maximum`` and ``diag``, and the sizes n_x, n_h and n_y, which other parts tell or you
+        give: ``"n_x": 3``. Quote names with other characters: ``"'my weights' * 2"``. Arrays are
+        cast to the source's dtype. Of a gated cell, what you give for W_xh, b_h and b_hn has the
+        order of `Cell.gates`.
     activation, form, leak, output, noise, readout : optional
         Fields of the `Cell` that the source does not state. Most files do not state the activation;
         if you do not either, the format's default applies, with a warning.

@@ -13,7 +13,9 @@ from .._internal.checks import FloatArray
 from .cell import ACTIVATIONS, RESETS
 from .network import Network
 
-__all__ = ["gate_variants"]
+__all__ = ["TRIED_GATES", "gate_variants"]
+
+TRIED_GATES = "the gates' order, reset, transposes, output or biases agrees"
 
 
 def gate_variants(network: Network) -> Iterator[tuple[str, Network]]:
