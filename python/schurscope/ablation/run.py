@@ -18,7 +18,7 @@ from .batch import Batch
 from .evaluate import Evaluator, fitting_trials, schur_of
 from .measures import Measure, measure_named
 from .measures.base import ScoreFunction
-from .plan import Ablation, ablation_rows
+from .plan import Ablation
 from .profile import AblationProfile
 
 __all__ = ["ablate"]
@@ -88,12 +88,11 @@ def ablate(
     definition = measure_named(measure)
     fitting_trials(network, trials)
     schur = schur_of(network, schur, order)
-    sectors = schur.sectors(alpha)
-    rows = ablation_rows(ablations, sectors)
-    assembly = Assembly(schur, sectors, rows, network.dtype, strict=strict)
+    assembly = Assembly({"": schur}, alpha, ablations, network.dtype, strict=strict)
     evaluator = Evaluator(network, trials, schur, definition, rng=rng, n_threads=n_threads)
     running = assembly.running
-    sums = evaluator.sums(Batch.of(running), names=[row.name for row in running])
+    batch = Batch.of([row.parts[""] for row in running])
+    sums = evaluator.sums(batch, names=[row.name for row in running])
     return assembly.profile(
         definition,
         evaluator.statistics,

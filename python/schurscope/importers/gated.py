@@ -8,8 +8,10 @@ OptimizedLSTMCell, and equinox.nn.GRUCell and LSTMCell, which have PyTorch's row
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import permutations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +47,16 @@ class _Gates:
     b_x: dict[str, Array] = field(default_factory=dict)
     b_r: dict[str, Array] = field(default_factory=dict)
     told: dict[str, list[str]] = field(default_factory=dict)
+    reset: str | None = None
+
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """The gates whose recurrent bias lies inside the reset, and is not summed."""
+        return ("n",) if self.reset == "after" and "n" in self.b_r else ()
+
+    def arrays(self) -> dict[str, dict[str, Array]]:
+        """The arrays by name."""
+        return {name: getattr(self, name) for name in ("W_hh", "W_xh", "b_x", "b_r")}
 
     def tell(self, kind: str, entry: str) -> None:
         self.told.setdefault(kind, []).append(entry)
@@ -92,82 +104,101 @@ def put_gates(parts: Parts, layout: Layout, prefix: str, kind: Kind) -> None:
     """Fill the parts of a gated cell; ValueError if its equations are not those of `Cell`."""
     joint = "/" if "/" in prefix else "."
     _refuse_other_cells(parts, prefix, kind)
-    found = _named(parts, layout, prefix, joint) if layout.gates else None
-    order = layout.gru if kind == "gru" else layout.lstm
-    found = found or _split(parts, layout, prefix, joint, order)
+    order = layout.gates or (layout.gru if kind == "gru" else layout.lstm)
+    found = (_named if layout.gates else _split)(parts, layout, prefix, joint, order)
     parts.stated["kind"] = kind
-    reset = _reset(parts, layout, kind, found)
+    found.reset = _reset(parts, layout, kind, found)
     _require_known_functions(parts, layout, kind)
     gates = Cell(kind=kind).gates
-    for part, arrays in (("W_hh", found.W_hh), ("W_xh", found.W_xh)):
-        stack = np.concatenate([arrays[gate] for gate in gates])
-        parts.put_computed(part, stack, _told(found.told[part], gates, order or layout.gates))
-    inside = ("n",) if reset == "after" and "n" in found.b_r else ()
-    if inside:
-        parts.put_computed("b_hn", found.b_r["n"], f"n of {found.told['b_r'][-1]}")
-    if found.b_x or set(found.b_r) - {*inside}:
-        biases = [_bias(parts, found, gate, summed=gate not in inside) for gate in gates]
-        told = " + ".join([*found.told.get("b_x", []), *found.told.get("b_r", [])])
-        alone = ", of n only the first" if inside and found.b_x else ""
-        parts.put_computed("b_h", np.concatenate(biases), told + alone)
+    told = {
+        "W_hh": _told(found.told["W_hh"], gates, order),
+        "W_xh": _told(found.told["W_xh"], gates, order),
+        "b_h": " + ".join([*found.told.get("b_x", []), *found.told.get("b_r", [])]),
+        "b_hn": f"n of {found.told.get('b_r', [''])[-1]}",
+    }
+    told["b_h"] += ", of n only the first" if found.inside and found.b_x else ""
+    for part, array in _arrays(parts, found, gates).items():
+        parts.put_computed(part, array, told[part])
+    if not layout.gates:
+        parts.reordered.extend(_other_orders(parts, found, order, gates))
+
+
+def _arrays(parts: Parts, found: _Gates, gates: tuple[str, ...]) -> dict[str, Array]:
+    """The parts of the network, their rows in the order of `gates`."""
+    arrays = {
+        "W_hh": np.concatenate([found.W_hh[gate] for gate in gates]),
+        "W_xh": np.concatenate([found.W_xh[gate] for gate in gates]),
+    }
+    if found.inside:
+        arrays["b_hn"] = found.b_r["n"]
+    if found.b_x or set(found.b_r) - {*found.inside}:
+        biases = [_bias(parts, found, gate, summed=gate not in found.inside) for gate in gates]
+        arrays["b_h"] = np.concatenate(biases)
+    return arrays
+
+
+def _other_orders(
+    parts: Parts, found: _Gates, order: str, gates: tuple[str, ...]
+) -> Iterator[tuple[str, Callable[[], dict[str, Array]]]]:
+    """The same entries with their gates in another order: in words, and what makes the parts."""
+    for other in permutations(order):
+        if "".join(other) != order:
+            moved = {
+                name: dict(zip(other, [given[g] for g in order], strict=True)) if given else {}
+                for name, given in found.arrays().items()
+                if len(given) in (0, len(order))
+            }
+            told = f"the gates in the order {', '.join(other)}, here {', '.join(order)}"
+            yield told, partial(_arrays, parts, replace(found, **moved), gates)
 
 
 def _split(parts: Parts, layout: Layout, prefix: str, joint: str, order: str) -> _Gates:
     """The gates of stacked entries."""
-    found = _Gates()
+    found, n_gates = _Gates(), len(order)
 
-    def rows(name: str) -> list[Array] | None:
-        entry = prefix + name.replace(".", joint)
-        if not name or not parts.has(entry):
-            return None
+    def full(name: str) -> str:
+        return prefix + name.replace(".", joint)
+
+    for part, name in (("W_hh", layout.W_hh), ("W_xh", layout.W_xh)):
+        entry = full(name)
+        if not parts.has(entry):
+            parts.fail(f"has {full(layout.W_hh)} but no {entry}")
         array = parts.entry(entry)
         array = array.T if is_kernel(entry) else array
-        if array.shape[0] % len(order):
-            parts.fail(f"has {entry} {array.shape}, which is no stack of {len(order)} gates")
-        return np.split(array, len(order))
-
-    for part, target in (("W_hh", found.W_hh), ("W_xh", found.W_xh)):
-        name = getattr(layout, part)
-        blocks = rows(name)
-        if blocks is None:
-            parts.fail(f"has {prefix}{layout.W_hh.replace('.', joint)} but no {prefix}{name}")
-        target.update(zip(order, blocks, strict=True))
-        entry = prefix + name.replace(".", joint)
+        if len(array) % n_gates:
+            parts.fail(f"has {entry} {array.shape}, which is no stack of {n_gates} gates")
+        getattr(found, part).update(zip(order, np.split(array, n_gates), strict=True))
         found.tell(part, f"{entry}ᵀ" if is_kernel(entry) else entry)
-    for name in layout.b_h:
-        entry = prefix + name.replace(".", joint)
-        if not parts.has(entry):
-            continue
-        array = parts.entry(entry)
-        is_recurrent = name in layout.b_recurrent
-        both = array if array.ndim == 2 else array[None]  # Keras: (2, 3 N_h), input and recurrent
-        sides = [found.b_r] if is_recurrent else [found.b_x, found.b_r]
-        if array.ndim > 2 or both.shape[1] % len(order) or len(both) > len(sides):
-            parts.fail(f"has {entry} {array.shape}, which is no bias of {len(order)} gates")
-        for side, row in zip(sides, both, strict=False):
-            side.update(zip(order, np.split(row, len(order)), strict=True))
-        for part in ("b_r",) if is_recurrent else ("b_x", "b_r")[: len(both)]:
-            found.tell(part, entry if len(both) == 1 else f"{entry}[{0 if part == 'b_x' else 1}]")
-    if layout.b_n and parts.has(entry := prefix + layout.b_n):
-        found.b_r["n"] = parts.entry(entry)
-        found.tell("b_r", entry)
+    for entry, name in ((full(name), name) for name in layout.b_h if parts.has(full(name))):
+        array = np.atleast_2d(
+            parts.entry(entry)
+        )  # Keras: (2, 3 N_h), of input and recurrent product
+        sides = ("b_r",) if name in layout.b_recurrent else ("b_x", "b_r")
+        if array.ndim > 2 or array.shape[1] % n_gates or len(array) > len(sides):
+            parts.fail(f"has {entry} {array.shape}, which is no bias of {n_gates} gates")
+        for place, (row, side) in enumerate(zip(array, sides, strict=False)):
+            getattr(found, side).update(zip(order, np.split(row, n_gates), strict=True))
+            found.tell(side, entry if len(array) == 1 else f"{entry}[{place}]")
+    if layout.b_n and parts.has(prefix + layout.b_n):
+        found.b_r["n"] = parts.entry(prefix + layout.b_n)
+        found.tell("b_r", prefix + layout.b_n)
     return found
 
 
-def _named(parts: Parts, layout: Layout, prefix: str, joint: str) -> _Gates:
+def _named(parts: Parts, layout: Layout, prefix: str, joint: str, order: str) -> _Gates:
     """The gates of entries by name: Flax's ``hr.kernel``, ``in.bias`` and so on."""
     found = _Gates()
     sides = (
         ("h", "W_hh", found.W_hh, "b_r", found.b_r),
         ("i", "W_xh", found.W_xh, "b_x", found.b_x),
     )
-    for gate in layout.gates:
+    for gate in order:
         for letter, part, matrices, bias, biases in sides:
             # nnx writes if_, because `if` is a word of Python's.
             stems = (f"{prefix}{letter}{gate}", f"{prefix}{letter}{gate}_")
             stem = next((s for s in stems if parts.has(f"{s}{joint}kernel")), None)
             if stem is None:
-                parts.fail(f"has gates of Flax, but no {stems[0]}{joint}kernel")
+                parts.fail(f"has gates of {layout.format}, but no {stems[0]}{joint}kernel")
             matrices[gate] = parts.entry(f"{stem}{joint}kernel").T
             found.tell(part, f"{stem}{joint}kernelᵀ")
             if parts.has(f"{stem}{joint}bias"):

@@ -6,7 +6,7 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from pathlib import Path
@@ -48,9 +48,9 @@ class ImportedNetwork(Brief):
         Unused entries → the reason.
     notes : tuple of str
         Assumptions and conversions.
-    variants : tuple of (str, dict)
-        Unused entries as biases or initial states, in words and as part → array, which
-        `load_network` tries when its reference disagrees.
+    variants : tuple of (str, callable)
+        Unused entries as biases or initial states, and gates in another order, in words and as
+        functions that return part → array; `load_network` tries them when its reference disagrees.
     """
 
     network: Network
@@ -58,7 +58,7 @@ class ImportedNetwork(Brief):
     mapped: dict[str, str]
     ignored: dict[str, str]
     notes: tuple[str, ...]
-    variants: tuple[tuple[str, dict[str, Any]], ...] = field(default=(), repr=False)
+    variants: tuple[tuple[str, Callable[[], dict[str, Any]]], ...] = field(default=(), repr=False)
 
     def _repr_html_(self) -> str:
         named = {
@@ -219,7 +219,7 @@ def load_network(
     if reference is not None:
         network = imported.network
         changed = (
-            (told, replace(network, cayley=None, **vectors)) for told, vectors in imported.variants
+            (told, replace(network, cayley=None, **made())) for told, made in imported.variants
         )
         require_agreement(network, reference, changed)
     return imported.network

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -84,6 +84,8 @@ class Parts:
         Fields whose default is doubtful → why.
     unstated : dict
         Fields that only the caller can know → their names in the source's framework.
+    reordered : list of (str, callable)
+        Other orders of the gates, in words and as functions that return part → array.
     """
 
     checkpoint: Checkpoint
@@ -100,6 +102,7 @@ class Parts:
     assumed: dict[str, Any] = field(default_factory=dict)
     doubted: dict[str, str] = field(default_factory=dict)
     unstated: dict[str, str] = field(default_factory=dict)
+    reordered: list[tuple[str, Callable[[], dict[str, Array]]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.of_optimizer = optimizer_entries(self.checkpoint.arrays)

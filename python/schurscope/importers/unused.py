@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
+from .._internal.checks import FloatDType
 from .._internal.files import Array
 from ..networks.network import Network
 from .formats.checkpoint import listed
@@ -84,8 +86,15 @@ def fitting(parts: Parts, missed: list[str]) -> dict[str, str]:
     return found
 
 
-def variants(parts: Parts, network: Network) -> Iterator[tuple[str, dict[str, Array]]]:
-    """Unused vectors as a bias or the initial state, part → vector, and the keys for each."""
+def variants(
+    parts: Parts, network: Network
+) -> Iterator[tuple[str, Callable[[], dict[str, Array]]]]:
+    """Other readings of the source, in words and as functions that return part → array.
+
+    Gates in another order; unused vectors as a bias or the initial state.
+    """
+    for told, arrays in parts.reordered:
+        yield told, partial(_converted, arrays, network.dtype)
     for name in left_over(parts)[1]:
         array = parts.checkpoint.arrays[name]
         n_h, kind = network.n_hidden, network.cell.kind
@@ -95,7 +104,11 @@ def variants(parts: Parts, network: Network) -> Iterator[tuple[str, dict[str, Ar
             if array.size == size == max(array.shape) and getattr(network, part) is None:
                 vector = array.reshape(-1).astype(network.dtype)
                 if np.isfinite(vector).all():
-                    yield by_keys(**{part: quoted(name)}), {part: vector}
+                    yield by_keys(**{part: quoted(name)}), partial(dict, {part: vector})
+
+
+def _converted(arrays: Callable[[], dict[str, Array]], dtype: FloatDType) -> dict[str, Array]:
+    return {part: array.astype(dtype) for part, array in arrays().items()}
 
 
 def _scales(parts: Parts) -> dict[str, str]:

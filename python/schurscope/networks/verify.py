@@ -131,6 +131,7 @@ def _verification(
         for change, variant in (*(gate_variants if gated else _variants)(network), *further)
         if _difference(variant, x[few], wanted[few]) <= limit
     ]
+    found = list(dict.fromkeys(found))  # an importer may suggest the same
     for fit in (_missing_bias,) if gated else (_common_cells, _fitted_leak, _missing_bias):
         found = found or fit(network, x[few], wanted[few], limit)
     if _difference(network, x.swapaxes(0, 1), wanted.swapaxes(0, 1)) <= limit:
