@@ -12,7 +12,7 @@ from . import environment
 if TYPE_CHECKING:
     from .timing import Comparison
 
-ONE_THREAD = ("rollout", "atlas", "training", "tanh", "schur")
+ONE_THREAD = ("rollout", "atlas", "training", "gated", "tanh", "schur")
 USUAL = (*ONE_THREAD, "threads", "memory", "import", "conditioning", "reproduce")
 ALL = (*USUAL, "networks")  # which takes as long as all the others
 
@@ -74,12 +74,13 @@ def main() -> None:
 
 
 def _comparisons(name: str) -> Callable[[bool], Iterator[Comparison]]:
-    from . import ablations, atlas, ordering, tanh, training
+    from . import ablations, atlas, gated, ordering, tanh, training
 
     sections = {
         "rollout": ablations,
         "atlas": atlas,
         "training": training,
+        "gated": gated,
         "tanh": tanh,
         "schur": ordering,
     }

@@ -134,6 +134,7 @@ class TrainingProblem:
     n_steps: int = 50
     n_batches: int = 64
     learning_rate: float = 1e-3
+    kind: str = "vanilla"
 
     @property
     def task(self) -> ss.tasks.FlipFlop:
@@ -141,7 +142,7 @@ class TrainingProblem:
 
     @property
     def network(self) -> ss.Network:
-        return ss.init_network(self.task, self.n_hidden, rng=0, dtype=np.float32)
+        return ss.init_network(self.task, self.n_hidden, rng=0, dtype=np.float32, cell=self.kind)
 
     def train(self) -> Array:
         """What a user calls; it makes its own trials. Returns the loss of every batch."""

@@ -13,7 +13,7 @@ Entry = tuple[str, str, Callable[[], Any]]
 
 OURS = "schurscope"
 GEMM = "GEMM"
-RNN = "torch.nn.RNN"
+RNN = "torch.nn"
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ SUMMARY_HEADER = (
     "schurscope",
     "of GEMM",
     "NumPy, SciPy",
-    "torch.nn.RNN",
+    "torch.nn",
     "PyTorch otherwise",
     "JAX",
     "wanted",

@@ -358,6 +358,45 @@ def cell_rollout(network, inputs, h_0=None, noise=None):
     return np.stack(outputs, 1), np.stack(states, 1)
 
 
+def gated_rollout(network, inputs, h_0=None, c_0=None, noise=None):
+    """Outputs and states h by the equations of a GRU or an LSTM; see `cell_rollout`."""
+    cell, n, sigma = network.cell, network.W_hh.shape[1], scipy.special.expit
+    W, U = np.asarray(network.W_hh, float), np.asarray(network.W_xh, float)
+    W_hy, psi = np.asarray(network.W_hy, float), ACTIVATIONS[cell.output]
+    b_h, b_y = (np.asarray(b, float) for b in network.biases)
+    b_hn = 0.0 if network.b_hn is None else np.asarray(network.b_hn, float)
+    x = np.asarray(inputs, float)
+    starts = [network.h_0 if h_0 is None else h_0, network.c_0 if c_0 is None else c_0]
+    h, c = (np.zeros((len(x), n)) + (0 if start is None else start) for start in starts)
+    xi = np.zeros((*x.shape[:2], n)) if noise is None else cell.noise * np.asarray(noise, float)
+
+    def driven(gate, t):
+        rows = slice(gate * n, gate * n + n)
+        return x[:, t] @ U[rows].T + b_h[rows]
+
+    def recurrent(gate, state):
+        return state @ W[gate * n : gate * n + n].T
+
+    outputs, states = [], []
+    for t in range(x.shape[1]):
+        if cell.kind == "gru":
+            r = sigma(recurrent(0, h) + driven(0, t))
+            z = sigma(recurrent(1, h) + driven(1, t))
+            if cell.reset == "after":
+                drive = r * (recurrent(2, h) + b_hn)
+            else:
+                drive = recurrent(2, r * h)
+            candidate = np.tanh(driven(2, t) + drive + xi[:, t])
+            h = (1 - z) * candidate + z * h
+        else:
+            i, f, o = (sigma(recurrent(gate, h) + driven(gate, t)) for gate in (0, 1, 3))
+            c = f * c + i * np.tanh(recurrent(2, h) + driven(2, t) + xi[:, t])
+            h = o * np.tanh(c)
+        states.append(h)
+        outputs.append(psi(h @ W_hy.T + b_y))
+    return np.stack(outputs, 1), np.stack(states, 1)
+
+
 # Measures of classes and signs
 
 

@@ -39,7 +39,9 @@ def test_gradients_agree_with_central_differences(rng, activation, form, readout
 
     gradient = np.empty(size)
     trials = (inputs, targets, weights, h_0, noise)
-    value = _core.loss_gradient(theta, (*sizes, -1, True, True), cell.names, trials, gradient)
+    value = _core.loss_gradient(
+        theta, (*sizes, -1, True, True, False), cell.names, trials, gradient
+    )
     assert value == pytest.approx(loss(theta), rel=1e-12)
     expected = reference.central_differences(loss, theta)
     np.testing.assert_allclose(gradient, expected, atol=1e-6 * np.abs(expected).max())
@@ -77,7 +79,7 @@ def test_gradients_agree_with_autograd(rng, form, readout, leak, sizes):
         loss = loss / (n_y * weights.sum())
         loss.backward()
         gradient = np.empty_like(theta)
-        layout = (*sizes, -1, has_b_h, has_b_y)
+        layout = (*sizes, -1, has_b_h, has_b_y, False)
         trials = (inputs, targets, weights, h_0, noise)
         value = _core.loss_gradient(theta, layout, cell.names, trials, gradient)
         assert value == pytest.approx(loss.item(), rel=1e-12)

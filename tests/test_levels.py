@@ -167,7 +167,7 @@ for dtype in (np.float32, np.float64):
     states = np.empty((trials, steps, n_hidden), dtype)
     *weights, x = [array.astype(dtype) for array in (W_hh, *rest, inputs)]
     cell = Cell().names
-    _core.rollout((*weights, cell), (x, None, None, None, None), outputs, states, 1)
+    _core.rollout((*weights, None, cell), (x, None, None, None, None), outputs, states, 1)
     results[f"outputs_{dtype.__name__}"] = outputs
     results[f"states_{dtype.__name__}"] = states
 np.savez(sys.argv[1], **results)
@@ -244,7 +244,7 @@ def test_threads_at_work_in_the_core_are_left_out_of_the_automatic_number(monkey
     ]
     inputs = rng.standard_normal((trials, steps, 1))
     outputs = np.empty((trials, steps, 1))
-    network = (*weights, Cell().names)
+    network = (*weights, None, Cell().names)
     arguments = (network, (inputs, None, None, None, None), outputs, None, 2)
     worker = threading.Thread(target=_core.rollout, args=arguments)
     monkeypatch.setenv("SCHURSCOPE_NUM_THREADS", "64")

@@ -68,7 +68,7 @@ def torch_loss(theta, n_pairs, biased, inputs, targets, weights):
 def core_gradient(theta, n_pairs, biased, data):
     gradient = np.empty_like(theta)
     trials = (*data, None, None)
-    loss = _core.loss_gradient(theta, (*SIZES, n_pairs, *biased), PLAIN, trials, gradient)
+    loss = _core.loss_gradient(theta, (*SIZES, n_pairs, *biased, False), PLAIN, trials, gradient)
     return loss, gradient
 
 
@@ -135,7 +135,7 @@ def test_hundred_steps_agree_with_torch(rng, n_pairs, decoupled, clip):
 
     losses, first, second = np.empty(steps), np.zeros_like(theta), np.zeros_like(theta)
     adam = (rate, 0.9, 0.999, 1e-8, decay, decoupled, clip)
-    layout = (*SIZES, n_pairs, *biased)
+    layout = (*SIZES, n_pairs, *biased, False)
     trials = (*data, None, None)
     _core.train((theta, first, second), 0, layout, PLAIN, trials, size, adam, losses)
     np.testing.assert_allclose(losses, expected, rtol=1e-9)
@@ -148,7 +148,7 @@ def test_cayley_stays_normal_at_every_iterate(rng):
     start = theta.copy()
     for step in range(60):
         adam = (0.05, 0.9, 0.999, 1e-8, 0.01, True, math.inf)
-        layout = (*SIZES, N_PAIRS, False, False)
+        layout = (*SIZES, N_PAIRS, False, False, False)
         trials = (*batch(rng), None, None)
         _core.train((theta, first, second), step, layout, PLAIN, trials, 5, adam, np.empty(1))
         named = reference.unflatten(theta, *SIZES, N_PAIRS)
@@ -198,7 +198,7 @@ def test_training_is_these_steps_one_after_another(recurrent, optimizer):
     n_pairs = -1 if cayley is None else len(cayley.pairs)
     first, second, losses = np.zeros_like(theta), np.zeros_like(theta), np.empty(260)
     adam = (0.01, 0.9, 0.999, 1e-8, 0.02, optimizer == "adamw", 0.5)
-    layout = (6, 2, 2, n_pairs, False, False)
+    layout = (6, 2, 2, n_pairs, False, False, False)
     trials = (*data, None, None)
     _core.train((theta, first, second), 0, layout, PLAIN, trials, 3, adam, losses)
     named = reference.unflatten(theta, 6, 2, 2, n_pairs)

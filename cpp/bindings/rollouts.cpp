@@ -13,7 +13,7 @@ template <class T>
 void to_rollout(const NetworkArguments<T>& weights, const TrialsArguments<T>& arguments,
                 std::optional<Array<T>> outputs, std::optional<Array<T>> states, int n_threads) {
   const NetworkView<T> network = network_view<T>(weights);
-  const TrialsView<T> trials = trials_view<T>(arguments, network.n_hidden, network.n_inputs);
+  const TrialsView<T> trials = trials_view<T>(arguments, network.cell.form, network.n_hidden, network.n_inputs);
   const Index n_trials = trials.n_trials, n_steps = trials.n_steps;
   require(!outputs || has_shape(*outputs, {n_trials, n_steps, network.n_outputs}), "outputs has the wrong shape");
   require(!states || has_shape(*states, {n_trials, n_steps, network.n_hidden}), "states has the wrong shape");

@@ -7,20 +7,25 @@ namespace bindings {
 
 namespace {
 
-/// (n_hidden, n_inputs, n_outputs, n_pairs, has_b_h, has_b_y)
-using LayoutArguments = std::tuple<Index, Index, Index, Index, bool, bool>;
+/// (n_hidden, n_inputs, n_outputs, n_pairs, has_b_h, has_b_y, has_b_hn)
+using LayoutArguments = std::tuple<Index, Index, Index, Index, bool, bool, bool>;
 
 /// (learning_rate, beta1, beta2, epsilon, weight_decay, decoupled, clip)
 using AdamArguments = std::tuple<double, double, double, double, double, bool, double>;
 
 Model model_of(const LayoutArguments& layout, const CellArguments& cell) {
-  const auto& [n_hidden, n_inputs, n_outputs, n_pairs, has_b_h, has_b_y] = layout;
-  return {{n_hidden, n_inputs, n_outputs, n_pairs, has_b_h, has_b_y}, cell_of(cell, n_hidden), output_of(cell)};
+  const auto& [n_hidden, n_inputs, n_outputs, n_pairs, has_b_h, has_b_y, has_b_hn] = layout;
+  const CellDescription description = cell_of(cell, n_hidden);
+  const Index n_gates = gates_of(description.form);
+  require(n_pairs < 0 || n_gates == 1, "a gated cell has no Cayley parameters");
+  require(!has_b_hn || description.form == Form::gru_reset_after, "b_hn is of a GRU whose reset comes after");
+  return {{n_hidden, n_inputs, n_outputs, n_pairs, has_b_h, has_b_y, has_b_hn, n_gates}, description, output_of(cell)};
 }
 
 template <class T>
 TrialsView<T> trials_for(const Model& model, const TrialsArguments<T>& trials) {
-  return measured_trials_view<T>(trials, model.layout.n_hidden, model.layout.n_inputs, model.layout.n_outputs);
+  return measured_trials_view<T>(trials, model.cell.form, model.layout.n_hidden, model.layout.n_inputs,
+                                 model.layout.n_outputs);
 }
 
 /// parameters (theta, first_moment, second_moment), changed in place.

@@ -1,10 +1,13 @@
 // Exact gradients by backpropagation through time. With the state s_t = [r_{t-1}; 1; x_t], the u_t that the readout
 // reads, such as r_t, and e_t and d_t of adjoints.hpp,
 //
-//     dL/d[W_hh | b_h | W_xh] = Σ_t d_t s_tᵀ,    dL/d[W_hy | b_y] = Σ_t e_t [u_t; 1]ᵀ.
+//     dL/d[W_hh | b_h | W_xh] = Σ_t d_t s_tᵀ,    dL/d[W_hy | b_y] = Σ_t e_t [u_t; 1]ᵀ,
+//
+// the former in the parts that the cell names (outer_products).
 #pragma once
 
 #include <utility>
+#include <vector>
 
 #include "schurscope/adjoints.hpp"
 #include "schurscope/gradient_sums.hpp"
@@ -12,16 +15,6 @@
 
 namespace schurscope {
 inline namespace SCHURSCOPE_ISA {
-
-/// Gradients of NetworkView's arrays, in their layouts; a null pointer omits that gradient.
-template <class T>
-struct GradientView {
-  T* W_hh;
-  T* W_xh;
-  T* W_hy;
-  T* b_h;
-  T* b_y;
-};
 
 /// e = dL/d(W_hy u + b_y) for L = scale · Σ w (y - target)²; y = ψ(…) becomes e in place. Returns Σ w (y - target)².
 template <class T>
@@ -47,13 +40,15 @@ class Backpropagation {
  public:
   /// Allocates for trials of this length and networks of these widths.
   Backpropagation(const NetworkView<T>& network, const Cell& cell, Index n_steps)
-      : passes_(network, cell, n_steps), product_rows_(cell.product_rows()) {
-    const Index width = panel_lanes<T>;
-    recurrent_gradient_.resize(product_rows_, cell.depth());
+      : cell_(cell), passes_(network, cell, n_steps), parts_(cell.outer_products()), sums_(parts_.size()) {
     readout_gradient_.resize(network.n_outputs, network.readout_depth());
-    transposed_.resize(static_cast<std::size_t>(recurrent_gradient_.columns() * width));
-    next_transposed_.resize(static_cast<std::size_t>(recurrent_gradient_.columns() * width));
-    read_transposed_.resize(static_cast<std::size_t>(readout_gradient_.columns() * width));
+    stride_ = readout_gradient_.columns();
+    for (std::size_t k = 0; k < parts_.size(); ++k) {
+      sums_[k].resize(parts_[k].rows, parts_[k].columns);
+      stride_ = std::max(stride_, sums_[k].columns());
+    }
+    for (auto* const buffer : {&transposed_, &next_transposed_, &read_transposed_})
+      buffer->resize(static_cast<std::size_t>(stride_ * panel_lanes<T>));
   }
 
   /// Mean squared error over channels and weighted steps, Σ w (ŷ - y)² / (n_outputs Σ w), and its gradient.
@@ -61,7 +56,7 @@ class Backpropagation {
   double loss_gradient(const NetworkView<T>& network, const TrialsView<T>& trials, const GradientView<T>& gradient,
                        Interrupt& interrupt) {
     passes_.pack(network);
-    recurrent_gradient_.clear();
+    for (GradientSums<T>& sums : sums_) sums.clear();
     readout_gradient_.clear();
 
     using Weights = Eigen::Array<T, Eigen::Dynamic, 1>;
@@ -85,45 +80,48 @@ class Backpropagation {
   template <int V>
   double run_panel(const NetworkView<T>& network, T scale, Interrupt& interrupt) {
     constexpr Index width = V * lanes<T>;
-    const Index columns = recurrent_gradient_.columns();
     double loss = 0;
     passes_.template forward<V>(network, panel_, interrupt, [&](Index t, T* error) {
       loss +=
           output_error(network.output, network.n_outputs, width, panel_.targets(t), panel_.weights(t), scale, error);
     });
-    transpose_panel<V>(passes_.last_state(width), readout_gradient_.columns(), columns, next_transposed_.data());
+    transpose_panel<V>(passes_.last_state(width), readout_gradient_.columns(), stride_, next_transposed_.data());
     passes_.template backward<V>(
         network, panel_, interrupt,
         [&](const T* error, const T* next, const T* read) { add_readout_gradient<V>(error, next, read); },
-        [&](Index, const T* delta, const T* state) {
-          transpose_panel<V>(state, columns, columns, transposed_.data());
-          recurrent_gradient_.add(delta, state, transposed_.data(), columns, width);
-          std::swap(transposed_, next_transposed_);
-        });
+        [&](Index, const T* delta, const T* state) { add_recurrent_gradient<V>(delta, state); });
     return loss;
+  }
+
+  /// The transpose of the first part's operand, which begins with r_{t-1}, serves the readout of the step before.
+  template <int V>
+  void add_recurrent_gradient(const T* delta, const T* state) {
+    constexpr Index width = V * lanes<T>;
+    for (std::size_t k = 0; k < parts_.size(); ++k) {
+      const OuterProduct& part = parts_[k];
+      AlignedBuffer<T>& transposed = k == 0 ? transposed_ : read_transposed_;
+      const T* const operand = state + part.state_row * width;
+      transpose_panel<V>(operand, sums_[k].columns(), stride_, transposed.data());
+      sums_[k].add(delta + part.delta_row * width, operand, transposed.data(), stride_, width);
+    }
+    std::swap(transposed_, next_transposed_);
   }
 
   /// For u_t in the state, whose transpose is at hand, or on the tape.
   template <int V>
   void add_readout_gradient(const T* error, const T* next, const T* read) {
     constexpr Index width = V * lanes<T>;
-    if (read == next) {
-      readout_gradient_.add(error, read, next_transposed_.data(), recurrent_gradient_.columns(), width);
-    } else {
-      const Index columns = readout_gradient_.columns();
-      transpose_panel<V>(read, columns, columns, read_transposed_.data());
-      readout_gradient_.add(error, read, read_transposed_.data(), columns, width);
+    const T* transposed = next_transposed_.data();
+    if (read != next) {
+      transpose_panel<V>(read, readout_gradient_.columns(), stride_, read_transposed_.data());
+      transposed = read_transposed_.data();
     }
+    readout_gradient_.add(error, read, transposed, stride_, width);
   }
 
   void write_gradient(const NetworkView<T>& network, const GradientView<T>& gradient) {
-    const Index n_hidden = network.n_hidden, n_inputs = network.n_inputs;
-    for (Index i = 0; i < product_rows_; ++i) {
-      const T* const row = recurrent_gradient_.row(i);
-      std::copy_n(row, n_hidden, gradient.W_hh + i * n_hidden);
-      std::copy_n(row + network.readout_depth(), n_inputs, gradient.W_xh + i * n_inputs);
-      if (gradient.b_h != nullptr) gradient.b_h[i] = row[n_hidden];
-    }
+    cell_.write_gradient(sums_, gradient);
+    const Index n_hidden = network.n_hidden;
     for (Index i = 0; i < network.n_outputs; ++i) {
       const T* const row = readout_gradient_.row(i);
       std::copy_n(row, n_hidden, gradient.W_hy + i * n_hidden);
@@ -131,12 +129,15 @@ class Backpropagation {
     }
   }
 
+  Cell cell_;
   AdjointPasses<Cell> passes_;
-  Index product_rows_;
+  std::vector<OuterProduct> parts_;
+  std::vector<GradientSums<T>> sums_;  // of the parts
+  GradientSums<T> readout_gradient_;
   TrialPanel<T> panel_;
-  AlignedBuffer<T> transposed_, next_transposed_;  // s_tᵀ, (width, columns)
-  AlignedBuffer<T> read_transposed_;               // [u_t; 1]ᵀ, unless it is in s_tᵀ
-  GradientSums<T> recurrent_gradient_, readout_gradient_;
+  Index stride_;                                   // of the transposes
+  AlignedBuffer<T> transposed_, next_transposed_;  // of the first part's operand, (width, stride)
+  AlignedBuffer<T> read_transposed_;               // of another part's, or of [u_t; 1] that is not in the state
 };
 
 }  // namespace SCHURSCOPE_ISA

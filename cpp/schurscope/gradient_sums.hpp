@@ -4,6 +4,7 @@
 // register tiles; rows that would not fill a vector are multiplied lane by lane.
 #pragma once
 
+#include "schurscope/cells/step.hpp"
 #include "schurscope/tile.hpp"
 
 namespace schurscope {
@@ -40,6 +41,7 @@ class GradientSums {
     rest_.clear();
   }
 
+  Index depth() const { return depth_; }
   /// Columns that `add` reads from the transpose.
   Index columns() const { return columns_; }
 
@@ -65,6 +67,17 @@ class GradientSums {
   AlignedBuffer<T> rest_;  // the other columns, (rows, columns, lanes)
   AlignedBuffer<T> row_;
 };
+
+/// The rows of dL/d[W_hh | b_h | W_xh] to their arrays. The inputs are the last columns.
+template <class T>
+void write_rows(GradientSums<T>& sums, Index rows, Index n_hidden, Index n_inputs, const GradientView<T>& gradient) {
+  for (Index i = 0; i < rows; ++i) {
+    const T* const row = sums.row(i);
+    std::copy_n(row, n_hidden, gradient.W_hh + i * n_hidden);
+    std::copy_n(row + sums.depth() - n_inputs, n_inputs, gradient.W_xh + i * n_inputs);
+    if (gradient.b_h != nullptr) gradient.b_h[i] = row[n_hidden];
+  }
+}
 
 }  // namespace SCHURSCOPE_ISA
 }  // namespace schurscope

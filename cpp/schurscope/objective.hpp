@@ -9,20 +9,24 @@
 namespace schurscope {
 inline namespace SCHURSCOPE_ISA {
 
-/// Where each parameter lies in the flat array: [W_hh] or [U, pairs, reals], then [W_xh], [W_hy], [b_h], [b_y].
+/// Where each parameter lies in the flat array: [W_hh] or [U, pairs, reals], then [W_xh], [W_hy], [b_h], [b_y],
+/// [b_hn]. The first, W_xh and b_h are those of all gates.
 struct ParameterLayout {
   Index n_hidden, n_inputs, n_outputs;
   Index n_pairs;  ///< of the Cayley parametrisation; negative: W_hh is dense and its own parameter
   bool has_b_h, has_b_y;
+  bool has_b_hn = false;
+  Index n_gates = 1;
 
   bool cayley() const { return n_pairs >= 0; }
-  Index pairs() const { return n_hidden * n_hidden; }
+  Index pairs() const { return n_gates * n_hidden * n_hidden; }
   Index reals() const { return pairs() + 2 * n_pairs; }
   Index W_xh() const { return pairs() + (cayley() ? n_hidden : 0); }
-  Index W_hy() const { return W_xh() + n_hidden * n_inputs; }
+  Index W_hy() const { return W_xh() + n_gates * n_hidden * n_inputs; }
   Index b_h() const { return W_hy() + n_outputs * n_hidden; }
-  Index b_y() const { return b_h() + (has_b_h ? n_hidden : 0); }
-  Index size() const { return b_y() + (has_b_y ? n_outputs : 0); }
+  Index b_y() const { return b_h() + (has_b_h ? n_gates * n_hidden : 0); }
+  Index b_hn() const { return b_y() + (has_b_y ? n_outputs : 0); }
+  Index size() const { return b_hn() + (has_b_hn ? n_hidden : 0); }
 };
 
 /// The model whose parameters are trained.
@@ -43,7 +47,8 @@ struct Model {
             layout.has_b_h ? theta + layout.b_h() : nullptr,
             layout.has_b_y ? theta + layout.b_y() : nullptr,
             cell,
-            output};
+            output,
+            layout.has_b_hn ? theta + layout.b_hn() : nullptr};
   }
 };
 
@@ -69,9 +74,12 @@ class Objective {
       const Eigen::MatrixXd& W = cayley_->matrix(theta_, theta_ + layout.pairs(), theta_ + layout.reals());
       Eigen::Map<RowMajorMatrix<T>>(W_hh_.data(), n, n) = W.template cast<T>();
     }
-    const GradientView<T> target{cayley_ ? W_hh_gradient_.data() : gradient, gradient + layout.W_xh(),
-                                 gradient + layout.W_hy(), layout.has_b_h ? gradient + layout.b_h() : nullptr,
-                                 layout.has_b_y ? gradient + layout.b_y() : nullptr};
+    const GradientView<T> target{cayley_ ? W_hh_gradient_.data() : gradient,
+                                 gradient + layout.W_xh(),
+                                 gradient + layout.W_hy(),
+                                 layout.has_b_h ? gradient + layout.b_h() : nullptr,
+                                 layout.has_b_y ? gradient + layout.b_y() : nullptr,
+                                 layout.has_b_hn ? gradient + layout.b_hn() : nullptr};
     const double loss = backpropagation_.loss_gradient(model_.network(theta_, cayley_ ? W_hh_.data() : theta_), trials,
                                                        target, interrupt);
     if (cayley_) {

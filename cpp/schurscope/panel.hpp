@@ -18,8 +18,9 @@ struct TrialsView {
   const T* targets = nullptr;  ///< (trials, steps, n_outputs)
   const T* weights = nullptr;  ///< (trials, steps)
   const T* noise = nullptr;    ///< (trials, steps, n_hidden): ξ_t of cells/
-  const T* h_0 = nullptr;      ///< (trials, n_hidden), or (n_hidden,) where all trials share it
+  const T* h_0 = nullptr;      ///< (trials, n_starts · n_hidden), or one row that all trials share
   bool h_0_is_shared = false;
+  Index n_starts = 1;  ///< starts_of the network's form
 
   TrialsView slice(Index first, Index count) const {
     TrialsView part = *this;
@@ -30,7 +31,7 @@ struct TrialsView {
     advance(part.targets, n_steps * n_outputs);
     advance(part.weights, n_steps);
     advance(part.noise, n_steps * n_hidden);
-    advance(part.h_0, h_0_is_shared ? 0 : n_hidden);
+    advance(part.h_0, h_0_is_shared ? 0 : n_starts * n_hidden);
     part.n_trials = count;
     return part;
   }
@@ -102,7 +103,7 @@ class TrialPanel {
     targets_ = convert(trials.targets, n_steps * n_outputs_, false, buffers_[1]);
     weights_ = convert(trials.weights, n_steps, false, buffers_[2]);
     noise_ = convert(trials.noise, n_steps * n_hidden_, false, buffers_[3]);
-    h_0_ = convert(trials.h_0, n_hidden_, trials.h_0_is_shared, buffers_[4]);
+    h_0_ = convert(trials.h_0, trials.n_starts * n_hidden_, trials.h_0_is_shared, buffers_[4]);
     counts_.assign(static_cast<std::size_t>(n_steps), 0);
     for (Index t = 0; weights_ != nullptr && t < n_steps; ++t) {
       const T* const w = weights(t);

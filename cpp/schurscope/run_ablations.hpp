@@ -79,6 +79,13 @@ class StepSums {
   std::vector<double> of_parts_;
 };
 
+/// The ablations of one gate's recurrent matrix, `schur.W`. For perturbations see perturbation/ablated_matrix.hpp.
+template <class T, class Perturbation>
+struct GateAblations {
+  SchurView<T> schur;
+  std::vector<Perturbation> perturbations;  ///< one for each ablation; an empty one leaves the gate as it is
+};
+
 namespace detail {
 
 /// Read-only inputs of all jobs.
@@ -88,19 +95,17 @@ struct AblationWork {
 
   const NetworkView<T>& network;
   const Cell& cell;
-  const SchurView<T>& schur;
-  const std::vector<Perturbation>& perturbations;
+  const std::vector<GateAblations<T, Perturbation>>& gates;
   Measure measure;
   Index n_trials, n_steps;
   PackedMatrix<T> readout;
   std::vector<TrialPanel<T>> panels;
 
-  AblationWork(const NetworkView<T>& of_network, const Cell& of_cell, const SchurView<T>& of_schur,
-               const std::vector<Perturbation>& all, const TrialsView<T>& trials, Measure scored)
+  AblationWork(const NetworkView<T>& of_network, const Cell& of_cell,
+               const std::vector<GateAblations<T, Perturbation>>& of_gates, const TrialsView<T>& trials, Measure scored)
       : network(of_network),
         cell(of_cell),
-        schur(of_schur),
-        perturbations(all),
+        gates(of_gates),
         measure(scored),
         n_trials(trials.n_trials),
         n_steps(trials.n_steps),
@@ -119,15 +124,18 @@ class AblationWorker {
   explicit AblationWorker(const AblationWork<Cell, Perturbation>& work)
       : work_(work),
         rollout_(work.network, work.cell, panel_lanes<T>),
-        W_ablated_(static_cast<std::size_t>(work.network.n_hidden * work.network.n_hidden)),
+        W_ablated_(static_cast<std::size_t>(work.network.product_rows() * work.network.n_hidden)),
         per_trial_(panel_lanes<T>),
         per_step_(static_cast<std::size_t>(work.n_steps * lanes<T>)) {}
 
   /// Packs W~, reusing it until another ablation is requested.
   void perturb(Index ablation) {
     if (packed_ablation_ == ablation) return;
-    ablated_matrix(work_.schur, work_.perturbations[static_cast<std::size_t>(ablation)], perturbation_,
-                   W_ablated_.data());
+    T* to = W_ablated_.data();
+    for (const GateAblations<T, Perturbation>& gate : work_.gates) {
+      ablated_matrix(gate.schur, gate.perturbations[static_cast<std::size_t>(ablation)], perturbation_, to);
+      to += gate.schur.n * gate.schur.n;
+    }
     NetworkView<T> ablated = work_.network;
     ablated.W_hh = W_ablated_.data();
     work_.cell.pack(ablated, recurrent_);
@@ -177,11 +185,11 @@ class AblationWorker {
 };
 
 template <class Cell, class T, class Perturbation>
-void run_ablations_of(const Cell& cell, const NetworkView<T>& network, const SchurView<T>& schur,
-                      const std::vector<Perturbation>& perturbations, const TrialsView<T>& trials, Measure measure,
-                      const AblationSums& sums, int n_threads, Interrupt& interrupt) {
-  const AblationWork<Cell, Perturbation> work(network, cell, schur, perturbations, trials, measure);
-  const Index n_ablations = static_cast<Index>(perturbations.size());
+void run_ablations_of(const Cell& cell, const NetworkView<T>& network,
+                      const std::vector<GateAblations<T, Perturbation>>& gates, const TrialsView<T>& trials,
+                      Measure measure, const AblationSums& sums, int n_threads, Interrupt& interrupt) {
+  const AblationWork<Cell, Perturbation> work(network, cell, gates, trials, measure);
+  const Index n_ablations = static_cast<Index>(gates.front().perturbations.size());
   const AblationPlan plan(n_ablations, static_cast<Index>(work.panels.size()), n_threads);
   StepSums per_step(plan, n_ablations, trials.n_steps, sums.per_step);
   parallel_for(plan.n_jobs(), n_threads, interrupt, [&] {
@@ -200,13 +208,14 @@ void run_ablations_of(const Cell& cell, const NetworkView<T>& network, const Sch
 
 }  // namespace detail
 
-/// `schur.W` is the network's W_hh. For perturbations see perturbation/ablated_matrix.hpp.
+/// Ablation a has the perturbation a of each gate, of which `gates` has as many as the network has recurrent matrices, in
+/// their order.
 template <class T, class Perturbation>
-void run_ablations(const NetworkView<T>& network, const SchurView<T>& schur,
-                   const std::vector<Perturbation>& perturbations, const TrialsView<T>& trials, Measure measure,
-                   const AblationSums& sums, int n_threads, Interrupt& interrupt) {
+void run_ablations(const NetworkView<T>& network, const std::vector<GateAblations<T, Perturbation>>& gates,
+                   const TrialsView<T>& trials, Measure measure, const AblationSums& sums, int n_threads,
+                   Interrupt& interrupt) {
   with_cell(network, [&](const auto& cell) {
-    detail::run_ablations_of(cell, network, schur, perturbations, trials, measure, sums, n_threads, interrupt);
+    detail::run_ablations_of(cell, network, gates, trials, measure, sums, n_threads, interrupt);
   });
 }
 

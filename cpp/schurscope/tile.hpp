@@ -44,10 +44,11 @@ struct MatrixView {
 template <class T>
 class PackedMatrix {
  public:
-  /// Reset to zeros of the given shape; `put` fills it.
-  void reset(Index rows, Index depth) {
+  /// Reset to zeros of the given shape; `put` fills it. A cell with tiles of its own may have blocks of another height.
+  void reset(Index rows, Index depth, Index block_rows = tile_rows) {
     rows_ = rows;
     depth_ = depth;
+    block_rows_ = block_rows;
     data_.resize(static_cast<std::size_t>(rows * depth));
   }
   /// Columns [column, column + a.cols) become those of `a`.
@@ -58,7 +59,16 @@ class PackedMatrix {
       }
     });
   }
-  /// The same with the transpose of `a`.
+  /// The same for some rows only: row i of `a` becomes row first + i · step.
+  void put_rows(const MatrixView<T>& a, Index column, Index first, Index step) {
+    for (Index i = 0; i < a.rows; ++i) {
+      const Index row = first + i * step, in_block = row % block_rows_, block = row - in_block;
+      const Index height = std::min<Index>(block_rows_, rows_ - block);
+      T* const to = data_.data() + block * depth_ + in_block;
+      for (Index k = 0; k < a.cols; ++k) to[(column + k) * height] = a.row(i)[k];
+    }
+  }
+  /// As `put`, with the transpose of `a`.
   void put_transposed(const MatrixView<T>& a, Index column) {
     for_each_block([&](Index first, Index height, T* block) {
       for (Index k = 0; k < a.rows; ++k) std::copy_n(a.row(k) + first, height, block + (column + k) * height);
@@ -71,13 +81,13 @@ class PackedMatrix {
  private:
   template <class F>
   void for_each_block(const F& f) {
-    for (Index first = 0; first < rows_; first += tile_rows) {
-      f(first, std::min<Index>(tile_rows, rows_ - first), data_.data() + first * depth_);
+    for (Index first = 0; first < rows_; first += block_rows_) {
+      f(first, std::min<Index>(block_rows_, rows_ - first), data_.data() + first * depth_);
     }
   }
 
   AlignedBuffer<T> data_;
-  Index rows_ = 0, depth_ = 0;
+  Index rows_ = 0, depth_ = 0, block_rows_ = tile_rows;
 };
 
 namespace detail {

@@ -9,11 +9,11 @@ _Float64: TypeAlias = npt.NDArray[np.float64]
 _Int64: TypeAlias = npt.NDArray[np.int64]
 _Complex128: TypeAlias = npt.NDArray[np.complex128]
 
-# Activation, form, leak, output and readout of `schurscope.Cell`; the leak of all units or (N_h,).
+# `schurscope.Cell.names`: activation, form, leak (of all units or (N_h,)), output and readout.
 _Cell: TypeAlias = tuple[str, str, float | _Float64, str, str]
-# W_hh, W_xh, b_h, W_hy, b_y and the cell.
-_Network: TypeAlias = tuple[_Real, _Real, _Real, _Real, _Real, _Cell]
-# Inputs, targets, weights, h_0 and noise.
+# W_hh, W_xh, b_h, W_hy, b_y, b_hn and the cell.
+_Network: TypeAlias = tuple[_Real, _Real, _Real, _Real, _Real, _Real | None, _Cell]
+# Inputs, targets, weights, h_0 (of an LSTM [h_0, c_0] side by side) and noise.
 _Trials: TypeAlias = tuple[_Real, _Real | None, _Real | None, _Real | None, _Real | None]
 # Q and T.
 _Schur: TypeAlias = tuple[_Float64, _Float64]
@@ -21,8 +21,10 @@ _Schur: TypeAlias = tuple[_Float64, _Float64]
 _Places: TypeAlias = tuple[_Int64, _Int64, _Float64]
 # Gains on rectangles of N, and on ranges of blocks of B.
 _Ablations: TypeAlias = tuple[_Places, _Places]
-# N_h, N_x, N_y, the pairs of a Cayley parametrisation or -1, and whether there are b_h and b_y.
-_Layout: TypeAlias = tuple[int, int, int, int, bool, bool]
+# Q of a recurrent matrix, and D and the labels of the entries of its T.
+_Entries: TypeAlias = tuple[_Float64, _Float64, _Int64]
+# N_h, N_x, N_y, the pairs of a Cayley parametrisation or -1, and whether there are b_h, b_y, b_hn.
+_Layout: TypeAlias = tuple[int, int, int, int, bool, bool, bool]
 # Learning rate, beta1, beta2, epsilon, weight decay, whether it is decoupled, and the clip.
 _Adam: TypeAlias = tuple[float, float, float, float, float, bool, float]
 
@@ -54,8 +56,8 @@ def rollout(
 ) -> None: ...
 def run_ablations(
     network: _Network,
-    schur: _Schur,
-    ablations: _Ablations,
+    schurs: list[_Schur],
+    ablations: list[_Ablations],
     trials: _Trials,
     measure: str,
     sums: tuple[_Float64, _Float64],
@@ -63,8 +65,7 @@ def run_ablations(
 ) -> None: ...
 def coupling_features(
     network: _Network,
-    Q: _Float64,
-    entries: tuple[_Float64, _Int64],
+    entries: list[_Entries],
     trials: _Trials,
     cotangents: _Real,
     features: _Real,
@@ -72,6 +73,7 @@ def coupling_features(
 ) -> None: ...
 def adjoints(
     network: _Network,
+    gate: int,
     trials: _Trials,
     cotangents: _Real,
     rates: _Real,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -34,6 +34,7 @@ Progress = Callable[[int, int, float], None]
 OPTIMIZERS: tuple[Optimizer, ...] = ("adam", "adamw")
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 BATCHES_PER_SLAB = 128  # batches whose trials are drawn at once: fast, with little memory
+_BIASES = ("b_h", "b_y", "b_hn")  # in the order of the vector of parameters
 NOISY_SLAB = 8  # the same with noise, which takes N_h numbers per step of a trial
 
 
@@ -192,7 +193,7 @@ def train(
                 trials.inputs,
                 trials.targets,
                 trials.step_weights,
-                network.start(trials.h_0, trials.n_trials),
+                network.start(trials.h_0, trials.c_0, trials.n_trials),
                 network.noise(noise_stream, trials.n_trials, trials.n_steps),
             ),
             options.batch_size,
@@ -264,19 +265,20 @@ def _check_finite(
     )
 
 
-def _layout(network: Network) -> tuple[int, int, int, int, bool, bool]:
+def _layout(network: Network) -> tuple[int, int, int, int, bool, bool, bool]:
     """The layout of the vector of :func:`_flatten`, as the core reads it."""
     n_pairs = -1 if network.cayley is None else len(network.cayley.pairs)
     sizes = (network.n_hidden, network.n_inputs, network.n_outputs)
-    return *sizes, n_pairs, network.b_h is not None, network.b_y is not None
+    b_h, b_y, b_hn = (getattr(network, name) is not None for name in _BIASES)
+    return *sizes, n_pairs, b_h, b_y, b_hn
 
 
 def _flatten(network: Network) -> NDArray[Any]:
-    """All trained parameters in one new vector: the recurrent ones, W_xh, W_hy, b_h, b_y."""
+    """All trained parameters in one new vector: the recurrent ones, W_xh, W_hy and the biases."""
     cayley = network.cayley
     recurrent = [network.W_hh] if cayley is None else [cayley.U, cayley.pairs, cayley.reals]
     parts = [*recurrent, network.W_xh, network.W_hy]
-    parts += [bias for bias in (network.b_h, network.b_y) if bias is not None]
+    parts += [bias for name in _BIASES if (bias := getattr(network, name)) is not None]
     return np.concatenate([part.ravel() for part in parts]).astype(network.dtype)
 
 
@@ -300,6 +302,8 @@ def _unflatten(theta: NDArray[Any], like: Network) -> Network:
         W_hh = cayley.matrix()
     W_xh = take(like.W_xh.shape)
     W_hy = take(like.W_hy.shape)
-    b_h = None if like.b_h is None else take(like.b_h.shape)
-    b_y = None if like.b_y is None else take(like.b_y.shape)
-    return Network(W_hh, W_xh, W_hy, b_h, b_y, cayley, like.cell, like.h_0)
+    biases: dict[str, Any] = {
+        name: None if (bias := getattr(like, name)) is None else take(bias.shape)
+        for name in _BIASES
+    }
+    return replace(like, W_hh=W_hh, W_xh=W_xh, W_hy=W_hy, cayley=cayley, **biases)

@@ -50,15 +50,16 @@ long allocations_of_training(const CellDescription& cell, Index n_batches) {
     for (float& value : result) value = normal(random);
     return result;
   };
-  const Model model{{n_hidden, n_inputs, n_outputs, -1, true, false}, cell};
+  const Index n_starts = starts_of(cell.form);
+  const Model model{{n_hidden, n_inputs, n_outputs, -1, true, false, false, gates_of(cell.form)}, cell};
   std::vector<float> theta = values(model.layout.size()), first(theta.size()), second(theta.size());
   const std::vector<float> inputs = values(n_trials * n_steps * n_inputs),
                            targets = values(n_trials * n_steps * n_outputs),
-                           noise = values(n_trials * n_steps * n_hidden), h_0 = values(n_hidden);
+                           noise = values(n_trials * n_steps * n_hidden), h_0 = values(n_starts * n_hidden);
   const std::vector<float> weights(static_cast<std::size_t>(n_trials * n_steps), 1.0f);
   std::vector<double> loss(static_cast<std::size_t>(n_batches));
   const TrialsView<float> trials{n_trials,       n_steps,        n_inputs,     n_outputs,  n_hidden, inputs.data(),
-                                 targets.data(), weights.data(), noise.data(), h_0.data(), true};
+                                 targets.data(), weights.data(), noise.data(), h_0.data(), true,     n_starts};
   const AdamOptions options{1e-3, 0.9, 0.999, 1e-8, 0.01, true, 1.0};
   Interrupt interrupt;
   const long before = allocations;
@@ -71,10 +72,15 @@ long allocations_of_training(const CellDescription& cell, Index n_batches) {
 
 TEST_CASE("training allocates nothing per step") {
   const std::vector<double> leaks(n_hidden, 0.5);
+  CellDescription gated[3];
+  gated[0].form = Form::gru_reset_after;
+  gated[1].form = Form::gru_reset_before;
+  gated[2].form = Form::lstm;
   for (const CellDescription& cell :
        {CellDescription{}, CellDescription{activations::Softplus{}, Form::current, 0.5},
         CellDescription{activations::Softplus{}, Form::rate, 1, leaks.data()},
-        CellDescription{activations::Tanh{}, Form::current, 1, leaks.data(), Readout::hidden}}) {
+        CellDescription{activations::Tanh{}, Form::current, 1, leaks.data(), Readout::hidden}, gated[0], gated[1],
+        gated[2]}) {
     const long once = allocations_of_training(cell, 1);
     CHECK(once > 0);
     CHECK(allocations_of_training(cell, 9) == once);

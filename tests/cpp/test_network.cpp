@@ -174,8 +174,8 @@ void check_ablations(double tolerance) {
     const auto run = [&](int n_threads) {
       Values<double> sums(2 * trials + 2 * steps);
       Interrupt interrupt;
-      run_ablations<T>(c.network(), {c.W_hh.data(), identity.data(), upper.data(), n}, ablations, c.trials(),
-                       measures::SquaredError{}, {sums.data(), sums.data() + 2 * trials}, n_threads, interrupt);
+      run_ablations<T, Gains>(c.network(), {{{c.W_hh.data(), identity.data(), upper.data(), n}, ablations}}, c.trials(),
+                              measures::SquaredError{}, {sums.data(), sums.data() + 2 * trials}, n_threads, interrupt);
       return sums;
     };
     const Values<double> sums = run(1);

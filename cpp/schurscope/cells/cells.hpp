@@ -5,11 +5,16 @@
 //     Scalar, Packed                  T, and its weights as `pack` lays them out for the kernel
 //     fits(description)               static: whether it implements the description
 //     depth()                         rows of the state: [r; 1; x] and any extra rows after them
-//     product_rows()                  rows of its products z, of each step's delta, and of the recurrent gradient
+//     product_rows()                  rows of each step's delta
 //     carried_rows()                  rows that a step passes to the next beside the rates, such as the current
 //     tape_rows(), adjoint_rows()     rows per step of the forward pass's tape, rows passed between reverse steps
 //     scratch_rows()                  rows of scratch for a step in either direction
 //     pack(network, packed), pack_backward(network, packed)
+//     gates()                         its recurrent matrices. The adjoint of the recurrent product of gate g is the rows
+//     delta_row(g), operand_row(g)    from delta_row(g) of a step's delta, what it multiplies those from operand_row(g) of
+//                                     the state
+//     outer_products()                the parts of the recurrent gradient (step.hpp), summed over steps and trials, which
+//     write_gradient(sums, gradient)  puts into the layout of the weights
 //     start(h_0, width, carried, rates)    the state before the first step; a null h_0 is 0
 //     read(state, carried)            the panel [u_t; 1] that the readout reads: the state, if u_t is r_t; else `carried`,
 //                                     and then a step's tape begins with the panel too, for read(state, tape)
@@ -25,6 +30,9 @@
 
 #include "schurscope/cells/current.hpp"
 #include "schurscope/cells/elman.hpp"
+#include "schurscope/cells/gru_after.hpp"
+#include "schurscope/cells/gru_before.hpp"
+#include "schurscope/cells/lstm.hpp"
 #include "schurscope/cells/rate.hpp"
 #include "schurscope/cells/read_current.hpp"
 
@@ -48,7 +56,8 @@ void with_first_fitting(const NetworkView<T>& network, const F& f) {
 /// Call f with the network's cell: the first of the list that fits.
 template <class T, class F>
 void with_cell(const NetworkView<T>& network, const F& f) {
-  detail::with_first_fitting<cells::Elman<T>, cells::Rate<T>, cells::Current<T>, cells::ReadCurrent<T>>(network, f);
+  detail::with_first_fitting<cells::Elman<T>, cells::Rate<T>, cells::Current<T>, cells::ReadCurrent<T>,
+                             cells::GruAfter<T>, cells::GruBefore<T>, cells::Lstm<T>>(network, f);
 }
 
 }  // namespace SCHURSCOPE_ISA

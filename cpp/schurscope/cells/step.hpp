@@ -10,7 +10,7 @@ inline namespace SCHURSCOPE_ISA {
 template <class T>
 struct Step {
   T* state;        ///< [r_{t-1}; 1; x_t] and any extra rows of the cell after them
-  const T* noise;  ///< ξ_t, an input to each unit, (N_h, width), or null
+  const T* noise;  ///< ξ_t, an input to each unit (of a gated cell, to its candidate), (N_h, width), or null
   T* carried;      ///< state of the cell beside the rates: in, of t - 1; out, of t
   T* scratch;
   T* next;  ///< its first N_h rows become the rates r_t
@@ -27,6 +27,23 @@ struct ReverseStep {
   T* adjoint;      ///< adjoint of the state, bypassing the products: in, of t + 1; out, of t
   T* scratch;
   T* delta;  ///< out: d_t
+};
+
+/// A part of the recurrent gradient: Σ_t of d_t's rows times s_t's columns, transposed.
+struct OuterProduct {
+  Index delta_row, rows;
+  Index state_row, columns;
+};
+
+/// Gradients of NetworkView's arrays, in their layouts; a null pointer omits that gradient.
+template <class T>
+struct GradientView {
+  T* W_hh;
+  T* W_xh;
+  T* W_hy;
+  T* b_h;
+  T* b_y;
+  T* b_hn = nullptr;
 };
 
 }  // namespace SCHURSCOPE_ISA

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <algorithm>
+#include <vector>
 
 #include "schurscope/cells/step.hpp"
+#include "schurscope/gradient_sums.hpp"
 #include "schurscope/network.hpp"
 
 namespace schurscope {
@@ -17,7 +19,8 @@ class Ungated {
   using Scalar = T;
   using Packed = PackedMatrix<T>;
 
-  explicit Ungated(const NetworkView<T>& network) : n_hidden_(network.n_hidden), depth_(network.depth()) {}
+  explicit Ungated(const NetworkView<T>& network)
+      : n_hidden_(network.n_hidden), n_inputs_(network.n_inputs), depth_(network.depth()) {}
 
   Index depth() const { return depth_; }
   Index product_rows() const { return n_hidden_; }
@@ -25,6 +28,14 @@ class Ungated {
   Index tape_rows() const { return 0; }
   Index adjoint_rows() const { return 0; }
   Index scratch_rows() const { return 0; }
+
+  Index gates() const { return 1; }
+  Index delta_row(Index /*gate*/) const { return 0; }
+  Index operand_row(Index /*gate*/) const { return 0; }
+  std::vector<OuterProduct> outer_products() const { return {{0, n_hidden_, 0, depth_}}; }
+  void write_gradient(std::vector<GradientSums<T>>& sums, const GradientView<T>& gradient) const {
+    write_rows(sums.front(), n_hidden_, n_hidden_, n_inputs_, gradient);
+  }
 
   void pack(const NetworkView<T>& network, Packed& packed) const { pack_recurrent(network, packed); }
   void pack_backward(const NetworkView<T>& network, Packed& packed) const { pack_transposed(network, packed); }
@@ -43,7 +54,7 @@ class Ungated {
   const T* hidden(const T* read, const T* /*carried*/) const { return read; }
 
  protected:
-  Index n_hidden_, depth_;
+  Index n_hidden_, n_inputs_, depth_;
 };
 
 }  // namespace cells

@@ -12,6 +12,7 @@ from .. import _core
 from .._internal.checks import FloatArray, Rng
 from ..coordinates.schur import Order, OrderedSchur, order_named, ordered_schur
 from ..networks.cell import Cell
+from ..networks.gates import require_vanilla
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .batch import Batch
@@ -48,6 +49,7 @@ class Evaluator:
         rng: Rng = None,
         n_threads: int = 0,
     ) -> None:
+        require_vanilla(network.cell, "an Evaluator")
         self.network, self.schur, self.measure = network, schur, measure
         self.trials = fitting_trials(network, trials)
         self._noise = network.noise(rng, trials.n_trials, trials.n_steps)
@@ -121,8 +123,8 @@ class Evaluator:
             return per_trial, per_step
         _core.run_ablations(
             self.network.core_arguments(),
-            (self.schur.Q, self.schur.T),
-            batch.core_arguments(),
+            [(self.schur.Q, self.schur.T)],
+            [batch.core_arguments()],
             self._core_trials(trials, noise),
             self.measure.kernel,
             (per_trial, per_step),
@@ -159,8 +161,7 @@ class Evaluator:
         found = np.empty((len(cotangents), count), self.network.dtype)
         _core.coupling_features(
             self.network.core_arguments(),
-            self.schur.Q,
-            entries,
+            [(self.schur.Q, *entries)],
             self._core_trials(*self._part(first, first + len(cotangents))),
             cotangents,
             found,
@@ -177,6 +178,7 @@ class Evaluator:
         rates, deltas = np.empty(shape, cotangents.dtype), np.empty(shape, cotangents.dtype)
         _core.adjoints(
             self.network.core_arguments(),
+            0,  # the vanilla cell's one recurrent matrix
             self._core_trials(*self._part(first, first + len(cotangents))),
             cotangents,
             rates,
@@ -196,7 +198,7 @@ class Evaluator:
     ) -> tuple[
         FloatArray, FloatArray | None, FloatArray | None, FloatArray | None, FloatArray | None
     ]:
-        start = self.network.start(trials.h_0, trials.n_trials)
+        start = self.network.start(trials.h_0, trials.c_0, trials.n_trials)
         return trials.inputs, trials.targets, trials.step_weights, start, noise
 
     def _matrices(self, batch: Batch) -> Iterator[FloatArray]:
@@ -212,7 +214,7 @@ class Evaluator:
         """Outputs (trials, steps, N_y) for each recurrent matrix, one at a time, in one buffer."""
         network = self.network
         outputs = np.empty((trials.n_trials, trials.n_steps, network.n_outputs), network.dtype)
-        start = network.start(trials.h_0, trials.n_trials)
+        start = network.start(trials.h_0, trials.c_0, trials.n_trials)
         for W_hh in matrices:
             _core.rollout(
                 (W_hh, *network.core_arguments()[1:]),
@@ -241,16 +243,19 @@ def fitting_trials(network: Network, trials: Trials) -> Trials:
                 f"trials must have {attribute} = {wanted}, because {matrix} has shape "
                 f"{getattr(network, matrix).shape}, got {given}"
             )
-    if trials.h_0 is not None and trials.h_0.shape[1] != network.n_hidden:
-        raise ValueError(
-            f"trials must have h_0 of shape (trials, {network.n_hidden}), because W_hh has shape "
-            f"{network.W_hh.shape}, got {trials.h_0.shape}"
-        )
+    for name in ("h_0", "c_0"):
+        state = getattr(trials, name)
+        if state is not None and state.shape[1] != network.n_hidden:
+            raise ValueError(
+                f"trials must have {name} of shape (trials, {network.n_hidden}), because W_hh has "
+                f"shape {network.W_hh.shape}, got {state.shape}"
+            )
     return trials.astype(network.dtype)
 
 
 def schur_of(network: Network, schur: OrderedSchur | None, order: Order | None) -> OrderedSchur:
     """The given Schur form, checked to be the network's, or else a new one in that order."""
+    require_vanilla(network.cell, "this analysis in Schur coordinates")
     W_hh = network.W_hh.astype(np.float64)
     order = None if order is None else order_named(order)
     if schur is None:

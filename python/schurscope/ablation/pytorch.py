@@ -50,8 +50,8 @@ def evaluator(
         Takes inputs and returns outputs (trials, steps, N_y), or a tuple of which they are the
         first. They must depend on `weight`.
     trials : Trials
-        Inputs go to the module in the dtype and on the device of the weight. Without h_0: a module
-        has its own start.
+        Inputs go to the module in the dtype and on the device of the weight. Without h_0 and
+        c_0: a module has its own start.
     measure : str, Measure or callable
         As for `ablate`.
     weight : RecurrentWeight
@@ -79,8 +79,10 @@ def evaluator(
         raise TypeError(f"trials must be schurscope.Trials, got {type(trials).__name__}")
     if not isinstance(weight, RecurrentWeight):
         raise TypeError(f"weight must be a RecurrentWeight, got {type(weight).__name__}")
-    if trials.h_0 is not None:
-        raise ValueError("trials must have no h_0, because the module starts from its own state")
+    if trials.h_0 is not None or trials.c_0 is not None:
+        raise ValueError(
+            "trials must have no h_0 or c_0, because the module starts from its own state"
+        )
     swapped = choice(axes, "axes", ("BTF", "TBF")) == "TBF"
     parameter = getattr(weight.module, weight.name)
     if not any(parameter is own for own in module.parameters()):

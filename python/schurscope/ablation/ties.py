@@ -20,6 +20,7 @@ from .._internal.checks import Rng, generator, nonnegative, positive_int
 from .._internal.frozen import ReadOnly
 from ..coordinates.schur import Order, OrderedSchur, order_named, ordered_schur
 from ..coordinates.sectors import Sectors
+from ..networks.gates import require_vanilla
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .evaluate import leak_of_order
@@ -143,6 +144,7 @@ def tie_spread(
     random = generator(rng)
     if not isinstance(network, Network):
         raise TypeError(f"network must be a schurscope.Network, got {type(network).__name__}")
+    require_vanilla(network.cell, "tie_spread")
     order = order_named(order)
     leak = leak_of_order(order, network.cell)
     schur = ordered_schur(network.W_hh.astype(np.float64), order, leak)

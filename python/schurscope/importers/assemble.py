@@ -106,7 +106,7 @@ def _add_residual(parts: Parts, found: str, given: bool | None, notes: list[str]
 def _transposed_hint(parts: Parts) -> str:
     """The end of a message, if the input matrix or the readout fits W_hh only when transposed."""
     arrays = parts.arrays
-    n_hidden = arrays["W_hh"].shape[-1] if arrays["W_hh"].ndim else 1
+    n_hidden = parts.n_hidden
     turned = [
         part
         for part, axis in (("W_xh", 0), ("W_hy", 1))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import permutations
 from typing import TYPE_CHECKING
@@ -53,10 +53,6 @@ class _Gates:
     def inside(self) -> tuple[str, ...]:
         """The gates whose recurrent bias lies inside the reset, and is not summed."""
         return ("n",) if self.reset == "after" and "n" in self.b_r else ()
-
-    def arrays(self) -> dict[str, dict[str, Array]]:
-        """The arrays by name."""
-        return {name: getattr(self, name) for name in ("W_hh", "W_xh", "b_x", "b_r")}
 
     def tell(self, kind: str, entry: str) -> None:
         self.told.setdefault(kind, []).append(entry)
@@ -142,14 +138,18 @@ def _other_orders(
 ) -> Iterator[tuple[str, Callable[[], dict[str, Array]]]]:
     """The same entries with their gates in another order: in words, and what makes the parts."""
     for other in permutations(order):
-        if "".join(other) != order:
-            moved = {
-                name: dict(zip(other, [given[g] for g in order], strict=True)) if given else {}
-                for name, given in found.arrays().items()
-                if len(given) in (0, len(order))
-            }
-            told = f"the gates in the order {', '.join(other)}, here {', '.join(order)}"
-            yield told, partial(_arrays, parts, replace(found, **moved), gates)
+        if "".join(other) == order:
+            continue
+
+        def moved(given: dict[str, Array], other: tuple[str, ...] = other) -> dict[str, Array]:
+            if len(given) < len(order):  # of n alone, or none
+                return given
+            return dict(zip(other, [given[gate] for gate in order], strict=True))
+
+        W_hh, W_xh, b_x, b_r = map(moved, (found.W_hh, found.W_xh, found.b_x, found.b_r))
+        reread = _Gates(W_hh, W_xh, b_x, b_r, found.told, found.reset)
+        told = f"the gates in the order {', '.join(other)}, here {', '.join(order)}"
+        yield told, partial(_arrays, parts, reread, gates)
 
 
 def _split(parts: Parts, layout: Layout, prefix: str, joint: str, order: str) -> _Gates:

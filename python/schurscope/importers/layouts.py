@@ -257,7 +257,7 @@ def _refuse_more_than_one_cell(parts: Parts, candidates: dict[str, Layout]) -> N
         )
 
 
-def put_layout(parts: Parts, layout: Layout, prefix: str, kind: Kind) -> None:
+def put_layout(parts: Parts, layout: Layout, prefix: str, kind: Kind = "vanilla") -> None:
     """Fill the parts that the layout names; ValueError if the input matrix is missing."""
     if kind != "vanilla":
         put_gates(parts, layout, prefix, kind)
@@ -313,7 +313,7 @@ def find_readout(parts: Parts) -> None:
         )
     (name,) = candidates
     inputs = candidates[name].shape[0 if is_kernel(name) else 1]
-    n_hidden = parts.arrays["W_hh"].shape[-1]
+    n_hidden = parts.n_hidden
     if inputs != n_hidden:
         parts.fail(
             f"has {name} {candidates[name].shape}, which cannot read out {n_hidden} units; name "

@@ -138,6 +138,12 @@ class Parts:
         arrays = self.checkpoint.arrays
         return {name: array for name, array in arrays.items() if name not in self.of_optimizer}
 
+    @property
+    def n_hidden(self) -> int:
+        """N_h, by the recurrent matrix, whose rows stack the gates of a gated cell."""
+        shape = self.arrays["W_hh"].shape
+        return int(shape[-1] if "kind" in self.stated else max(shape, default=1))
+
     def product(self, left: Array, right: Array) -> Array:
         """The matrix product; ValueError if a small file would make it large, or take long."""
         size = self.checkpoint.file_size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,8 @@ from .._internal.checks import (
     shown,
 )
 from .cayley import Cayley
-from .cell import Cell
+from .cell import KINDS, Cell, Kind
+from .gates import require_vanilla
 from .network import Network
 
 __all__ = ["RECURRENT", "init_network"]
@@ -41,7 +42,7 @@ def init_network(
     rng: Rng = None,
     *,
     dtype: npt.DTypeLike = np.float32,
-    cell: Cell | None = None,
+    cell: Cell | str | None = None,
 ) -> Network:
     """An untrained network without biases for `task`, with one of four recurrent matrices.
 
@@ -54,6 +55,9 @@ def init_network(
       with mean 0 and variance 1/6; `n_hidden` must be even;
     - ``"cayley"``: the matrix of `Cayley` parameters with U ~ Unif[-m, m] and the eigenvalues of a
       matrix ~ Unif[-m, m]; the network keeps the parameters, and training updates them.
+
+    A gated cell has a W_hh of the construction for each gate, drawn in the order of `Cell.gates`,
+    and W_xh (G N_h, N_x) as above. The Cayley parameters are of the vanilla cell alone.
 
     Source: Dräger, arXiv:2606.18457. Numbers are drawn in float64 and then rounded, so the same
     seed gives the same network in both dtypes, up to rounding.
@@ -70,14 +74,14 @@ def init_network(
         Source of the draws; None draws fresh entropy, which is not reproducible.
     dtype : float32 or float64
         Dtype of the network.
-    cell : Cell, optional
-        Cell of the network; None means h = tanh(…).
+    cell : Cell, "gru" or "lstm", optional
+        Cell of the network; None means h = tanh(…), "gru" the GRU whose reset comes after.
 
     Raises
     ------
     TypeError, ValueError
         An argument is of the wrong type, the construction is unknown, or `n_hidden` is odd for
-        "normal".
+        "normal", or the cell is gated for "cayley".
     """
     sizes = (getattr(task, "n_inputs", None), getattr(task, "n_outputs", None))
     if None in sizes:
@@ -87,24 +91,37 @@ def init_network(
     construction = choice(recurrent, "recurrent", RECURRENT)
     if construction == "normal" and n_hidden % 2:
         raise ValueError(f'n_hidden must be even for recurrent="normal", got {n_hidden}')
+    made = _cell(cell)
+    if construction == "cayley":
+        require_vanilla(made, 'recurrent="cayley"')
     random = generator(rng)
     wanted = float_dtype(dtype)
 
     bound = n_hidden**-0.5
     cayley = None
-    if construction == "default":
-        W_hh: FloatArray = random.uniform(-bound, bound, (n_hidden, n_hidden))
-    elif construction == "orthogonal":
-        W_hh = _orthogonal(n_hidden, random)
-    elif construction == "normal":
-        W_hh = _normal(n_hidden, random)
-    else:
+    if construction == "cayley":
         cayley = _cayley(n_hidden, random).astype(wanted)
-        W_hh = cayley.matrix()
-    W_xh = random.uniform(-bound, bound, (n_hidden, n_inputs))
+        W_hh: FloatArray = cayley.matrix()
+    else:
+        draw = {"default": _uniform, "orthogonal": _orthogonal, "normal": _normal}[construction]
+        W_hh = np.concatenate([draw(n_hidden, random) for _ in made.gates or ("",)])
+    W_xh = random.uniform(-bound, bound, (len(W_hh), n_inputs))
     W_hy = random.uniform(-bound, bound, (n_outputs, n_hidden))
     weights = (W_hh.astype(wanted), W_xh.astype(wanted), W_hy.astype(wanted))
-    return Network(*weights, cayley=cayley, cell=Cell() if cell is None else cell)
+    return Network(*weights, cayley=cayley, cell=made)
+
+
+def _cell(cell: Cell | str | None) -> Cell:
+    if cell is None:
+        return Cell()
+    if isinstance(cell, str):
+        return Cell(kind=cast(Kind, choice(cell, "cell", KINDS)))
+    return cell
+
+
+def _uniform(n_hidden: int, random: np.random.Generator) -> npt.NDArray[np.float64]:
+    bound = n_hidden**-0.5
+    return random.uniform(-bound, bound, (n_hidden, n_hidden))
 
 
 def _orthogonal(n_hidden: int, random: np.random.Generator) -> npt.NDArray[np.float64]:
@@ -124,9 +141,8 @@ def _normal(n_hidden: int, random: np.random.Generator) -> npt.NDArray[np.float6
 
 
 def _cayley(n_hidden: int, random: np.random.Generator) -> Cayley:
-    bound = n_hidden**-0.5
-    U = random.uniform(-bound, bound, (n_hidden, n_hidden))
-    eigenvalues = np.linalg.eigvals(random.uniform(-bound, bound, (n_hidden, n_hidden)))
+    U = _uniform(n_hidden, random)
+    eigenvalues = np.linalg.eigvals(_uniform(n_hidden, random))
     upper = eigenvalues[
         eigenvalues.imag > 0
     ]  # the eigenvalues of a real matrix come in exact pairs

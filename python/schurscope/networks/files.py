@@ -28,7 +28,7 @@ from .cell import Cell
 NETWORK_FORMAT = "schurscope-network-1"
 
 _REQUIRED = ("W_hh", "W_xh", "W_hy")
-_OPTIONAL = ("b_h", "b_y", "h_0")
+_OPTIONAL = ("b_h", "b_y", "h_0", "b_hn", "c_0")
 _CAYLEY = ("U", "pairs", "reals")
 _MAX_CAYLEY = 2**23  # bytes of U that a file of any size may have
 
@@ -59,6 +59,10 @@ def write_network(path: str | os.PathLike[str], network: _Network) -> None:
         arrays["cell_leak"] = cell.pop("leak")
     if cell["readout"] == Cell.readout:
         del cell["readout"]  # which versions before 0.2 do not know
+    if network.cell.gates:
+        cell = {name: cell[name] for name in ("kind", "reset", "output", "noise")}
+    else:
+        del cell["kind"], cell["reset"]
     texts = {} if network.cell == Cell() else {"cell": json.dumps(cell)}
     if Path(path).suffix == ".safetensors":
         metadata = {"format": NETWORK_FORMAT, "entries": json.dumps(sorted(arrays)), **texts}

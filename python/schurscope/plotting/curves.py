@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .._internal.checks import positive
 from ..coordinates.schur import OrderedSchur, ordered_schur
+from ..networks.gates import require_vanilla
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .bars import Profiles, profile_list
@@ -172,6 +173,7 @@ def _curves(
     schur: OrderedSchur | None,
 ) -> tuple[_Float64, dict[str, _Float64]]:
     """The target, NaN where it does not count, and the output of the full and ablated networks."""
+    require_vanilla(network.cell, "plotting ablated outputs")
     if schur is None:
         schur = ordered_schur(network.W_hh.astype(np.float64))
     trials = trials.astype(network.dtype)

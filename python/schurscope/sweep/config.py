@@ -212,6 +212,12 @@ class Sweep:
             raise SweepError(
                 ("cell",), f"cell must be a schurscope.Cell, got {type(self.cell).__name__}"
             )
+        if self.cell.gates:
+            raise SweepError(
+                ("cell", "kind"),
+                f"cell must be the vanilla cell in a sweep, got {self.cell!r}; train gated "
+                "networks with init_network(…, cell=…) and train",
+            )
         if not isinstance(self.cell.leak, float):
             raise SweepError(
                 ("cell", "leak"),

@@ -44,6 +44,13 @@ def _configuration(item: Any) -> Any:
     return item
 
 
+def _cell_configuration(cell: Cell) -> dict[str, Any]:
+    """The fields; the vanilla cell, and with it the hash of its jobs, is as before gated ones."""
+    later = () if cell.gates else ("kind", "reset")
+    values: dict[str, Any] = _configuration(cell)
+    return {name: value for name, value in values.items() if name not in later}
+
+
 @dataclass(frozen=True)
 class Setting:
     """The settings common to all jobs of a task; for the fields see `Sweep` and `SweepTask`.
@@ -63,7 +70,7 @@ class Setting:
     dtype: str
     entropy: int
     of_task: bool
-    cell: Cell
+    cell: Cell = field(metadata={"plain": _cell_configuration})
     level: str
     diagnose: bool = field(metadata={"plain": None})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,11 @@ from .._internal.checks import FloatArray, real_array
 
 __all__ = [
     "any_real",
+    "any_real_or_none",
+    "class_indices",
     "moved",
     "padded",
+    "padded_trials",
     "refuse_classes",
     "refuse_swapped_axes",
     "without_channels",
@@ -22,6 +26,11 @@ __all__ = [
 def any_real(array: npt.ArrayLike, name: str) -> FloatArray:
     """Real numbers of any shape, for further checks."""
     return real_array(array, name, None, allow_empty=True, allow_nonfinite=True)
+
+
+def any_real_or_none(array: npt.ArrayLike | None, name: str) -> FloatArray | None:
+    """The same for an array that may be left out."""
+    return None if array is None else any_real(array, name)
 
 
 def moved(array: npt.ArrayLike, name: str, order: list[int]) -> FloatArray:
@@ -65,6 +74,30 @@ def padded(arrays: Sequence[npt.ArrayLike], name: str, steps: Sequence[int] | No
 def without_channels(inputs: FloatArray) -> FloatArray:
     """Targets without channels for inputs (trials, steps, N_x): (trials, steps, 0)."""
     return np.empty((*inputs.shape[:2], 0), inputs.dtype)
+
+
+def padded_trials(
+    inputs: Sequence[npt.ArrayLike],
+    targets: Sequence[npt.ArrayLike] | None,
+    weights: Sequence[npt.ArrayLike] | None,
+) -> tuple[FloatArray, FloatArray | None, FloatArray]:
+    """Inputs, targets and weights of trials of unequal length; the padding has weight 0."""
+    x = padded(inputs, "inputs", None)
+    steps = [len(np.asarray(trial)) for trial in inputs]
+    y = None if targets is None else padded(targets, "targets", steps)
+    ones = [np.ones(n, x.dtype) for n in steps]
+    return x, y, padded(ones if weights is None else weights, "weights", steps)
+
+
+def class_indices(classes: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Integers (trials, steps); TypeError for anything else."""
+    indices = np.asarray(classes)
+    if indices.ndim != 2 or indices.dtype.kind not in "iu":
+        raise TypeError(
+            "classes must be integers (trials, steps), got "
+            f"{indices.dtype} of shape {indices.shape}"
+        )
+    return indices
 
 
 def refuse_classes(targets: FloatArray) -> None:

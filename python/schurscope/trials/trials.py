@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +24,16 @@ from .._internal.checks import (
 )
 from .._internal.files import MAX_BYTES, own_entries, read_npz, save_npz
 from .files import plain_entries
-from .shapes import any_real, moved, padded, refuse_classes, refuse_swapped_axes, without_channels
+from .shapes import (
+    any_real,
+    any_real_or_none,
+    class_indices,
+    moved,
+    padded_trials,
+    refuse_classes,
+    refuse_swapped_axes,
+    without_channels,
+)
 
 if TYPE_CHECKING:
     from neurogym import Dataset
@@ -53,6 +62,8 @@ class Trials:
         have one channel: (trials, steps, 1).
     h_0 : (trials, N_h) or None
         State of the network before the first step of each trial; None means the network's own.
+    c_0 : (trials, N_h) or None
+        The same for the cell state of an LSTM; no other network takes it.
 
     Raises
     ------
@@ -67,6 +78,7 @@ class Trials:
     targets: FloatArray = None  # type: ignore[assignment] # an array after __post_init__
     weights: FloatArray | None = None
     h_0: FloatArray | None = None
+    c_0: FloatArray | None = None
 
     def __post_init__(self) -> None:
         inputs = real_array(self.inputs, "inputs", ("trials", "steps", "N_x"))
@@ -82,8 +94,9 @@ class Trials:
         )
         if self.weights is not None:
             arrays["weights"] = step_weights(self.weights, steps, because)
-        if self.h_0 is not None:
-            arrays["h_0"] = real_array(self.h_0, "h_0", (steps[0], "N_h"), because=because)
+        for name in _STATES:
+            if (state := getattr(self, name)) is not None:
+                arrays[name] = real_array(state, name, (steps[0], "N_h"), because=because)
         dtype = np.result_type(*arrays.values())
         for name, array in arrays.items():
             object.__setattr__(self, name, read_only(cast(array, dtype, name)))
@@ -95,6 +108,7 @@ class Trials:
         targets: npt.ArrayLike | None = None,
         weights: npt.ArrayLike | None = None,
         h_0: npt.ArrayLike | None = None,
+        c_0: npt.ArrayLike | None = None,
         *,
         axes: str = "BTF",
     ) -> Trials:
@@ -105,7 +119,7 @@ class Trials:
         inputs, targets : array of three axes
         weights : array of two axes, optional
             In the same order, without channels; or of three, with one channel.
-        h_0 : (trials, N_h), optional
+        h_0, c_0 : (trials, N_h), optional
         axes : str
             The order of the axes: B trials (batch), T steps (time), F channels (features).
             ``"TBF"`` is PyTorch's default, ``"FTB"`` that of trainRNNbrain.
@@ -125,7 +139,8 @@ class Trials:
             moved(inputs, "inputs", order),
             None if targets is None else moved(targets, "targets", order),  # type: ignore[arg-type]
             None if weights is None else moved(weights, "weights", order),
-            None if h_0 is None else any_real(h_0, "h_0"),
+            any_real_or_none(h_0, "h_0"),
+            any_real_or_none(c_0, "c_0"),
         )
 
     @classmethod
@@ -136,6 +151,7 @@ class Trials:
         n_classes: int,
         weights: npt.ArrayLike | None = None,
         h_0: npt.ArrayLike | None = None,
+        c_0: npt.ArrayLike | None = None,
     ) -> Trials:
         """Trials whose targets are one-hot vectors of class indices.
 
@@ -146,7 +162,7 @@ class Trials:
             0 … n_classes - 1.
         n_classes : int
             N_y.
-        weights, h_0 : optional
+        weights, h_0, c_0 : optional
             As for `Trials`.
 
         Raises
@@ -154,19 +170,14 @@ class Trials:
         TypeError, ValueError
             As for `Trials`; `classes` are not integers in that range.
         """
-        indices = np.asarray(classes)
-        if indices.ndim != 2 or indices.dtype.kind not in "iu":
-            raise TypeError(
-                "classes must be integers (trials, steps), got "
-                f"{indices.dtype} of shape {indices.shape}"
-            )
         x = real_array(inputs, "inputs", ("trials", "steps", "N_x"))
-        targets = one_hot(indices, positive_int(n_classes, "n_classes"), "classes")
+        targets = one_hot(class_indices(classes), positive_int(n_classes, "n_classes"), "classes")
         return cls(
             x,
             targets.astype(x.dtype),
-            None if weights is None else any_real(weights, "weights"),
-            None if h_0 is None else any_real(h_0, "h_0"),
+            any_real_or_none(weights, "weights"),
+            any_real_or_none(h_0, "h_0"),
+            any_real_or_none(c_0, "c_0"),
         )
 
     @classmethod
@@ -176,6 +187,7 @@ class Trials:
         targets: Sequence[npt.ArrayLike] | None = None,
         weights: Sequence[npt.ArrayLike] | None = None,
         h_0: npt.ArrayLike | None = None,
+        c_0: npt.ArrayLike | None = None,
     ) -> Trials:
         """Trials of unequal length, padded to the longest with steps of weight 0.
 
@@ -185,20 +197,15 @@ class Trials:
             One array for each trial; padded with zeros.
         weights : sequence of (steps,) or (steps, 1), optional
             None means ones.
-        h_0 : (trials, N_h), optional
+        h_0, c_0 : (trials, N_h), optional
 
         Raises
         ------
         TypeError, ValueError
             As for `Trials`; sequences of different lengths, trials of different channels.
         """
-        x = padded(inputs, "inputs", None)
-        steps = [len(np.asarray(trial)) for trial in inputs]
-        y = None if targets is None else padded(targets, "targets", steps)
-        ones = [np.ones(n, x.dtype) for n in steps]
-        w = padded(ones if weights is None else weights, "weights", steps)
-        state = None if h_0 is None else any_real(h_0, "h_0")
-        return cls(x, y, w, state)  # type: ignore[arg-type]
+        states = any_real_or_none(h_0, "h_0"), any_real_or_none(c_0, "c_0")
+        return cls(*padded_trials(inputs, targets, weights), *states)  # type: ignore[arg-type]
 
     @property
     def n_trials(self) -> int:
@@ -239,7 +246,7 @@ class Trials:
 
     def with_targets(self, targets: npt.ArrayLike) -> Trials:
         """The same trials with other targets, (trials, steps, N_y)."""
-        return Trials(self.inputs, any_real(targets, "targets"), self.weights, self.h_0)
+        return replace(self, targets=any_real(targets, "targets"))
 
     def with_weights(self, weights: npt.ArrayLike | None) -> Trials:
         """The same trials with other weights, (trials, steps), in the trials' dtype.
@@ -248,11 +255,10 @@ class Trials:
 
             trials.with_weights(trials.targets[..., 0] == 0)
         """
-        given = None
-        if weights is not None:
-            given = cast(any_real(weights, "weights"), self.dtype, "weights")
+        given = any_real_or_none(weights, "weights")
+        given = None if given is None else cast(given, self.dtype, "weights")
         targets = self.targets if self.has_targets else None
-        return Trials(self.inputs, targets, given, self.h_0)  # type: ignore[arg-type]
+        return replace(self, targets=targets, weights=given)  # type: ignore[arg-type]
 
     def astype(self, dtype: npt.DTypeLike) -> Trials:
         """These trials, rounded to float32 or widened to float64; unchanged if of that dtype.
@@ -262,24 +268,18 @@ class Trials:
         wanted = float_dtype(dtype)
         if wanted == self.dtype:
             return self
-        weights = None if self.weights is None else cast(self.weights, wanted, "weights")
-        if weights is not None and not weights.any():
+        arrays = self._each(lambda array, name: cast(array, wanted, name))
+        if self.weights is not None and not arrays["weights"].any():
             raise ValueError(
                 f"weights must have a positive entry in {wanted}, got at most "
                 f"{self.step_weights.max():.3g}, which rounds to 0: multiply them by a constant"
             )
-        return frozen_trials(
-            cast(self.inputs, wanted, "inputs"),
-            cast(self.targets, wanted, "targets"),
-            weights,
-            None if self.h_0 is None else cast(self.h_0, wanted, "h_0"),
-        )
+        return frozen_trials(**arrays)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an .npz file to exactly `path`, atomically."""
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
-        kept = {name: a for name, a in arrays.items() if a is not None and a.size}
-        save_npz(path, _FORMAT, kept)
+        arrays = self._each(lambda array, _name: array)
+        save_npz(path, _FORMAT, {name: a for name, a in arrays.items() if a.size})
 
     @classmethod
     def load(
@@ -287,9 +287,9 @@ class Trials:
     ) -> Trials:
         """Read a file written by `save`, bit-exact, or your own .npz. Nothing is ever unpickled.
 
-        Your own has the entries inputs and targets (or x and y), optionally weights and h_0, with
-        axes in the order `axes`; see `from_arrays`. The targets are optional. A compressed file
-        that would unpack to more than `max_bytes` is refused.
+        Your own has the entries inputs and targets (or x and y), optionally weights, h_0 and
+        c_0, with axes in the order `axes`; see `from_arrays`. The targets are optional. A
+        compressed file that would unpack to more than `max_bytes` is refused.
 
         Raises
         ------
@@ -361,14 +361,15 @@ class Trials:
         """
         if not isinstance(which, (slice, np.ndarray)):
             raise TypeError(f"trials[…] takes a slice or an array, got {shown(which)}")
-        inputs = np.ascontiguousarray(self.inputs[which])
-        if not len(inputs):
+        taken = self._each(lambda array, _name: np.ascontiguousarray(array[which]))
+        if not len(taken["inputs"]):
             raise ValueError(f"trials[{shown(which)}] leaves none of the {self.n_trials} trials")
-        weights, h_0 = (
-            None if array is None else np.ascontiguousarray(array[which])
-            for array in (self.weights, self.h_0)
-        )
-        return frozen_trials(inputs, np.ascontiguousarray(self.targets[which]), weights, h_0)
+        return frozen_trials(**taken)
+
+    def _each(self, convert: Callable[[FloatArray, str], FloatArray]) -> dict[str, FloatArray]:
+        """The arrays that there are, converted."""
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        return {name: convert(a, name) for name, a in arrays.items() if a is not None}
 
     def __repr__(self) -> str:
         extras = [name for name in _ARRAYS[2:] if getattr(self, name) is not None]
@@ -377,21 +378,23 @@ class Trials:
         return f"Trials({', '.join([shapes, *extras, str(self.dtype)])})"
 
 
-_ARRAYS = ("inputs", "targets", "weights", "h_0")
+_STATES = ("h_0", "c_0")
+_ARRAYS = ("inputs", "targets", "weights", *_STATES)
 
 
 def frozen_trials(
     inputs: FloatArray,
     targets: FloatArray,
-    weights: FloatArray | None,
+    weights: FloatArray | None = None,
     h_0: FloatArray | None = None,
+    c_0: FloatArray | None = None,
 ) -> Trials:
     """Trials of arrays that the package just created: frozen in place, neither copied nor checked.
 
     Training draws trials so often that checks and copies would cost more than the draws.
     """
     trials = object.__new__(Trials)
-    for name, array in zip(_ARRAYS, (inputs, targets, weights, h_0), strict=True):
+    for name, array in zip(_ARRAYS, (inputs, targets, weights, h_0, c_0), strict=True):
         if array is not None:
             array.flags.writeable = False
         object.__setattr__(trials, name, array)

@@ -136,9 +136,9 @@ int main() {
   const double gain = 0;
   const std::vector<schurscope::Gains> ablations{{nullptr, nullptr, 0}, {&CR, &gain, 1}};
   std::vector<double> per_trial(2 * n_trials), per_step(2 * n_steps);
-  schurscope::run_ablations<double>(network, {W_hh.data(), Q.data(), T.data(), n_hidden}, ablations, trials,
-                                    schurscope::measures::SquaredError{}, {per_trial.data(), per_step.data()}, 2,
-                                    interrupt);
+  schurscope::run_ablations<double, schurscope::Gains>(
+      network, {{{W_hh.data(), Q.data(), T.data(), n_hidden}, ablations}}, trials, schurscope::measures::SquaredError{},
+      {per_trial.data(), per_step.data()}, 2, interrupt);
   for (int trial = 0; trial < n_trials; ++trial) {
     const double full = squared_error(expected, targets, trial), without_CR = squared_error(ablated, targets, trial);
     require(std::abs(full - without_CR) > 1e-3, "the ablation changes nothing");
