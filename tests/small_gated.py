@@ -80,10 +80,12 @@ def torch_run(network, parts, inputs, h_0, c_0, noise=None):
     """
     import torch
 
+    torch.set_num_threads(1)  # the tensors are small
     cell, n = network.cell, network.n_hidden
     zero = torch.zeros((), dtype=inputs.dtype)
     b_h, b_y, b_hn = (parts.get(name, zero) for name in ("b_h", "b_y", "b_hn"))
-    recorded = parts.get("products", [])
+    recorded = parts.get("products")
+    matrices = [W.T for W in parts["W_hh"].split(n)]
     h, c = h_0, c_0
     outputs, states = [], []
     for t in range(inputs.shape[1]):
@@ -92,10 +94,10 @@ def torch_run(network, parts, inputs, h_0, c_0, noise=None):
         xi = 0 if noise is None else noise[:, t]
 
         def product(gate, operand, step=t):
-            result = operand @ parts["W_hh"][gate * n : (gate + 1) * n].T
-            if result.requires_grad:
+            result = operand @ matrices[gate]
+            if recorded is not None:
                 result.retain_grad()
-            recorded.append((step, gate, operand, result))
+                recorded.append((step, gate, operand, result))
             return result
 
         if cell.kind == "lstm":

@@ -110,14 +110,13 @@ def test_gradients_are_central_differences(rng, cell):
 
 
 @kinds
-@pytest.mark.parametrize("decoupled", [False, True])
-def test_steps_of_adam_are_those_of_pytorch(rng, cell, decoupled):
+def test_steps_of_adam_are_those_of_pytorch(rng, cell):
     torch = pytest.importorskip("torch")
     network = gated_network(cell, rng, sizes=(17, 3, 2), starts=False)
-    trials = random_trials(network, rng, 100 * 7)
+    trials = random_trials(network, rng, 100 * 7, n_steps=4)
     theta = _flatten(network)
     first, second, losses = np.zeros_like(theta), np.zeros_like(theta), np.empty(100)
-    options = (1e-3, 0.9, 0.999, 1e-8, 0.01, decoupled, np.inf)
+    options = (1e-3, 0.9, 0.999, 1e-8, 0.0, False, np.inf)
     _core.train(
         (theta, first, second),
         0,
@@ -129,8 +128,7 @@ def test_steps_of_adam_are_those_of_pytorch(rng, cell, decoupled):
         losses,
     )
     peer = Torch(network)
-    kind = torch.optim.AdamW if decoupled else torch.optim.Adam
-    optimizer = kind(peer.parts.values(), lr=1e-3, weight_decay=0.01)
+    optimizer = torch.optim.Adam(peer.parts.values(), lr=1e-3)
     for batch in range(100):
         optimizer.zero_grad()
         loss = peer.loss(trials[7 * batch : 7 * batch + 7])

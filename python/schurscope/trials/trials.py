@@ -255,10 +255,9 @@ class Trials:
 
             trials.with_weights(trials.targets[..., 0] == 0)
         """
-        given = any_real_or_none(weights, "weights")
-        given = None if given is None else cast(given, self.dtype, "weights")
+        w = None if weights is None else cast(any_real(weights, "weights"), self.dtype, "weights")
         targets = self.targets if self.has_targets else None
-        return replace(self, targets=targets, weights=given)  # type: ignore[arg-type]
+        return replace(self, targets=targets, weights=w)  # type: ignore[arg-type]
 
     def astype(self, dtype: npt.DTypeLike) -> Trials:
         """These trials, rounded to float32 or widened to float64; unchanged if of that dtype.
