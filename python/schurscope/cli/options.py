@@ -132,7 +132,7 @@ def as_options(message: str, names: Iterable[str]) -> str:
     for name in names:
         option = f"--{name.replace('_', '-')}"
         message = re.sub(rf"(?<![\w.]){name}=(?=[,; ]|$)", option, message)
-        message = re.sub(rf"(?<![\w.]){name}='?([\w.+-]*\w)'?", rf"{option} \1", message)
+        message = re.sub(rf"(?<![\w.]){name}='?([\w.+/-]*\w)'?", rf"{option} \1", message)
     return message
 
 
