@@ -295,7 +295,7 @@ def jacobians(
         Start of the trajectories, c_0 of an LSTM; None means the network's.
     n_states : int, optional
         Take that many of the states, drawn without replacement; None means all. Each takes
-        a Schur form, about 2 ms at N_h 64.
+        a Schur form.
     rng : numpy.random.Generator, SeedSequence or int
         Draws them.
     alpha : float
