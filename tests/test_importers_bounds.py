@@ -6,6 +6,8 @@ import io
 import json
 import pickle
 import struct
+import subprocess
+import sys
 import zipfile
 import zlib
 
@@ -14,6 +16,7 @@ import msgpack
 import numpy as np
 import pytest
 import safetensors.numpy
+import scipy.io
 
 import schurscope as ss
 from schurscope.importers import import_network
@@ -67,6 +70,7 @@ ABSURD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ABSURD)
 def test_no_small_file_makes_large_arrays(tmp_path, case):
     shapes, told = ABSURD[case]
@@ -74,6 +78,7 @@ def test_no_small_file_makes_large_arrays(tmp_path, case):
     refused_cheaply(path, told)
 
 
+@pytest.mark.slow
 def test_the_identity_is_added_to_square_matrices_only(tmp_path):
     config = {"model_type": "ctrnn", "alpha": 0.5, "nonlinearity_mode": "post_blend"}
     (tmp_path / "config.json").write_text(json.dumps(config | {"activation": "relu"}))
@@ -116,13 +121,14 @@ def test_unused_vectors_are_kept_as_vectors(tmp_path):
     np.savez_compressed(path := tmp_path / "net.npz", **arrays)
     variants = import_network(path).variants
     assert len(variants) == 100
-    assert all(vector.shape == (9,) for _, vectors in variants for vector in vectors.values())
+    assert all(vector.shape == (9,) for _, make in variants for vector in make().values())
 
 
 SHAPE = (2**62,) * 100_000
 """Multiplying these lengths takes long."""
 
 
+@pytest.mark.slow
 def test_absurd_shapes_of_pickles_and_messagepack(tmp_path):
     class Absurd:
         def __reduce__(self):
@@ -293,3 +299,35 @@ def test_a_zip_of_another_pickle_is_named(tmp_path):
         archive.writestr("mydata.pkl", b"\x80\x02}.")
     with pytest.raises(ValueError, match=r"net\.zip is a zip archive of mydata\.pkl, not"):
         ss.load_network(tmp_path / "net.zip")
+
+
+WITHOUT_MEMORY = """
+import resource, sys
+import schurscope as ss
+with open("/proc/self/statm") as file:
+    used = int(file.read().split()[0]) * resource.getpagesize()
+for megabytes in (0, 20, 80, 130, 200):
+    resource.setrlimit(resource.RLIMIT_AS, (used + megabytes * 2**20, resource.RLIM_INFINITY))
+    for path in sys.argv[1:]:
+        try:
+            ss.load_network(path, activation="tanh")
+        except ValueError as error:
+            assert "needs more memory than there is" in str(error), error
+            assert path in str(error), error
+            print(path)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the memory as Linux does")
+def test_a_file_is_not_called_damaged_because_memory_is_short(tmp_path):
+    matrix = np.zeros((4000, 4000))
+    arrays = {"W_hh": matrix, "W_xh": np.ones((4000, 1)), "W_hy": np.ones((1, 4000))}
+    paths = [str(tmp_path / f"net.{suffix}") for suffix in ("npz", "safetensors", "mat")]
+    np.savez(paths[0], **arrays)
+    safetensors.numpy.save_file(arrays, paths[1])
+    scipy.io.savemat(paths[2], arrays)
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT_MEMORY, *paths], capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, run.stderr
+    assert set(run.stdout.split()) == set(paths)

@@ -100,7 +100,7 @@ def test_accuracy_is_searched_on_its_surrogate_and_accepted_by_itself(trained):
     trials = [TASK.trials(128, seed).with_weights(None) for seed in (2, 3)]
     found = ss.removable(trained, *trials, measure="sign_accuracy", repeats=1, n_random=1)
     assert found.settings["measure"] == "sign_accuracy"
-    assert found.pair_share > found.random_pair_share
+    assert found.pair_share > 0.5  # signs hardly need N here
     assert found.interval[1] <= 0.01
 
 

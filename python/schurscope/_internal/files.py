@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .checks import printable, shown
-from .limits import MAX_BYTES, check_size, open_file
+from .limits import MAX_BYTES, check_size, open_file, unreadable
 from .zips import read_zip, zip_names
 
 __all__ = [
@@ -145,8 +145,7 @@ def read_npz(
         try:
             found = read_npy(content)
         except Exception as error:  # the header may be any Python literal
-            told = f"its entry {entry}: {error}"
-            raise ValueError(f"{path} is damaged: {printable(told)}") from error
+            raise unreadable(path, f"damaged in its entry {printable(entry)}", error) from error
         if isinstance(found, str):
             skipped[name] = found
         else:

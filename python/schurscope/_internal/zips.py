@@ -9,8 +9,7 @@ import zipfile
 from collections import Counter
 from typing import BinaryIO
 
-from .checks import printable
-from .limits import check_size, open_file, size_on_disk
+from .limits import check_size, open_file, size_on_disk, unreadable
 
 __all__ = ["read_zip", "zip_names"]
 
@@ -39,9 +38,7 @@ def read_zip(
             with _checked(stream, max_bytes) as archive:
                 return {info.filename: _content(archive, info) for info in archive.infolist()}
         except Exception as error:  # zipfile raises a dozen types on bad bytes
-            raise ValueError(
-                f"{path} is damaged or not {kind} (truncated?): {printable(str(error))}"
-            ) from error
+            raise unreadable(path, f"damaged or not {kind} (truncated?)", error) from error
 
 
 def zip_names(path: str | os.PathLike[str], max_bytes: int) -> list[str]:
@@ -51,9 +48,7 @@ def zip_names(path: str | os.PathLike[str], max_bytes: int) -> list[str]:
             with _checked(stream, max_bytes) as archive:
                 return archive.namelist()
         except Exception as error:  # as in read_zip
-            raise ValueError(
-                f"{path} is damaged or not a zip archive (truncated?): {printable(str(error))}"
-            ) from error
+            raise unreadable(path, "damaged or not a zip archive (truncated?)", error) from error
 
 
 def _checked(stream: BinaryIO, max_bytes: int) -> zipfile.ZipFile:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,10 @@ from .._internal.checks import FloatDType
 from .._version import __version__
 from ..coordinates.forms import Coordinates, by_gate, warning_of
 from .batch import Batch
-from .measures import Denominator, Measure, sensitivity
-from .plan import Ablation, gate_masses, removed_masses
+from .measures import Measure, sensitivity
+from .plan import Ablation, ablation_rows, gate_masses, removed_masses
 from .profile import AblationProfile
+from .scoring import TargetStatistics
 
 __all__ = ["Assembly"]
 
@@ -38,7 +39,7 @@ class Assembly:
         self,
         coordinates: Coordinates,
         alpha: float,
-        rows: Sequence[Ablation],
+        ablations: Iterable[str | Ablation] | None,
         dtype: FloatDType,
         *,
         strict: bool,
@@ -46,11 +47,12 @@ class Assembly:
         self._cuts = coordinates.sectors(alpha)
         if strict and (warning := warning_of(self._cuts)):
             raise ValueError(f"{warning} (strict=True)")
-        self.rows = tuple(rows)
+        self.rows = tuple(ablation_rows(ablations, self._cuts))
         self._coordinates, self._dtype = coordinates, dtype
-        batch = Batch.of(rows, coordinates.gates)
+        batch = Batch.of(self.rows, coordinates.gates)
         self._removed_mass = removed_masses(coordinates, batch)
-        self._gate_mass = np.where(batch.named, gate_masses(coordinates, batch), np.nan)
+        masses = np.where(batch.named, gate_masses(coordinates, batch), np.nan)
+        self._gate_masses = dict(zip(coordinates.gates, masses.T.copy(), strict=True))
         self.vacuous = self._removed_mass <= coordinates.n_hidden * np.finfo(dtype).eps
         self.vacuous[0] = False  # the full network is the reference, not an intervention
 
@@ -68,15 +70,22 @@ class Assembly:
     def profile(
         self,
         measure: Measure,
-        value: _Float64,
-        per_trial: _Float64,
-        per_step: _Float64,
-        *,
-        denominator: Denominator | None,
-        chance: float = np.nan,
+        statistics: TargetStatistics,
+        sums: tuple[_Float64, _Float64],
         settings: Mapping[str, Any] | None = None,
     ) -> AblationProfile:
-        """The profile of these values; `settings` extend those of every profile."""
+        """The profile of sums over the steps and over the trials of the rows that ran.
+
+        The sums are overwritten; `settings` extend those of every profile.
+        """
+        per_trial, per_step = map(self.spread, sums)
+        step_weight, total = statistics.step_weight, statistics.total
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            value = per_trial.sum(axis=1) / total
+            per_trial *= per_trial.shape[1] / total
+            per_step /= step_weight
+            per_step *= step_weight.sum() / total
+            per_step[:, step_weight == 0] = np.nan
         with np.errstate(over="ignore", invalid="ignore"):
             change = value - value[0]
         change[0] = 0.0
@@ -107,7 +116,6 @@ class Assembly:
             value=value,
             change=change,
             removed_mass=self._removed_mass,
-            gate_mass=self._gate_mass,
             sensitivity=sensitivity(change, self._removed_mass, undefined),
             per_trial=per_trial,
             per_step=per_step,
@@ -116,7 +124,8 @@ class Assembly:
             definition=measure,
             alpha=alpha,
             coordinates=coordinates,
+            gate_masses=self._gate_masses,
             settings={**origin, **(settings or {})},
-            denominator=denominator,
-            chance=chance,
+            denominator=statistics.denominator,
+            chance=statistics.chance,
         )

@@ -28,7 +28,12 @@ _OF_GATE = ("RR", "CR", "CC", "RR+CR+CC", "BB")
 
 
 def default_names(gates: Sequence[str]) -> tuple[str, ...]:
-    """`SUBSETS`, in all gates together; then of each named gate RR, CR, CC, all of N, and BB."""
+    """`SUBSETS`, in all gates together; then of each named gate RR, CR, CC, all of N, and BB.
+
+    Of a single gate with a name, `SUBSETS` alone.
+    """
+    if len(gates) == 1 and gates[0]:
+        return ("full", *alone(SUBSETS[1:], gates))
     return (*SUBSETS, *alone(_OF_GATE, gates))
 
 
@@ -82,11 +87,12 @@ def named_couplings(name: str, gates: Sequence[str]) -> dict[str, tuple[str, ...
 
 
 def joined_name(couplings: Mapping[str, Sequence[str]], gates: Sequence[str]) -> str:
-    """The name of the couplings that each gate loses; without gates where all lose the same."""
+    """The name of the couplings that each gate loses; without gates where several lose the same."""
     joined = {gate: "+".join(couplings[gate]) for gate in gates if couplings.get(gate)}
     if not joined:
         return "full"
-    if len(joined) == len(gates) and len(set(joined.values())) == 1:
+    several_or_vanilla = len(gates) > 1 or gates[0] == ""
+    if several_or_vanilla and len(joined) == len(gates) and len(set(joined.values())) == 1:
         return joined[gates[0]]
     return ",".join(f"{gate}:{names}" for gate, names in joined.items())
 

@@ -91,9 +91,9 @@ class AblationProfile(ReadOnly):
     alpha : float
     coordinates : Coordinates
         The ablated Schur forms; see `schur` and `gates`.
-    gate_mass : (ablations, gates)
-        ‖ΔT‖_F / ‖T‖_F of each gate; NaN where the ablation does not name it. The vanilla cell has
-        one column.
+    gate_masses : mapping from str to (ablations,)
+        Gate → ‖ΔT‖_F / ‖T‖_F of its own T; NaN where the ablation does not name it. The gate of the
+        vanilla cell is ``""``.
     settings : dict
         Provenance: package version, instruction-set level, dtype, tie-breaking rule, sizes. What
         belongs to a gate, such as n_R, is a dict by gate.
@@ -116,10 +116,15 @@ class AblationProfile(ReadOnly):
     definition: Measure
     alpha: float
     coordinates: Coordinates
-    gate_mass: _Float64
+    gate_masses: Mapping[str, _Float64]
     settings: Mapping[str, Any]
     denominator: Denominator | None
     chance: float = np.nan
+
+    def __post_init__(self) -> None:
+        for mass in self.gate_masses.values():
+            mass.flags.writeable = False
+        super().__post_init__()
 
     @property
     def measure(self) -> str:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-
 from .._internal.checks import Rng
 from ..coordinates.forms import Coordinates, Schurs
 from ..coordinates.orders import Order
@@ -21,7 +19,7 @@ from .batch import Batch
 from .evaluate import Evaluator, fitting_trials
 from .measures import Measure, measure_named
 from .measures.base import ScoreFunction
-from .plan import Ablation, ablation_rows
+from .plan import Ablation
 from .profile import AblationProfile
 
 __all__ = ["ablate"]
@@ -93,29 +91,17 @@ def ablate(
     definition = measure_named(measure)
     fitting_trials(network, trials)
     coordinates = Coordinates.of(network, schur, order)
-    rows = ablation_rows(ablations, coordinates.sectors(alpha))
-    assembly = Assembly(coordinates, alpha, rows, network.dtype, strict=strict)
+    assembly = Assembly(coordinates, alpha, ablations, network.dtype, strict=strict)
     evaluator = Evaluator(network, trials, coordinates, definition, rng=rng, n_threads=n_threads)
     batch = Batch.of(assembly.running, coordinates.gates)
-    names = [row.name for row in assembly.running]
-    per_trial, per_step = map(assembly.spread, evaluator.sums(batch, names=names))
-    step_weight, total = evaluator.step_weight, evaluator.total
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        value = per_trial.sum(axis=1) / total
-        per_trial *= trials.n_trials / total
-        per_step /= step_weight
-        per_step *= step_weight.sum() / total
-        per_step[:, step_weight == 0] = np.nan
+    sums = evaluator.sums(batch, names=[row.name for row in assembly.running])
     return assembly.profile(
         definition,
-        value,
-        per_trial,
-        per_step,
-        denominator=evaluator.denominator,
-        chance=evaluator.chance,
-        settings={
+        evaluator.statistics,
+        sums,
+        {
             "n_steps": trials.n_steps,
             "cell": repr(network.cell),
-            "trials_caution": evaluator.trials_caution,
+            "trials_caution": evaluator.statistics.caution,
         },
     )

@@ -32,10 +32,10 @@ def html_of(profile: AblationProfile) -> str:
 
 def named_gates(profile: AblationProfile) -> list[tuple[str, ...]]:
     """The gates that each ablation names."""
-    gates = profile.coordinates.gates
+    masses = profile.gate_masses.items()
     return [
-        tuple(gate for gate, is_in in zip(gates, row, strict=True) if is_in)
-        for row in ~np.isnan(profile.gate_mass)
+        tuple(gate for gate, mass in masses if not np.isnan(mass[row]))
+        for row in range(len(profile))
     ]
 
 
@@ -53,8 +53,7 @@ def of_cuts(profile: AblationProfile) -> dict[str, Any]:
         columns["determined"] = [
             all(profile.gates[gate].determined for gate in gates) for gates in named
         ]
-        masses = zip(profile.gates, profile.gate_mass.T, strict=True)
-        columns |= {f"removed_mass_{gate}": mass for gate, mass in masses}
+        columns |= {f"removed_mass_{gate}": mass for gate, mass in profile.gate_masses.items()}
     return columns
 
 

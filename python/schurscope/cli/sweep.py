@@ -233,8 +233,11 @@ def plot_command(sweep: Sweep, store: Path, out: Path, with_pages: bool) -> None
         _plot_diagnoses(found, out, sweep.diagnose is True)
     if with_pages:
         (out / "pages").mkdir(exist_ok=True)
-        for name in save_sweep_pages(found, out / "pages"):
+        pages = save_sweep_pages(found, out / "pages")
+        for name in pages:
             click.echo(f"wrote {out / 'pages' / name} and the pages of its networks")
+        if not pages:
+            click.echo("no network passed its gate, so there are no pages")
     _tell_what_lacks(found)
 
 

@@ -90,11 +90,12 @@ class Coordinates:
 
     @property
     def only(self) -> OrderedSchur:
-        """The form of the vanilla cell; AttributeError for a gated network."""
-        if self.is_gated:
+        """The form of the one matrix; AttributeError if there are several."""
+        if len(self) > 1:
             listed = ", ".join(map(repr, self.gates))
             raise AttributeError(
-                f"a gated network has a Schur form for each of its gates {listed}: coordinates[…]"
+                f"there is a Schur form for each of the gates {listed}: gates[…].schur of a "
+                "profile, or coordinates[…]"
             )
         return self.schurs[0]
 

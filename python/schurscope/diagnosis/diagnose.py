@@ -197,11 +197,7 @@ def diagnose(
                 *network.core_arguments()[:-1], network.cell.leak, repr(network.cell)
             ),
             "trials_sha256": fingerprint(
-                trials.inputs,
-                trials.targets,
-                trials.step_weights,
-                trials.h_0,
-                *([] if trials.c_0 is None else [trials.c_0]),
+                trials.inputs, trials.targets, trials.step_weights, trials.h_0, trials.c_0
             ),
         },
         trajectories=trajectories,

@@ -53,7 +53,8 @@ class Removable(ReadOnly):
         Of `change`; its upper end is at most the tolerance.
     pair_share, mass_share : float
     random_pair_share, random_mass_share : float
-        The same for pairs removed in random order, accepted by the same rule; means over draws.
+        The same for pairs removed in random order, as many as the loss itself on the fresh trials
+        allows, whatever its interval; means over draws.
     gate_shares : dict
         Gate → share of its pairs and share of its mass that the set removes.
     core, core_gates : (core, 2), (core,) of str

@@ -87,11 +87,17 @@ class Search:
     def order(self, best: _Bool) -> _Int64:
         """All pairs: this set's, those that save most per price last, then the others.
 
-        The others follow by what they cost per price.
+        Half of the set in the order of the greedy search, half of it and the others by the model
+        around it.
         """
+        none = np.zeros_like(best)
+        greedy = self._walk(none).remove()
         model = self._model(best)
-        inside = Walk(model, best, self._price).restore()[::-1]
-        return np.concatenate([inside, Walk(model, best, self._price).remove()])
+        last = Walk(model, best, self._price).restore(most_pairs=int(best.sum()) // 2)[::-1]
+        first = best.copy()
+        first[last] = False
+        others = Walk(model, best, self._price).remove()
+        return np.concatenate([greedy[first[greedy]], last, others])
 
     def _allowed(self, best: _Bool) -> float:
         """Loss allowed, in the unit of the models."""

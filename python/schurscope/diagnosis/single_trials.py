@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from .._internal.frozen import ReadOnly
 from ..ablation.batch import Batch
-from ..ablation.plan import Ablation
+from ..ablation.plan import Ablation, ablated_weights
 from ..ablation.profile import AblationProfile
 from ..coordinates.sectors import COUPLINGS
 from .atlas import Atlas
@@ -22,7 +22,7 @@ __all__ = ["Trajectories", "TrialEffects", "trajectories_of", "trial_effects_of"
 
 _Float32 = npt.NDArray[np.float32]
 _Int64 = npt.NDArray[np.int64]
-_SHOWN, _MOST_NUMBERS = 8, 2**19
+_SHOWN, _MOST_NUMBERS = 8, 2**16
 _KEPT, _MOST_TRIALS, _TRIALS_OF_REST = 100, 1024, 256
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -78,7 +78,7 @@ class TrialEffects(ReadOnly):
 
 def trajectories_of(question: Question, profile: AblationProfile) -> Trajectories:
     """Outputs with and without each coupling on trials of evenly spaced ranks."""
-    trials, gates = question.trials, question.coordinates.gates
+    trials, coordinates = question.trials, question.coordinates
     names = [name for name in COUPLINGS if not profile[name].vacuous]
     per_trial = (1 + len(names)) * trials.n_steps * question.network.n_outputs
     count = max(1, min(_SHOWN, trials.n_trials, _MOST_NUMBERS // per_trial))
@@ -86,18 +86,18 @@ def trajectories_of(question: Question, profile: AblationProfile) -> Trajectorie
     ranks = np.linspace(0, trials.n_trials - 1, count).astype(np.int64)
     chosen = np.argsort(loss, kind="stable")[ranks]
     evaluator = question.evaluator(trials[chosen])
-    rows = [Ablation.of(name, profile.cuts) for name in names]
-    ablated = evaluator.outputs(Batch.of(rows, gates))
-    outputs = [
-        evaluator.full_outputs().astype(np.float32),
-        *(y.astype(np.float32) for y in ablated),
-    ]
+    outputs = [evaluator.full_outputs()]
+    for name in names:
+        row = Batch.of([Ablation.of(name, profile.cuts)], coordinates.gates)
+        W_hh = ablated_weights(coordinates, row, question.network.dtype)
+        without = replace(question.network, W_hh=W_hh, cayley=None)
+        outputs.append(evaluator.of_network(without).full_outputs())
     judged = evaluator.trials
     targets = judged.targets if judged.has_targets else np.full_like(outputs[0], np.nan)
     return Trajectories(
         trial=chosen,
         names=("full", *names),
-        outputs=np.array(outputs),
+        outputs=np.array(outputs, dtype=np.float32),
         targets=targets.astype(np.float32),
         weights=judged.step_weights.astype(np.float32),
     )

@@ -218,7 +218,7 @@ def kind_bars(shares: Sequence[tuple[str, float]]) -> Markup:
 
 
 def null_ranges(tests: Sequence[tuple[str, Null, int]], label: str, tolerance: float) -> Markup:
-    """The middle 90 % of the draws of each test, their median, and the ablation itself."""
+    """The middle 90% of the draws of each test, their median, and the ablation itself."""
     values = [null.change[place] for _, null, place in tests]
     values += [v for _, null, place in tests for v in null.draws[place]]
     x = spanning(values, "symlog", threshold=tolerance)

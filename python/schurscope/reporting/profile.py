@@ -100,7 +100,7 @@ def save_profile(
         writer.writerow([*profile["full"]._fields, *ends, "determined", *masses])
         for place, (row, gates) in enumerate(zip(profile, named_gates(profile), strict=True)):
             determined = all(profile.cuts[gate].determined for gate in gates or profile.cuts)
-            of_gates = profile.gate_mass[place] if masses else []
+            of_gates = [profile.gate_masses[gate][place] for gate in profile.gates]
             numbers = [*intervals.value[place], *intervals.change[place]]
             writer.writerow([*row, *numbers, determined, *of_gates])
     write_json(out / "settings.json", settings)

@@ -83,7 +83,7 @@ def pair_content(found: Diagnosis, change: str) -> dict[str, Any]:
         trial_words = (
             f"this file keeps the effects of the {len(kept.pair)} largest pairs on each of "
             f"{len(kept.trial):,} trials, and of the other {len(kept.rest):,} pairs that were run "
-            "only quantiles over trials (5, 25, 50, 75, 95 %), on up to 256 of these."
+            "only quantiles over trials (5, 25, 50, 75, 95%), on up to 256 of these."
         )
     classes = []
     if found.account is not None:

@@ -191,7 +191,7 @@ def profile_table(profile: AblationProfile, intervals: Intervals) -> Table:
                 Cell(", ".join(remarks) or "–", ", ".join(remarks)),
             ]
         )
-    caption = f"The ablations at α = {profile.alpha:g}, with 95 % intervals"
+    caption = f"The ablations at α = {profile.alpha:g}, with 95% intervals"
     return Table("profile", caption, columns, rows)
 
 

@@ -126,7 +126,7 @@ def load_result(store: Store, key: str) -> JobResult:
                 definition=definition,
                 alpha=settings["alpha"],
                 coordinates=coordinates,
-                gate_mass=_gate_mass(arrays, place, setting["ablations"]),
+                gate_masses=_gate_masses(arrays, place, setting["ablations"], coordinates),
                 settings=settings,
                 denominator=denominator,
                 chance=provenance["chance"],
@@ -208,7 +208,7 @@ def _run(job: Job, store: Store) -> Entry:
         "moduli": _moduli(coordinates),
         "per_trial": np.array([p.per_trial for p in profiles]),
         "per_step": np.array([p.per_step for p in profiles]),
-        **({"gate_mass": _gate_masses(profiles)} if coordinates.is_gated else {}),
+        **_masses(profiles),
         **denominator_arrays(profiles[0].denominator),
     }
     provenance = {
@@ -235,19 +235,24 @@ def _moduli(coordinates: Coordinates) -> npt.NDArray[np.float64]:
     return found if coordinates.is_gated else found[0]
 
 
-def _gate_masses(profiles: Sequence[AblationProfile]) -> npt.NDArray[np.float64]:
-    return np.array([profile.gate_mass for profile in profiles])
+def _masses(profiles: Sequence[AblationProfile]) -> dict[str, npt.NDArray[np.float64]]:
+    """The masses of each gate, (alphas, gates, ablations); none for the vanilla cell."""
+    if not profiles[0].gates:
+        return {}
+    return {"gate_masses": np.array([list(p.gate_masses.values()) for p in profiles])}
 
 
-def _gate_mass(
-    arrays: Mapping[str, npt.NDArray[Any]], place: int, names: Sequence[str]
-) -> npt.NDArray[np.float64]:
-    """`AblationProfile.gate_mass`; the vanilla cell's is that of the rows."""
-    if "gate_mass" in arrays:
-        found: npt.NDArray[np.float64] = arrays["gate_mass"][place]
-        return found
+def _gate_masses(
+    arrays: Mapping[str, npt.NDArray[Any]],
+    place: int,
+    names: Sequence[str],
+    coordinates: Coordinates,
+) -> dict[str, npt.NDArray[np.float64]]:
+    """`AblationProfile.gate_masses`; the vanilla cell's are those of the rows."""
+    if coordinates.is_gated:
+        return dict(zip(coordinates.gates, arrays["gate_masses"][place], strict=True))
     mass = arrays["rows"][place][:, _ROWS.index("removed_mass")]
-    return np.where(np.array(names) == "full", np.nan, mass)[:, None]
+    return {"": np.where(np.array(names) == "full", np.nan, mass)}
 
 
 def _save(

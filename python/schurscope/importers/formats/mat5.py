@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..._internal.checks import printable
 from ..._internal.files import Array, check_size, open_file
-from ..._internal.limits import size_on_disk
+from ..._internal.limits import size_on_disk, unreadable
 from .checkpoint import Checkpoint, entry_name
 
 __all__ = ["MAT5_MAGIC", "read_mat5"]
@@ -61,7 +60,7 @@ def read_mat5(path: Path, max_bytes: int) -> Checkpoint:
                         check_size(widened, len(content), max_bytes)
                         found.add(name, array.astype(dtype))
     except Exception as error:  # struct, zlib and NumPy raise their own types
-        raise ValueError(f"{path} is damaged: {printable(str(error))}") from error
+        raise unreadable(path, "damaged", error) from error
     return found
 
 

@@ -41,6 +41,21 @@ function setUpCuts(cuts, data, changed) {
     changed(k, middle);
   }
 
+  // The α of the diagnosis may leave no eigenvalue in C: that is no cut.
+  function reset() {
+    if (home >= 0) { move(home); return; }
+    slider.value = cuts.k.length - 1;
+    slider.setAttribute("aria-valuetext", `${n} dimensions in R, none in C`);
+    cursor.setAttribute("transform", `translate(${across(n).toFixed(1)} 0)`);
+    const height = bottom - ((bottom - top) * data.alpha) / high;
+    level.setAttribute("transform", `translate(0 ${height.toFixed(1)})`);
+    fill(panel, {
+      n_R: `${n} of ${n}`, alpha: `${data.alpha}`, change: "–", interval: "–", mass: "–",
+      sensitivity: "–", gap: "–", remarks: "no eigenvalue in C",
+    });
+    changed(n, data.alpha);
+  }
+
   function nearest(event) {
     const box = figure.getBoundingClientRect();
     const x = ((event.clientX - box.left) / box.width) * figure.viewBox.baseVal.width;
@@ -58,7 +73,7 @@ function setUpCuts(cuts, data, changed) {
     if (cursor.hasPointerCapture(event.pointerId)) move(nearest(event));
   });
   slider.addEventListener("input", () => move(Number(slider.value)));
-  byId("cut-reset").addEventListener("click", () => move(Math.max(home, 0)));
+  byId("cut-reset").addEventListener("click", reset);
   figure.classList.add("ready");
-  move(Math.max(home, 0));
+  reset();
 }

@@ -76,7 +76,7 @@ function drawTrials(trials, pair) {
     add("line", { class: "median", x1: x(a), x2: x(e), y1: 70, y2: 70 });
     add("rect", { class: "row-bar", x: x(b), y: 50, width: Math.max(x(d) - x(b), 1), height: 40 });
     add("line", { class: "median", x1: x(c), x2: x(c), y1: 44, y2: 96 });
-    words.textContent = "Change on single trials: 5, 25, 50, 75 and 95 % quantiles.";
+    words.textContent = "Change on single trials: 5, 25, 50, 75 and 95% quantiles.";
   } else {
     const bins = new Array(40).fill(0);
     values.forEach((value) => { bins[Math.min(39, Math.floor((40 * (value - low)) / (high - low)))] += 1; });

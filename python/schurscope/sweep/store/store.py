@@ -39,7 +39,7 @@ __all__ = ["Contents", "Store", "StoreError"]
 
 RECORD_FORMAT = "schurscope-sweep-job-2"
 ARRAYS = ("rows", "cuts", "loss", "moduli", "per_trial", "per_step")
-OPTIONAL = ("gate_mass", "weight", "mean", "sums", "squares", "counted", "channels")
+OPTIONAL = ("gate_masses", "weight", "mean", "sums", "squares", "counted", "channels")
 OLD = 86400.0  # seconds after which a temporary file belongs to no living process
 
 _FOLDERS = ("jobs", "index", "failures", "deaths", "runners", "claims")
