@@ -244,6 +244,24 @@ def test_info_tells_what_is_in_a_network(elsewhere, trained):
     assert "from schurscope" in call("info", trained[0]).output
 
 
+def test_one_of_several_gated_layers(tmp_path, rng):
+    path, arrays = tmp_path / "gru.npz", {"readout.weight": rng.standard_normal((2, 4))}
+    for layer, n_inputs in (("l0", 3), ("l1", 4)):
+        arrays[f"rnn.weight_hh_{layer}"] = rng.standard_normal((12, 4))
+        arrays[f"rnn.weight_ih_{layer}"] = rng.standard_normal((12, n_inputs))
+    np.savez(path, **arrays)
+    ambiguous = call("info", path)
+    assert ambiguous.exit_code == 1
+    assert "Choose one with --layer rnn.l0 or --layer rnn.l1 to import it alone" in ambiguous.output
+    text = call("info", path, "--layer", "l1").output
+    assert "Cell(kind='gru', reset='after'" in text
+    assert "  W_hh = rnn.weight_hh_l1 (r, z, n)" in text
+    keras = {"layers/gru/cell/kernel": np.ones((3, 12)), "layers/dense/kernel": np.ones((4, 2))}
+    np.savez(path, **keras, **{"layers/gru/cell/recurrent_kernel": np.ones((4, 12))})
+    assert "does not state its reset; give --reset, which is" in call("info", path).output
+    assert "reset='before'" in call("info", path, "--reset", "before").output
+
+
 def test_networks_under_names_of_ones_own(tmp_path, rng):
     """Saved for x @ W, under other names, with a nonlinear readout, and judged by saved trials."""
     R, into, out = (rng.standard_normal(shape) / 3 for shape in ((10, 10), (3, 10), (10, 2)))

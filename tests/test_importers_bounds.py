@@ -121,7 +121,7 @@ def test_unused_vectors_are_kept_as_vectors(tmp_path):
     np.savez_compressed(path := tmp_path / "net.npz", **arrays)
     variants = import_network(path).variants
     assert len(variants) == 100
-    assert all(vector.shape == (9,) for _, vectors in variants for vector in vectors.values())
+    assert all(vector.shape == (9,) for _, make in variants for vector in make().values())
 
 
 SHAPE = (2**62,) * 100_000

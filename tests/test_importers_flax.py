@@ -155,19 +155,105 @@ def test_bfloat16_parameters_are_widened_with_a_notice():
     assert np.array_equal(network.W_hh, np.asarray(kernel, np.float32).T)
 
 
-@pytest.mark.parametrize("cell", ["GRUCell", "LSTMCell", "OptimizedLSTMCell", "MGUCell"])
-def test_gates_of_linen_are_refused(cell):
-    model = linen.RNN(getattr(linen, cell)(8))
+# GRU and LSTM
+
+GATED = ["GRUCell", "LSTMCell", "OptimizedLSTMCell"]
+
+
+class GatedLinen(linen.Module):
+    """A gated cell of 8 units, unrolled, and a Dense readout, biases not 0."""
+
+    cell: str
+    dtype: str = "float32"
+
+    @linen.compact
+    def __call__(self, x):
+        options = {"bias_init": NOISE, "dtype": self.dtype, "param_dtype": self.dtype}
+        h = linen.RNN(getattr(linen, self.cell)(8, **options))(x)
+        return linen.Dense(2, **options)(h)
+
+
+class GatedNnx(nnx.Module):
+    """The same."""
+
+    def __init__(self, cell, dtype="float32", **more):
+        options = {"dtype": dtype, "param_dtype": dtype, "bias_init": NOISE, "rngs": nnx.Rngs(3)}
+        self.rnn = nnx.RNN(getattr(nnx, cell)(3, 8, **options, **more))
+        self.readout = nnx.Linear(8, 2, **options)
+
+    def __call__(self, x):
+        return self.readout(self.rnn(x))
+
+
+def assert_gates_compute(network, wanted, cell):
+    wanted, dtype = np.asarray(wanted), network.dtype.name
+    assert wanted.dtype == network.dtype
+    assert network.cell == ss.Cell(kind="gru" if "GRU" in cell else "lstm")
+    x = inputs(dtype)
+    for outputs in (network.rollout(x), reference.gated_rollout(network, x)[0]):
+        np.testing.assert_allclose(outputs, wanted, rtol=0, atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("cell", GATED)
+def test_gates_of_linen(cell, dtype):
+    model, x = GatedLinen(cell, dtype), inputs(dtype)
+    variables = model.init(jax.random.key(1), x)
+    found = import_network(variables)
+    assert_gates_compute(found.network, model.apply(variables, x), cell)
+    assert found.ignored == {}
+    assert any("assumed tanh and, for the gates, sigmoid" in note for note in found.notes)
+    prefix = f"params.{cell}_0."
+    first = "r" if cell == "GRUCell" else "i"
+    assert found.mapped["W_hh"].startswith(f"{prefix}h{first}.kernelᵀ, {prefix}h")
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("cell", GATED)
+def test_gates_of_nnx(cell, dtype):
+    model = GatedNnx(cell, dtype)
+    wanted = model(inputs(dtype))
+    found = import_network(model)
+    assert_gates_compute(found.network, wanted, cell)
+    assert not any("tanh" in note for note in found.notes)  # the module says it
+    assert_gates_compute(ss.load_network(nnx.state(model, nnx.Param)), wanted, cell)
+
+
+@pytest.mark.parametrize("cell", ["GRUCell", "LSTMCell"])
+def test_gates_in_messagepack(tmp_path, cell):
+    model = GatedLinen(cell)
     variables = model.init(jax.random.key(1), inputs())
-    with pytest.raises(ValueError, match=r"holds the gates of .*schurscope\.ablate_with"):
-        ss.load_network(variables)
+    path = tmp_path / "model.msgpack"
+    path.write_bytes(serialization.to_bytes(variables))
+    assert_gates_compute(ss.load_network(path), model.apply(variables, inputs()), cell)
 
 
-@pytest.mark.parametrize("cell", ["GRUCell", "OptimizedLSTMCell"])
-def test_gates_of_nnx_are_refused(cell):
-    model = nnx.RNN(getattr(nnx, cell)(3, 8, rngs=nnx.Rngs(0)))
-    with pytest.raises(ValueError, match=r"holds the gates of an? (GRU|LSTM): .*dense_h\.kernel"):
+def test_one_of_several_cells_of_flax():
+    options = {"bias_init": NOISE, "rngs": nnx.Rngs(3)}
+    cells = [nnx.RNN(nnx.GRUCell(3, 8, **options)) for _ in range(2)]
+    model = nnx.Bidirectional(*cells)
+    with pytest.raises(ValueError, match=r"is bidirectional.*layer='backward_rnn\.cell'"):
         ss.load_network(model)
+    keys = {"W_hy": np.eye(8, dtype=np.float32)}
+    network = ss.load_network(model, layer="backward_rnn", keys=keys)
+    wanted = np.asarray(model(inputs()))[..., 8:]
+    outputs = network.rollout(inputs()[:, ::-1])[:, ::-1]
+    np.testing.assert_allclose(outputs, wanted, rtol=0, atol=1e-6)
+
+
+def test_other_gates_of_flax_are_refused():
+    model = linen.RNN(linen.MGUCell(8))
+    variables = model.init(jax.random.key(1), inputs())
+    with pytest.raises(
+        ValueError, match=r"holds gates .*hf\.kernel.*neither a GRU's nor an LSTM's"
+    ):
+        ss.load_network(variables)
+    for options, told in (
+        ({"gate_fn": jax.nn.hard_sigmoid}, "gates 'hard_sigmoid'"),
+        ({"activation_fn": jax.nn.relu}, "activation 'relu'"),
+    ):
+        with pytest.raises(ValueError, match=rf"has a LSTM with .*{told}.*ablate_with"):
+            ss.load_network(GatedNnx("LSTMCell", **options))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

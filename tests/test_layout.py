@@ -12,7 +12,7 @@ PACKAGE = ROOT / "python" / "schurscope"
 # Each imports only those before it when it loads; what it loads later, in a function, is free.
 ORDER = (
     *("_version", "_cpu", "_internal", "_core", "trials", "networks", "training", "testing"),
-    *("coordinates", "ablation", "diagnosis", "importers", "sweep"),
+    *("coordinates", "ablation", "dynamics", "diagnosis", "importers", "sweep"),
     *("plotting", "reporting", "reproduce", "cli"),
 )
 LEAVES = {"plotting", "reporting", "reproduce", "cli"}

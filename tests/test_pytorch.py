@@ -230,7 +230,7 @@ def test_bad_arguments_are_named(arguments, error, message):
 class Model(torch.nn.Module):
     def __init__(self, n_inputs, n_hidden, n_outputs):
         super().__init__()
-        self.gru = torch.nn.GRU(n_inputs, n_hidden, batch_first=True)
+        self.gru = torch.nn.GRU(n_inputs, n_hidden, num_layers=2, batch_first=True)
         self.readout = torch.nn.Linear(n_hidden, n_outputs)
 
     def forward(self, inputs):
@@ -239,7 +239,7 @@ class Model(torch.nn.Module):
 
 @pytest.fixture(scope="module")
 def trained():
-    """A GRU that has learnt a flip-flop, and trials to judge it: (model, inputs, targets)."""
+    """A GRU of two layers that has learnt a flip-flop, and trials to judge it."""
     task = tasks.FlipFlop(n_steps=15)
     torch.manual_seed(0)
     model = Model(task.n_inputs, 24, task.n_outputs)
@@ -251,30 +251,30 @@ def trained():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    trials = task.trials(200, 1, np.float32)
-    return model, torch.tensor(trials.inputs), torch.tensor(trials.targets)
+    return model, task.trials(200, 1, np.float32)
 
 
 def test_the_readme_ablates_a_gate_of_a_trained_gru(trained, capsys):
-    model, inputs, targets = trained
+    model, trials = trained
     before = state_of(model)
     text = README.read_text(encoding="utf-8")
     code = re.search(r"```python\n((?:(?!```).)*RecurrentWeight.*?)```", text, re.DOTALL)[1]
-    scope = {"model": model, "inputs": inputs, "targets": targets}
+    scope = {"model": model, "trials": trials}
     exec(code, scope)
     profile = scope["profile"]
     assert state_of(model) == before
     assert str(profile) in capsys.readouterr().out
 
     # The same without the package: a copy of the model, and the reference's ablated matrix.
-    W = model.gru.weight_hh_l0.detach()[48:].numpy()
+    W = model.gru.weight_hh_l1.detach()[48:].numpy()
     for row in profile:
         names = () if row.name == "full" else row.name.split("+")
         W_ablated, mass = reference.ablated(W, names, 0.9)
         other = copy.deepcopy(model)
         with torch.no_grad():
-            other.gru.weight_hh_l0[48:] = torch.from_numpy(W_ablated)
-            error = float((other(inputs) - targets).square().mean())
+            other.gru.weight_hh_l1[48:] = torch.from_numpy(W_ablated)
+            outputs = other(torch.tensor(trials.inputs)).numpy()
+        error = reference.fvu(outputs, trials.targets, trials.step_weights)
         assert row.value == pytest.approx(error, rel=1e-4)
         assert row.removed_mass == pytest.approx(mass, abs=1e-6)
     assert profile.value[0] < 0.02  # it has learnt the task, which the couplings matter to
@@ -283,13 +283,13 @@ def test_the_readme_ablates_a_gate_of_a_trained_gru(trained, capsys):
 
 
 def test_the_model_survives_a_failing_evaluation(trained):
-    model, inputs, _ = trained
+    model, trials = trained
     before = state_of(model)
     weight = RecurrentWeight(model.gru, "weight_hh_l0", gate="z")
 
     def evaluate(W):
         with weight.replaced(W):
-            return model(inputs[:, :, :1]).sum(dim=(1, 2))
+            return model(torch.tensor(trials.inputs[:, :, :1])).sum(dim=(1, 2))
 
     with pytest.raises(RuntimeError):
         ablate_with(weight.matrix(), evaluate)

@@ -59,7 +59,14 @@ def test_a_diagnosis_says_what_the_readme_shows(tmp_path):
     ]
 
 
+def test_a_flip_flop_has_the_fixed_points_that_the_readme_shows(tmp_path):
+    printed, shown = example(2, tmp_path)
+    # Another instruction-set level may miss a saddle, but no memory.
+    points = re.compile(r"FixedPoints\((\d+) points, 8 stable, 1 condition, 0 of 400 starts unconv")
+    assert abs(int(points.match(printed)[1]) - int(points.match(shown)[1])) <= 2
+
+
 def test_your_own_network_is_imported_as_the_readme_shows(tmp_path):
     framework("torch")
-    printed, shown = example(2, tmp_path)
+    printed, shown = example(3, tmp_path)
     assert printed == shown

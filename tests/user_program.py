@@ -5,6 +5,7 @@ Every ignored line must be an error: if a type got lost, mypy would report an un
 # ruff: noqa: T201
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,21 @@ def largest_change(task: ss.Task, folder: Path) -> float:
     return float(np.abs(profile.change).max())
 
 
+def memories(network: ss.Network, trials: ss.Trials) -> float:
+    points: ss.FixedPoints = ss.fixed_points(network, starts=network.states(trials.inputs))
+    jacobian: ss.Jacobian = points.jacobians[0]
+    along: ss.Jacobians = ss.jacobians(network, trials.inputs, n_states=10, rng=0)
+    print(points.stable.sum(), jacobian.masses["CR"], along.nonnormality.max())
+    return jacobian.spectral_radius
+
+
+def gates(model: Any, trials: ss.Trials, weight: ss.pytorch.RecurrentWeight) -> ss.GatedAblation:
+    evaluate = ss.pytorch.evaluator(model, trials, "fvu", weight=weight)
+    profile = ss.ablate_with(weight.matrices(), evaluate, ablations=["n:CR", "r:CR,z:CR"])
+    cuts: dict[str, ss.Sectors] = profile.cuts
+    return ss.GatedAblation.of("n:CR", cuts)
+
+
 def mistakes(task: ss.Task, network: ss.Network, trials: ss.Trials) -> None:
     ss.ablate(network, trials, measure=3)  # type: ignore[arg-type]
     ss.ablate(trials, network)  # type: ignore[arg-type]
@@ -52,7 +68,9 @@ def mistakes(task: ss.Task, network: ss.Network, trials: ss.Trials) -> None:
     weights: str = ss.init_network(task, 8).W_hh  # type: ignore[assignment]
     inputs: str = task.trials(3, rng=0).inputs  # type: ignore[assignment]
     accuracy: int = ss.replay_accuracy(outputs, trials.targets)  # type: ignore[assignment]
+    ss.ablate(ss.jacobians(network), trials)  # type: ignore[arg-type]
+    radius: str = ss.fixed_points(network, starts=trials.inputs).stable  # type: ignore[assignment]
     folder: Path = ss.get_cmake_dir()  # type: ignore[assignment]
     version: int = ss.__version__  # type: ignore[assignment]
     print(n_hidden, outputs, value, T, n_R, matrix, loss, weights, inputs, accuracy)
-    print(folder, version)
+    print(folder, version, radius)

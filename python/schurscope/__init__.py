@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from ._internal.embedding import get_cmake_dir, get_include
 from ._version import __version__
-from .ablation import measures
+from .ablation import measures, pytorch
 from .ablation.external import ablate_with
+from .ablation.gates import GatedAblation
 from .ablation.measures import fvu, replay_accuracy
 from .ablation.plan import Ablation
 from .ablation.profile import AblationProfile, AblationRow, Intervals
@@ -36,8 +37,9 @@ from .diagnosis.nulls import Null, null
 from .diagnosis.removable import Removable, removable
 from .diagnosis.result import Diagnosis
 from .diagnosis.subset_game import SubsetGame, subset_game
+from .dynamics.fixed_points import FixedPoints, fixed_points
+from .dynamics.jacobians import Jacobian, Jacobians, jacobians
 from .importers import ImportedNetwork, import_network, load_network
-from .networks import pytorch
 from .networks.cayley import Cayley
 from .networks.cell import Cell
 from .networks.constructions import init_network
@@ -64,9 +66,13 @@ __all__ = [
     "CutCurve",
     "Diagnosis",
     "Dose",
+    "FixedPoints",
+    "GatedAblation",
     "ImportedNetwork",
     "Interactions",
     "Intervals",
+    "Jacobian",
+    "Jacobians",
     "Network",
     "Null",
     "OrderedSchur",
@@ -89,11 +95,13 @@ __all__ = [
     "cut_curve",
     "diagnose",
     "dose",
+    "fixed_points",
     "fvu",
     "get_cmake_dir",
     "get_include",
     "import_network",
     "init_network",
+    "jacobians",
     "load_network",
     "measures",
     "null",

@@ -14,6 +14,7 @@ _TASK = ss.tasks.FlipFlop(n_steps=6)
 _NETWORK = ss.init_network(_TASK, 8, rng=0)
 _TRIALS = _TASK.trials(5, rng=1)
 _SCHUR = ss.ordered_schur(_NETWORK.W_hh)
+_GRU = ss.init_network(_TASK, 8, rng=0, cell="gru")
 _PARTS = {name: getattr(_NETWORK, name) for name in ("W_hh", "W_xh", "W_hy", "b_h", "b_y")}
 
 # Arguments whose largest values would only take long, such as epochs, are not among these.
@@ -41,11 +42,47 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         ss.ablate_with,
         {"W": _NETWORK.W_hh, "evaluate": lambda _: np.ones(3), "alpha": 0.5, "measure": "score"},
     ),
+    "ablate_gates": (
+        ss.ablate_with,
+        {
+            "W": {"r": _NETWORK.W_hh, "n": _NETWORK.W_hh},
+            "evaluate": lambda _: np.ones(3),
+            "ablations": ["n:CR", "r:CR,n:CC"],
+            "schur": None,
+        },
+    ),
+    "GatedAblation": (ss.GatedAblation.of, {"name": "r:CR", "sectors": {"r": _SCHUR.sectors(0.5)}}),
+    "jacobians": (
+        ss.jacobians,
+        {"network": _NETWORK, "inputs": _TRIALS.inputs, "h_0": None, "n_states": 3, "alpha": 0.9},
+    ),
+    "fixed_points": (
+        ss.fixed_points,
+        {
+            "network": _GRU,
+            "inputs": np.zeros((1, 3)),
+            "starts": np.zeros((2, 8)),
+            "spread": 0.1,
+            "tolerance": 1e-20,
+            "distance": 1e-6,
+            "max_evaluations": 50,
+        },
+    ),
     "ordered_schur": (ss.ordered_schur, {"W": _NETWORK.W_hh, "order": "modulus", "leak": None}),
     "sectors": (_SCHUR.sectors, {"alpha": 0.9}),
     "Ablation": (ss.Ablation, {"name": "a", "rectangles": ((0, 2, 1, 3),), "gains": (0.5,)}),
     "rollout": (_NETWORK.rollout, {"inputs": _TRIALS.inputs, "h_0": None, "n_threads": 1}),
     "load_network": (ss.load_network, {"source": _PARTS, "keys": {}, "leak": 0.5, "dtype": None}),
+    "gated": (
+        lambda **arrays: ss.load_network({f"rnn.{name}": a for name, a in arrays.items()}),
+        {
+            "weight_hh_l0": np.zeros((24, 8)),
+            "weight_ih_l0": np.zeros((24, 3)),
+            "bias_ih_l0": np.zeros(24),
+            "bias_hh_l0": np.zeros(24),
+            "weight": np.zeros((2, 8)),
+        },
+    ),
     "tree": (lambda tree: ss.load_network({**_PARTS, "more": tree}), {"tree": {"a": [1.0]}}),
     "init_network": (
         ss.init_network,

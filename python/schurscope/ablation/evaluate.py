@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from .._internal.checks import FloatArray, Rng, real_array
+from .._internal.checks import FloatArray, Rng
 from ..coordinates.schur import Order, OrderedSchur, order_named, ordered_schur
 from ..networks.cell import Cell
 from ..networks.gates import require_vanilla
@@ -19,8 +17,8 @@ from ..networks.network import Network
 from ..trials.trials import Trials
 from .batch import Batch
 from .measures import Denominator, Measure, Score
-from .measures.base import weighted
 from .plan import ablated_matrix
+from .scoring import judged_trials, summed_scores, target_statistics
 
 __all__ = ["Evaluator", "fitting_trials", "leak_of_order", "schur_of"]
 
@@ -38,14 +36,7 @@ class Evaluator:
     network, schur, measure
     trials : Trials
         In the network's dtype. Targets are the full network's outputs if the measure needs none.
-    denominator : Denominator or None
-        None for a score, which is a mean over trials.
-    total : float
-        The value of an ablation is the sum over trials of `sums`, divided by this.
-    step_weight : (steps,)
-    chance : float
-    trials_caution : str
-        See `Measure.trials_caution`.
+    statistics : TargetStatistics
     """
 
     def __init__(
@@ -63,21 +54,8 @@ class Evaluator:
         self.trials = fitting_trials(network, trials)
         self._noise = network.noise(rng, trials.n_trials, trials.n_steps)
         self._n_threads = _core.resolve_threads(n_threads)
-        if not isinstance(measure, Score):
-            self.trials = self._with_targets()
-        self._judge()
-
-    def _judge(self) -> None:
-        """Set what the measure needs of the trials."""
-        if isinstance(self.measure, Score):
-            self.denominator: Denominator | None = None
-            self.total, self.chance = float(self.n_trials), float("nan")
-            self.step_weight, self.trials_caution = np.empty(0), ""
-            return
-        task = _targets_of(self.measure, self.trials)
-        self.denominator, self.total = task.denominator, task.total
-        self.step_weight, self.chance = task.step_weight, task.chance
-        self.trials_caution = task.caution
+        self.trials = judged_trials(measure, self.trials, self.full_outputs)
+        self.statistics = target_statistics(measure, self.trials)
 
     def of_network(self, network: Network) -> Evaluator:
         """The evaluator of a network with other weights and the same cell, noise and Schur form.
@@ -92,7 +70,7 @@ class Evaluator:
         """The evaluator on the first trials alone, with their noise."""
         other = copy(self)
         other.trials, other._noise = self._part(0, n_trials)
-        other._judge()
+        other.statistics = target_statistics(other.measure, other.trials)
         return other
 
     def of_schur(self, schur: OrderedSchur) -> Evaluator:
@@ -100,6 +78,16 @@ class Evaluator:
         other = copy(self)
         other.schur = schur
         return other
+
+    @property
+    def denominator(self) -> Denominator | None:
+        """None for a score, which is a mean over trials."""
+        return self.statistics.denominator
+
+    @property
+    def total(self) -> float:
+        """The value of an ablation is the sum over trials of `sums`, divided by this."""
+        return self.statistics.total
 
     @property
     def n_trials(self) -> int:
@@ -131,13 +119,14 @@ class Evaluator:
             No steps for a score: (ablations, 0).
         """
         trials, noise = self._part(first, end)
+        n_steps = 0 if isinstance(self.measure, Score) else trials.n_steps
         per_trial = np.empty((len(batch), trials.n_trials))
-        if isinstance(self.measure, Score):
-            self._score(self.measure, batch, trials, noise, per_trial, names)
-            return per_trial, np.empty((len(batch), 0))
-        per_step = np.empty((len(batch), trials.n_steps))
+        per_step = np.empty((len(batch), n_steps))
         if self.measure.kernel is None:
-            self._sum_scores(batch, trials, noise, per_trial, per_step)
+            for place, outputs in enumerate(self._outputs(self._matrices(batch), trials, noise)):
+                name = repr(names[place]) if names else f"ablation {place}"
+                sums = summed_scores(self.measure, outputs, trials, name)
+                per_trial[place], per_step[place] = sums
             return per_trial, per_step
         _core.run_ablations(
             self.network.core_arguments(),
@@ -242,98 +231,6 @@ class Evaluator:
                 self._n_threads,
             )
             yield outputs
-
-    def _sum_scores(
-        self,
-        batch: Batch,
-        trials: Trials,
-        noise: FloatArray | None,
-        per_trial: _Float64,
-        per_step: _Float64,
-    ) -> None:
-        """The sums of a measure without a kernel in the core."""
-        targets = trials.targets.astype(np.float64)
-        weights = trials.step_weights.astype(np.float64)
-        for place, outputs in enumerate(self._outputs(self._matrices(batch), trials, noise)):
-            with np.errstate(all="ignore"):  # a rollout may diverge
-                scores = self.measure.scores(outputs.astype(np.float64), targets)
-            name = f"the scores of {self.measure.name}"
-            checked = real_array(scores, name, weights.shape, allow_nonfinite=True)
-            with np.errstate(all="ignore"):
-                summed = weighted(checked.astype(np.float64), weights)
-                per_trial[place], per_step[place] = summed.sum(axis=1), summed.sum(axis=0)
-
-    def _score(
-        self,
-        measure: Score,
-        batch: Batch,
-        trials: Trials,
-        noise: FloatArray | None,
-        scores: _Float64,
-        names: Sequence[str],
-    ) -> None:
-        """The scores of the user's function."""
-        assert measure.function is not None
-        for place, outputs in enumerate(self._outputs(self._matrices(batch), trials, noise)):
-            given = measure.function(outputs.copy(), trials)
-            ablation = repr(names[place]) if names else f"ablation {place}"
-            name = f"the scores that {measure.name} returns for {ablation}"
-            scores[place] = real_array(given, name, (trials.n_trials,), allow_nonfinite=True)
-
-    def _with_targets(self) -> Trials:
-        """The trials, with the full network's outputs as targets if the measure needs none."""
-        if self.measure.needs_targets:
-            if not self.trials.has_targets:
-                raise ValueError(
-                    f"trials must have targets for measure={self.measure.name!r}, got only "
-                    "inputs; measure='fidelity' compares with the full network's outputs"
-                )
-            return self.trials
-        full = self.full_outputs()
-        if not np.isfinite(full).all():
-            raise ValueError(
-                f"network must have finite outputs for measure={self.measure.name!r}, got a full "
-                "network that diverges"
-            )
-        return self.trials.with_targets(full)
-
-
-@dataclass(frozen=True)
-class _Targets:
-    """Statistics of the targets and weights that the measure needs, for all ablations."""
-
-    denominator: Denominator
-    total: float
-    step_weight: _Float64
-    chance: float
-    caution: str
-
-    @classmethod
-    def of(cls, measure: Measure, trials: Trials) -> _Targets:
-        targets = trials.targets  # not converted: float32 targets are exact in float64 sums
-        weights = trials.step_weights.astype(np.float64)
-        measure.check(targets, weights)
-        denominator = measure.denominator(targets, weights)
-        return cls(
-            denominator,
-            float(denominator.total()),
-            measure.step_weight(targets, weights),
-            measure.chance(targets, weights),
-            measure.trials_caution(targets, weights) if measure.needs_targets else "",
-        )
-
-
-# The same trials often judge many networks, cuts or orders. Forgotten with the trials.
-_known: WeakKeyDictionary[Trials, dict[Measure, _Targets]] = WeakKeyDictionary()
-
-
-def _targets_of(measure: Measure, trials: Trials) -> _Targets:
-    if measure.kernel is None:  # a user's measure may change
-        return _Targets.of(measure, trials)
-    known = _known.setdefault(trials, {})
-    if measure not in known:
-        known[measure] = _Targets.of(measure, trials)
-    return known[measure]
 
 
 def fitting_trials(network: Network, trials: Trials) -> Trials:

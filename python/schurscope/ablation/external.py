@@ -6,8 +6,8 @@ matrix W and a function that scores each trial with an ablated matrix W̃.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,12 @@ from .._internal.checks import FloatArray, FloatDType, real_array, shown
 from ..coordinates.schur import OrderedSchur, ordered_schur
 from .assemble import Assembly
 from .batch import Batch
-from .measures import Score
-from .plan import Ablation, ablated_matrix, ablation_rows
+from .gates import GatedAblation, Row
+from .measured import MeasuredModel
+from .measures import Measure, Score
+from .plan import Ablation, ablated_matrix
 from .profile import AblationProfile
+from .scoring import plain_mean
 
 __all__ = ["Evaluate", "ablate_with"]
 
@@ -27,18 +30,18 @@ _Float64 = npt.NDArray[np.float64]
 # Their intervals also resample a denominator; a mean score has none.
 _NOT_MEANS = ("fvu", "fidelity", "replay_accuracy", "sign_accuracy")
 
-Evaluate: TypeAlias = Callable[[FloatArray], npt.ArrayLike]
-"""W̃ (N_h, N_h) → one score for each trial, (trials,)."""
+Evaluate: TypeAlias = Callable[[Any], npt.ArrayLike]
+"""W̃ (N_h, N_h), or a dictionary from gate to W̃ → one score for each trial, (trials,)."""
 
 
 def ablate_with(
-    W: npt.ArrayLike,
+    W: npt.ArrayLike | Mapping[str, npt.ArrayLike],
     evaluate: Evaluate,
     *,
     alpha: float = 0.9,
-    ablations: Iterable[str | Ablation] | None = None,
-    measure: str = "score",
-    schur: OrderedSchur | None = None,
+    ablations: Iterable[str | Ablation] | Iterable[str | GatedAblation] | None = None,
+    measure: str | None = None,
+    schur: OrderedSchur | Mapping[str, OrderedSchur] | None = None,
     progress: Callable[[int, int], object] | None = None,
     strict: bool = False,
 ) -> AblationProfile:
@@ -53,28 +56,35 @@ def ablate_with(
 
         profile = ss.ablate_with(weight.matrix(), evaluate, measure="mean squared error")
 
+    The gates of one layer have one matrix each, which ablations change alone or together::
+
+        weight = ss.pytorch.RecurrentWeight(model.gru, "weight_hh_l0", gate=["r", "z", "n"])
+        profile = ss.ablate_with(weight.matrices(), evaluate, ablations=["n:CR", "r:CR,z:CR"])
+
     Parameters
     ----------
-    W : (N_h, N_h) array_like
+    W : (N_h, N_h) array_like, or dict from gate to such
         Recurrent matrix, ``W[post, pre]``: an array, or a PyTorch tensor or JAX array in
         CPU memory. Its dtype, float32 or float64, decides when an ablation is vacuous.
     evaluate : callable
-        Takes W̃, (N_h, N_h) in the dtype of W, a copy that it may keep and modify, and returns the
-        scores of the trials, (trials,). Every call must score the same trials in the same order
-        with the same random numbers, because changes and their intervals are paired: put a PyTorch
-        module in ``eval()`` mode. The first two calls, both for the full network, check this.
-        Exceptions propagate.
+        Takes W̃, (N_h, N_h) in the dtype of W, or a dictionary of every gate's, copies that it may
+        keep and modify, and returns the scores of the trials, (trials,). Every call must score the
+        same trials in the same order with the same random numbers, because changes and their
+        intervals are paired: put a PyTorch module in ``eval()`` mode. The first two calls, both for
+        the full network, check this. Exceptions propagate.
     alpha : float
         Cut of the spectrum: R holds the eigenvalues of modulus >= alpha * rho. In (0, 1].
     ablations : iterable of str or Ablation, optional
         The ablations; None means every subset of the couplings RR, CR (C to R) and CC of N, and
         BB, the nonnormality inside the 2x2 blocks. The full network is always row 0 and need not be
-        named.
-    measure : str
-        Name of the score, for tables and figures.
+        named. Of gates, names such as ``"n:CR"`` or, together, ``"r:CR,z:CR+CC"``; None means every
+        subset of RR, CR and CC of each gate alone, and each of the three in all gates together.
+    measure : str, optional
+        Name of the score, for tables and figures, "score" by default. An `evaluate` made by
+        `schurscope.pytorch.evaluator` has a measure, which must not be named here.
     schur : OrderedSchur, optional
         Ordered Schur form of W, to avoid recomputing it or to use another order, such as
-        ``ordered_schur(W, "real_part")``.
+        ``ordered_schur(W, "real_part")``; of gates, a dictionary with one for each.
     progress : callable, optional
         Called as ``progress(done, total)`` after each evaluation.
     strict : bool
@@ -83,8 +93,9 @@ def ablate_with(
     Returns
     -------
     AblationProfile
-        Without values per step. Vacuous ablations are not evaluated and repeat the full network's
-        scores. Scores that are not finite mark the row as diverged.
+        Without values per step, unless `evaluate` has a measure. Vacuous ablations are not
+        evaluated and repeat the full network's scores. Scores that are not finite mark the row
+        as diverged.
 
     Raises
     ------
@@ -93,30 +104,70 @@ def ablate_with(
         does not return one real number per trial, changes their number, or returns different
         scores for the same matrix.
     """
-    W = real_array(W, "W", ("N_h", "N_h"))
-    dtype = W.dtype
+    matrices = _matrices(W)
+    several = isinstance(W, Mapping)
+    dtype = next(iter(matrices.values())).dtype
     if not callable(evaluate):
         raise TypeError(f"evaluate must be callable, got {shown(evaluate)}")
-    definition = _own_measure(measure)
-    schur = _schur_of(W, schur)
-    sectors = schur.sectors(alpha)
-    assembly = Assembly(schur, sectors, ablation_rows(ablations, sectors), dtype, strict=strict)
+    definition = _measure_of(evaluate, measure)
+    schurs = _schurs_of(matrices, schur, several)
+    assembly = Assembly(schurs, alpha, ablations, dtype, strict=strict)
+
+    def judged(row: Row, n_trials: int | str) -> tuple[_Float64, _Float64]:
+        found = {gate: _ablated(schurs[gate], row.parts[gate], dtype) for gate in matrices}
+        return _sums(evaluate, found if several else found[""], row.name, n_trials)
+
     running = assembly.running
-    full = _scores(evaluate(_ablated(schur, running[0], dtype)), running[0].name, "trials")
-    per_trial = np.empty((len(running), full.size))
-    per_trial[0] = full
-    _require_same(_scores(evaluate(_ablated(schur, running[0], dtype)), "full", full.size), full)
+    sums = judged(running[0], "trials")
+    per_trial, per_step = (np.empty((len(running), row.size)) for row in sums)
+    per_trial[0], per_step[0] = sums
+    n_trials = per_trial.shape[1]
+    _require_same(judged(running[0], n_trials)[0], per_trial[0])
     for place, row in enumerate(running):
         if place > 0:
-            given = evaluate(_ablated(schur, row, dtype))
-            per_trial[place] = _scores(given, row.name, full.size)
+            per_trial[place], per_step[place] = judged(row, n_trials)
         if progress is not None:
             progress(place + 1, len(running))
-    per_trial = assembly.spread(per_trial)
-    with np.errstate(over="ignore", invalid="ignore"):
-        value = per_trial.mean(axis=1)
-    per_step = np.empty((len(per_trial), 0))
-    return assembly.profile(definition, value, per_trial, per_step, denominator=None)
+    if not isinstance(evaluate, MeasuredModel):
+        return assembly.profile(definition, plain_mean(n_trials), (per_trial, per_step))
+    settings = {
+        "n_steps": evaluate.trials.n_steps,
+        "trials_caution": evaluate.statistics.caution,
+    }
+    return assembly.profile(definition, evaluate.statistics, (per_trial, per_step), settings)
+
+
+def _matrices(W: npt.ArrayLike | Mapping[str, npt.ArrayLike]) -> dict[str, FloatArray]:
+    """Gate → its matrix, all of one shape and dtype; the only one under ``""``."""
+    if not isinstance(W, Mapping):
+        return {"": real_array(W, "W", ("N_h", "N_h"))}
+    if not W:
+        raise ValueError("W must have a matrix for each gate, got an empty dictionary")
+    found: dict[str, FloatArray] = {}
+    for gate, given in W.items():
+        if not str(gate).isidentifier():
+            raise ValueError(f"W must have names of gates as keys, such as 'n', got {shown(gate)}")
+        matrix = real_array(given, f"W[{gate!r}]", ("N_h", "N_h"))
+        first = next(iter(found.values()), matrix)
+        if (matrix.shape, matrix.dtype) != (first.shape, first.dtype):
+            raise ValueError(
+                f"W[{gate!r}] must have the shape and dtype of the other gates, {first.shape} "
+                f"{first.dtype}, got {matrix.shape} {matrix.dtype}"
+            )
+        found[gate] = matrix
+    return found
+
+
+def _measure_of(evaluate: Evaluate, measure: str | None) -> Measure:
+    """The measure that judges, or the name of the user's score."""
+    if not isinstance(evaluate, MeasuredModel):
+        return _own_measure("score" if measure is None else measure)
+    if measure is not None:
+        raise ValueError(
+            f"measure must be left out, because evaluate has its own, {evaluate.measure.name!r}, "
+            f"got {shown(measure)}"
+        )
+    return evaluate.measure
 
 
 def _own_measure(measure: object) -> Score:
@@ -130,20 +181,41 @@ def _own_measure(measure: object) -> Score:
     return Score(measure)
 
 
-def _schur_of(W: FloatArray, schur: OrderedSchur | None) -> OrderedSchur:
+def _schurs_of(
+    matrices: Mapping[str, FloatArray],
+    schur: OrderedSchur | Mapping[str, OrderedSchur] | None,
+    several: bool,
+) -> dict[str, OrderedSchur]:
+    """Gate → the ordered Schur form of its matrix, those given checked to be it."""
     if schur is None:
-        return ordered_schur(W)
-    if not isinstance(schur, OrderedSchur):
-        raise TypeError(f"schur must be an OrderedSchur or None, got {type(schur).__name__}")
-    if not np.array_equal(schur.W, W):
-        raise ValueError("schur must be the Schur form of W, got that of another matrix")
-    return schur
+        return {gate: ordered_schur(W) for gate, W in matrices.items()}
+    given = schur if isinstance(schur, Mapping) else {"": schur}
+    if several != isinstance(schur, Mapping) or set(given) != set(matrices):
+        wanted = f"a dictionary with the gates {', '.join(matrices)}" if several else "one form"
+        raise TypeError(f"schur must be {wanted} as W is, got {shown(schur)}")
+    for gate, W in matrices.items():
+        name = f"schur[{gate!r}]" if several else "schur"
+        if not isinstance(given[gate], OrderedSchur):
+            kind = type(given[gate]).__name__
+            raise TypeError(f"{name} must be an OrderedSchur or None, got {kind}")
+        if not np.array_equal(given[gate].W, W):
+            raise ValueError(f"{name} must be the Schur form of W, got that of another matrix")
+    return {gate: given[gate] for gate in matrices}
 
 
 def _ablated(schur: OrderedSchur, row: Ablation, dtype: FloatDType) -> FloatArray:
     """W̃ of a row, rounded to `dtype`; infinite where a large gain overflows."""
     with np.errstate(over="ignore"):
         return ablated_matrix(schur, Batch.of([row])).astype(dtype)
+
+
+def _sums(
+    evaluate: Evaluate, W: FloatArray | dict[str, FloatArray], ablation: str, n_trials: int | str
+) -> tuple[_Float64, _Float64]:
+    """Scores of the trials, (n_trials,), and of the steps, (0,) from a user's function."""
+    if isinstance(evaluate, MeasuredModel):
+        return evaluate.sums(W, repr(ablation))
+    return _scores(evaluate(W), ablation, n_trials), np.empty(0)
 
 
 def _scores(given: npt.ArrayLike, ablation: str, n_trials: int | str) -> _Float64:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -86,8 +86,9 @@ class AblationProfile(ReadOnly):
     definition : Measure
         The measure.
     alpha : float
-    schur : OrderedSchur
-        The ablated coordinates.
+    schurs : mapping from str to OrderedSchur
+        Gate → its ordered Schur form; of a network without gates, the only one under ``""``, which
+        is `schur`. The eigenvalues of a gate's matrix are the gate's, not the network's.
     settings : dict
         Provenance: package version, instruction-set level, dtype, tie-breaking rule, sizes.
     denominator : Denominator or None
@@ -95,6 +96,9 @@ class AblationProfile(ReadOnly):
         over trials.
     chance : float
         The value of an answer that ignores the inputs; NaN if unknown.
+    gate_masses : mapping from str to (ablations,)
+        Gate → ‖ΔT‖_F / ‖T‖_F of its own matrix. `removed_mass` is over all gates that the ablation
+        names.
     """
 
     names: tuple[str, ...]
@@ -108,10 +112,20 @@ class AblationProfile(ReadOnly):
     diverged: npt.NDArray[np.bool_]
     definition: Measure
     alpha: float
-    schur: OrderedSchur
+    schurs: Mapping[str, OrderedSchur]
     settings: Mapping[str, Any]
     denominator: Denominator | None
     chance: float = np.nan
+    gate_masses: Mapping[str, _Float64] = field(default_factory=dict)
+
+    @property
+    def schur(self) -> OrderedSchur:
+        """The ablated coordinates; ValueError if there are several gates, see `schurs`."""
+        if len(self.schurs) > 1:
+            gates = ", ".join(self.schurs)
+            raise ValueError(f"this profile has a Schur form for each gate: .schurs[…] of {gates}")
+        (schur,) = self.schurs.values()
+        return schur
 
     @property
     def measure(self) -> str:
@@ -120,8 +134,18 @@ class AblationProfile(ReadOnly):
 
     @property
     def sectors(self) -> Sectors:
-        """The cut of the spectrum at `alpha`."""
+        """The cut of the spectrum at `alpha`; ValueError if there are several gates."""
         return self.schur.sectors(self.alpha)
+
+    @property
+    def cuts(self) -> dict[str, Sectors]:
+        """Gate → the cut of its spectrum at `alpha`."""
+        return {gate: schur.sectors(self.alpha) for gate, schur in self.schurs.items()}
+
+    @property
+    def determined(self) -> bool:
+        """Whether rounding of the weights decides no cut."""
+        return all(sectors.determined for sectors in self.cuts.values())
 
     @property
     def origin(self) -> str:
@@ -134,7 +158,8 @@ class AblationProfile(ReadOnly):
     @property
     def warning(self) -> str:
         """Why rounding of the weights decides the cut; empty if it does not."""
-        return self.sectors.warning
+        warnings = {gate: sectors.warning for gate, sectors in self.cuts.items()}
+        return "; ".join(f"{_of(gate)}{told}" for gate, told in warnings.items() if told)
 
     @property
     def cautions(self) -> tuple[str, ...]:
@@ -276,7 +301,8 @@ class AblationProfile(ReadOnly):
         for name, ends in self.interval()._asdict().items():
             frame[f"{name}_low"], frame[f"{name}_high"] = ends.T
         for name in ("measure", "alpha", "n_R", "determined"):
-            frame[name] = self.settings[name]
+            if name in self.settings:  # n_R is that of one cut
+                frame[name] = self.settings[name]
         frame.attrs.update(self.settings)
         return frame
 
@@ -297,7 +323,8 @@ class AblationProfile(ReadOnly):
             "sensitivity": plotting.sensitivity_bars,
         }
         drawn = bars[choice(kind, "kind", bars)](self, ax=ax)
-        cut = f"α = {self.alpha:g}, $n_R$ = {self.sectors.n_R} of {self.schur.n_hidden}"
+        n_R = ", ".join(f"{gate} {cut.n_R}".strip() for gate, cut in self.cuts.items())
+        cut = f"α = {self.alpha:g}, $n_R$ = {n_R} of {self.settings['N_h']}"
         drawn.set_title(f"{cut}, {self.settings['n_trials']} trials", fontsize=9, loc="left")
         return drawn
 
@@ -315,7 +342,7 @@ class AblationProfile(ReadOnly):
         report(self, path, title=title, facts=facts, files=files)
 
     def __repr__(self) -> str:
-        mark = "" if self.sectors.determined else ", cut not determined"
+        mark = "" if self.determined else ", cut not determined"
         cut = f"alpha={self.alpha:g}{mark}"
         return f"AblationProfile(measure={self.measure!r}, rows={len(self)}, {cut})"
 
@@ -340,13 +367,19 @@ class AblationProfile(ReadOnly):
         return ("ablation", measure, f"Δ{measure}", "removed mass", "S_ΔT", "")
 
     def _header(self) -> list[str]:
-        settings, sectors = self.settings, self.sectors
-        null = f" ({sectors.null_dimensions} at noise level)" if sectors.null_dimensions else ""
-        return [
-            self.origin,
-            f"alpha {self.alpha:g}: n_R {sectors.n_R} of N_h {self.schur.n_hidden}{null}, "
-            f"gap {sectors.gap:.3g}; tie rule {settings['tie_rule']}, level {settings['level']}",
-        ]
+        settings, lines = self.settings, [self.origin]
+        for gate, cut in self.cuts.items():
+            null = f" ({cut.null_dimensions} at noise level)" if cut.null_dimensions else ""
+            lines.append(
+                f"{_of(gate)}alpha {self.alpha:g}: n_R {cut.n_R} of N_h {cut.n_hidden}{null}, gap "
+                f"{cut.gap:.3g}; tie rule {settings['tie_rule']}, level {settings['level']}"
+            )
+        return lines
+
+
+def _of(gate: str) -> str:
+    """The beginning of a line about one of several gates."""
+    return f"gate {gate}, " if gate else ""
 
 
 def _cells(row: AblationRow) -> tuple[str, ...]:

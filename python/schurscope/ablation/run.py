@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-
 from .._internal.checks import Rng
 from ..coordinates.schur import Order, OrderedSchur
 from ..networks.network import Network
@@ -20,7 +18,7 @@ from .batch import Batch
 from .evaluate import Evaluator, fitting_trials, schur_of
 from .measures import Measure, measure_named
 from .measures.base import ScoreFunction
-from .plan import Ablation, ablation_rows
+from .plan import Ablation
 from .profile import AblationProfile
 
 __all__ = ["ablate"]
@@ -90,30 +88,18 @@ def ablate(
     definition = measure_named(measure)
     fitting_trials(network, trials)
     schur = schur_of(network, schur, order)
-    sectors = schur.sectors(alpha)
-    rows = ablation_rows(ablations, sectors)
-    assembly = Assembly(schur, sectors, rows, network.dtype, strict=strict)
+    assembly = Assembly({"": schur}, alpha, ablations, network.dtype, strict=strict)
     evaluator = Evaluator(network, trials, schur, definition, rng=rng, n_threads=n_threads)
     running = assembly.running
-    names = [row.name for row in running]
-    per_trial, per_step = map(assembly.spread, evaluator.sums(Batch.of(running), names=names))
-    step_weight, total = evaluator.step_weight, evaluator.total
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        value = per_trial.sum(axis=1) / total
-        per_trial *= trials.n_trials / total
-        per_step /= step_weight
-        per_step *= step_weight.sum() / total
-        per_step[:, step_weight == 0] = np.nan
+    batch = Batch.of([row.parts[""] for row in running])
+    sums = evaluator.sums(batch, names=[row.name for row in running])
     return assembly.profile(
         definition,
-        value,
-        per_trial,
-        per_step,
-        denominator=evaluator.denominator,
-        chance=evaluator.chance,
-        settings={
+        evaluator.statistics,
+        sums,
+        {
             "n_steps": trials.n_steps,
             "cell": repr(network.cell),
-            "trials_caution": evaluator.trials_caution,
+            "trials_caution": evaluator.statistics.caution,
         },
     )

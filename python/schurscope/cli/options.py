@@ -16,7 +16,7 @@ from ..importers import FORMATS, ImportedNetwork, import_network
 from ..importers.expressions import SIZES
 from ..importers.formats.tensorflow import index_of
 from ..importers.parts import PARTS
-from ..networks.cell import ACTIVATIONS, FORMS, READOUTS
+from ..networks.cell import ACTIVATIONS, FORMS, READOUTS, RESETS
 from ..sweep.executors.dask import dask_executor
 from ..trials.tasks import Task, task_named
 
@@ -75,6 +75,11 @@ def import_options(command: F) -> F:
             type=click.Choice(READOUTS),
             help="What the current form's readout reads.",
         ),
+        click.option(
+            "--reset",
+            type=click.Choice(RESETS),
+            help="Reset of a GRU: after or before the product.",
+        ),
         click.option("--form", type=click.Choice(FORMS), help="Form of the equation."),
         click.option("--leak", type=float, help="Leak a = dt / tau, in (0, 1]."),
         click.option(
@@ -88,6 +93,7 @@ def import_options(command: F) -> F:
             help="Entry of a part, or arithmetic with entries, e.g. --key W_hh=cell.U or "
             "--key 'W_hh=m @ n.T / n_h'; may be repeated.",
         ),
+        click.option("--layer", help="Which of several recurrent layers or directions."),
         click.option(
             "--trusted", is_flag=True, help="Read HDF5 without limits on time and memory."
         ),
@@ -126,7 +132,7 @@ def as_options(message: str, names: Iterable[str]) -> str:
     for name in names:
         option = f"--{name.replace('_', '-')}"
         message = re.sub(rf"(?<![\w.]){name}=(?=[,; ]|$)", option, message)
-        message = re.sub(rf"(?<![\w.]){name}='?([\w.+-]*\w)'?", rf"{option} \1", message)
+        message = re.sub(rf"(?<![\w.]){name}='?([\w.+/-]*\w)'?", rf"{option} \1", message)
     return message
 
 

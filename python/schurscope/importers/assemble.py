@@ -23,7 +23,8 @@ __all__ = ["FORMATS", "assemble", "collect"]
 FORMATS = ("schurscope", *dict.fromkeys([layout.format for layout in LAYOUTS]), *PROJECTS)
 """The formats that `load_network` accepts as `format`."""
 
-_NOT_ASSUMED = ("noise", "readout", "kind", "reset")
+_ASSUMED = ("activation", "form", "leak", "output")
+"""Fields of a vanilla cell that are assumed if nothing states them; of a gated one, the output."""
 
 
 def collect(parts: Parts, format: str | None) -> str:
@@ -90,6 +91,8 @@ def _of_one_dtype(parts: Parts, dtype: npt.DTypeLike | None, notes: list[str]) -
 def _add_residual(parts: Parts, found: str, given: bool | None, notes: list[str]) -> None:
     """Add I to W_hh, as Flax's cells do with residual=True."""
     stated = parts.checkpoint.cell.pop("residual", None)
+    if "kind" in parts.stated and given is None:
+        return  # only a SimpleCell has it
     if given is not None and found != "flax":
         raise ValueError(f"residual is an option of Flax's cells, got it for the format {found!r}")
     if given is not None and stated is not None and given != stated:
@@ -103,7 +106,7 @@ def _add_residual(parts: Parts, found: str, given: bool | None, notes: list[str]
 def _transposed_hint(parts: Parts) -> str:
     """The end of a message, if the input matrix or the readout fits W_hh only when transposed."""
     arrays = parts.arrays
-    n_hidden = max(arrays["W_hh"].shape, default=1)
+    n_hidden = parts.n_hidden
     turned = [
         part
         for part, axis in (("W_xh", 0), ("W_hy", 1))
@@ -134,7 +137,9 @@ def _turned(parts: Parts, part: str) -> str:
 
 def _cell(parts: Parts, given: dict[str, Any], notes: list[str], concerns: list[str]) -> Cell:
     """The cell, from the source and the caller, else from the format's defaults."""
-    stated = {**parts.checkpoint.cell, **parts.stated}
+    gated = "kind" in parts.stated
+    of_cell = {n: v for n, v in parts.checkpoint.cell.items() if not gated or n == "output"}
+    stated = {**of_cell, **parts.stated}
     for name in ("activation", "output"):
         if name in stated and stated[name] not in ACTIVATIONS:
             parts.fail(
@@ -144,14 +149,15 @@ def _cell(parts: Parts, given: dict[str, Any], notes: list[str], concerns: list[
         if name in stated and not np.array_equal(stated[name], value):
             parts.fail(f"states {name}={stated[name]!r}, got {name}={value!r}")
     known = {**stated, **given}
-    _leak_of_file(parts, known, notes, concerns)
+    if not gated:
+        _leak_of_file(parts, known, notes, concerns)
     for name, where in parts.unstated.items():
         if name not in known:
             parts.fail(f"does not state its {name}; give {name}=, which is {where} there")
     assumed = {
         field.name: parts.assumed.get(field.name, field.default)
         for field in fields(Cell)
-        if field.name not in known and field.name not in _NOT_ASSUMED
+        if field.name not in known and field.name in (("output",) if gated else _ASSUMED)
     }
     quiet = dict(assumed)
     if "activation" in quiet:

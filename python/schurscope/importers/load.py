@@ -6,7 +6,7 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,7 @@ from .._internal.brief import Brief
 from .._internal.checks import choice, printable, shown
 from .._internal.files import MAX_BYTES
 from .._internal.html import facts
-from ..networks.cell import Activation, Form, Readout
+from ..networks.cell import Activation, Form, Readout, Reset
 from ..networks.files import is_network_file
 from ..networks.network import Network
 from ..networks.verify import require_agreement
@@ -48,9 +48,9 @@ class ImportedNetwork(Brief):
         Unused entries → the reason.
     notes : tuple of str
         Assumptions and conversions.
-    variants : tuple of (str, dict)
-        Unused entries as biases or initial states, in words and as part → array, which
-        `load_network` tries when its reference disagrees.
+    variants : tuple of (str, callable)
+        Unused entries as biases or initial states, and gates in another order, in words and as
+        functions that return part → array; `load_network` tries them when its reference disagrees.
     """
 
     network: Network
@@ -58,7 +58,7 @@ class ImportedNetwork(Brief):
     mapped: dict[str, str]
     ignored: dict[str, str]
     notes: tuple[str, ...]
-    variants: tuple[tuple[str, dict[str, Any]], ...] = field(default=(), repr=False)
+    variants: tuple[tuple[str, Callable[[], dict[str, Any]]], ...] = field(default=(), repr=False)
 
     def _repr_html_(self) -> str:
         named = {
@@ -94,6 +94,7 @@ def load_network(
     source: str | os.PathLike[str] | Mapping[Any, Any] | object,
     *,
     format: str | None = None,
+    layer: str | None = None,
     keys: Mapping[str, Any] | None = None,
     activation: Activation | None = None,
     form: Form | None = None,
@@ -101,6 +102,7 @@ def load_network(
     output: Activation | None = None,
     noise: float | None = None,
     readout: Readout | None = None,
+    reset: Reset | None = None,
     residual: bool | None = None,
     dtype: npt.DTypeLike | None = None,
     max_bytes: int = MAX_BYTES,
@@ -122,7 +124,8 @@ def load_network(
     data.
 
     Two biases of the hidden units are summed, Keras's and Flax's kernels are transposed, prefixes
-    such as ``rnn.`` are found, and the only other matrix is taken as the readout. The networks of
+    such as ``rnn.`` are found, and the only other matrix is taken as the readout. GRU and LSTM of
+    PyTorch, Keras, Flax (linen and nnx) and Equinox become gated cells. The networks of
     PsychRNN, neuralrnn, lowrank_inference, nnRNN, multitask, trainRNNbrain, smc_rnns, spikeRNN,
     pycog and nn4n are recognised and computed as their code does. `import_network` also returns a
     record of these steps.
@@ -132,18 +135,26 @@ def load_network(
     source : path, module or dict
     format : str, optional
         Require one of `FORMATS`; None detects the format.
+    layer : str, optional
+        Which of several recurrent layers or directions to import alone: its prefix and PyTorch's
+        suffix, or a part of them that no other has, such as ``"encoder.rnn"``, ``"l1"`` or
+        ``"rnn.l0_reverse"``.
     keys : dict, optional
         Entries for parts that are not found or are ambiguous: part (``"W_hh"``, ``"W_xh"``,
-        ``"W_hy"``, ``"b_h"``, ``"b_y"``, ``"h_0"``) → an entry, several entries to sum, an array,
-        or None to leave out a bias. An entry alone is transposed if its name ends in ``kernel`` or
-        you append ``.T`` (not with both). Arithmetic takes entries as stored: ``"m @ n.T / n_h"``,
-        ``"abs(w) * mask"``, ``"(w_out * scale).T"``, ``"kernel[n_x:].T"``; with ``+ - * / @``,
-        numbers, slices, ``.T``, ``abs``, ``relu``, ``maximum`` and ``diag``, and the sizes n_x,
-        n_h and n_y, which other parts tell or you give: ``"n_x": 3``. Quote names with other
-        characters: ``"'my weights' * 2"``. Arrays are cast to the source's dtype.
+        ``"W_hy"``, ``"b_h"``, ``"b_y"``, ``"b_hn"``, ``"h_0"``, ``"c_0"``) → an entry, several
+        entries to sum, an array, or None to leave out a bias. An entry alone is transposed if its
+        name ends in ``kernel`` or you append ``.T`` (not with both). Arithmetic takes entries as
+        stored: ``"m @ n.T / n_h"``, ``"abs(w) * mask"``, ``"(w_out * scale).T"``,
+        ``"kernel[n_x:].T"``; with ``+ - * / @``, numbers, slices, ``.T``, ``abs``, ``relu``,
+        ``maximum`` and ``diag``, and the sizes n_x, n_h and n_y, which other parts tell or you
+        give: ``"n_x": 3``. Quote names with other characters: ``"'my weights' * 2"``. Arrays are
+        cast to the source's dtype. Of a gated cell, what you give for W_xh, b_h and b_hn has the
+        order of `Cell.gates`.
     activation, form, leak, output, noise, readout : optional
         Fields of the `Cell` that the source does not state. Most files do not state the activation;
         if you do not either, the format's default applies, with a warning.
+    reset : {"after", "before"}, optional
+        Of a GRU of Keras without biases, which do not tell its reset_after.
     residual : bool, optional
         A Flax cell's ``residual=True``, which adds I to W_hh.
     dtype : float32 or float64, optional
@@ -167,8 +178,10 @@ def load_network(
         The file cannot be read, or is a pipe or a device.
     ValueError
         The source is damaged, of no known format, or takes too much time or memory; parts are
-        missing or ambiguous (the message lists the candidates); the cell has gates, several layers
-        or two directions, which a `Network` does not support; an option contradicts the source;
+        missing or ambiguous (the message lists the candidates); there are several layers or two
+        directions, of which a `Network` has one, and `layer` chooses none; the cell has
+        projections, peepholes, layer normalisation or other gates and functions than `Cell`; an
+        option contradicts the source;
         weights are not finite; the network does not reproduce `reference` (the message names a
         change that would).
     TypeError
@@ -197,14 +210,16 @@ def load_network(
         "output": output,
         "noise": noise,
         "readout": readout,
+        "reset": reset,
     }
-    imported, concerns = _import(source, format, keys, cell, residual, dtype, max_bytes, trusted)
+    chosen = (format, layer, keys)
+    imported, concerns = _import(source, chosen, cell, residual, dtype, max_bytes, trusted)
     for concern in concerns:
         warnings.warn(concern, stacklevel=2)
     if reference is not None:
         network = imported.network
         changed = (
-            (told, replace(network, cayley=None, **vectors)) for told, vectors in imported.variants
+            (told, replace(network, cayley=None, **made())) for told, made in imported.variants
         )
         require_agreement(network, reference, changed)
     return imported.network
@@ -214,6 +229,7 @@ def import_network(
     source: str | os.PathLike[str] | Mapping[Any, Any] | object,
     *,
     format: str | None = None,
+    layer: str | None = None,
     keys: Mapping[str, Any] | None = None,
     activation: Activation | None = None,
     form: Form | None = None,
@@ -221,6 +237,7 @@ def import_network(
     output: Activation | None = None,
     noise: float | None = None,
     readout: Readout | None = None,
+    reset: Reset | None = None,
     residual: bool | None = None,
     dtype: npt.DTypeLike | None = None,
     max_bytes: int = MAX_BYTES,
@@ -237,8 +254,10 @@ def import_network(
         "output": output,
         "noise": noise,
         "readout": readout,
+        "reset": reset,
     }
-    return _import(source, format, keys, cell, residual, dtype, max_bytes, trusted)[0]
+    chosen = (format, layer, keys)
+    return _import(source, chosen, cell, residual, dtype, max_bytes, trusted)[0]
 
 
 def contents(
@@ -266,8 +285,7 @@ def contents(
 
 def _import(
     source: object,
-    format: str | None,
-    keys: Mapping[str, Any] | None,
+    chosen: tuple[str | None, str | None, Mapping[str, Any] | None],
     cell: dict[str, Any],
     residual: bool | None,
     dtype: npt.DTypeLike | None,
@@ -275,21 +293,23 @@ def _import(
     trusted: bool,
 ) -> tuple[ImportedNetwork, list[str]]:
     """The imported network, and the notes worth a warning."""
+    format, layer, keys = chosen
     if format is not None:
         choice(format, "format", FORMATS)
+    if layer is not None and not isinstance(layer, str):
+        raise TypeError(f"layer must be the name of a recurrent layer, got {shown(layer)}")
     options = {name: value for name, value in cell.items() if value is not None}
     if residual is not None:
         options["residual"] = residual
     if isinstance(source, (str, os.PathLike)):
         source = index_of(Path(source))
         if format in (None, "schurscope") and is_network_file(source, max_bytes):
-            return _own(
-                source, {**options, **({"keys": keys} if keys else {})}, dtype, max_bytes
-            ), []
+            named = {name: value for name, value in (("keys", keys), ("layer", layer)) if value}
+            return _own(source, {**options, **named}, dtype, max_bytes), []
         checkpoint = read_checkpoint(source, max_bytes, trusted=trusted)
     else:
         checkpoint = from_object(source)
-    parts = Parts(checkpoint, {} if keys is None else keys)
+    parts = Parts(checkpoint, {} if keys is None else keys, layer)
     try:
         found = collect(parts, format)
         network, ignored, notes, concerns = assemble(parts, found, options, dtype)

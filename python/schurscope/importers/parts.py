@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -16,19 +16,13 @@ from .expressions import FUNCTIONS, SIZES, UnknownSize, evaluate
 from .formats.checkpoint import Checkpoint, listed, to_numpy
 from .optimizers import optimizer_entries
 
-__all__ = ["PARTS", "Parts", "by_keys", "components", "ends_in", "gates", "is_kernel", "quoted"]
-
-GATES_HINT = (
-    "A Network has one recurrent matrix. For gated cells, schurscope.ablate_with ablates a matrix "
-    "inside your own rollout, and schurscope.pytorch.RecurrentWeight reads and replaces a gate's "
-    "matrix in a PyTorch module"
-)
+__all__ = ["PARTS", "Parts", "by_keys", "components", "ends_in", "is_kernel", "quoted"]
 
 MAX_FLOPS, FLOPS_PER_BYTE = 2e10, 1e4
 """Of a product: half a second, and what trained matrices of any size need."""
 
 _MATRICES = ("W_hh", "W_xh", "W_hy")
-PARTS = (*_MATRICES, "b_h", "b_y", "h_0")
+PARTS = (*_MATRICES, "b_h", "b_y", "b_hn", "h_0", "c_0")
 
 
 def components(name: str) -> list[str]:
@@ -74,6 +68,8 @@ class Parts:
     keys : dict
         Part → the caller's choice: an entry or an expression in entries, several to sum, an array,
         or None; also the sizes that the expressions name.
+    layer : str, optional
+        The recurrent layer, or direction, that the caller chooses.
     arrays, mapped : dict
         Part → its array, and a description of its source.
     sources : dict
@@ -94,10 +90,13 @@ class Parts:
         Fields whose default is doubtful → why.
     unstated : dict
         Fields that only the caller can know → their names in the source's framework.
+    reordered : list of (str, callable)
+        Other orders of the gates, in words and as functions that return part → array.
     """
 
     checkpoint: Checkpoint
     keys: Mapping[str, Any]
+    layer: str | None = None
     arrays: dict[str, Array] = field(default_factory=dict)
     mapped: dict[str, str] = field(default_factory=dict)
     sources: dict[str, list[str]] = field(default_factory=dict)
@@ -109,6 +108,7 @@ class Parts:
     assumed: dict[str, Any] = field(default_factory=dict)
     doubted: dict[str, str] = field(default_factory=dict)
     unstated: dict[str, str] = field(default_factory=dict)
+    reordered: list[tuple[str, Callable[[], dict[str, Array]]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.of_optimizer = optimizer_entries(self.checkpoint.arrays)
@@ -123,7 +123,7 @@ class Parts:
                 positive_int(given, f"keys[{part!r}]")
             elif given is None and part in _MATRICES:
                 raise TypeError(
-                    f"keys[{part!r}] must not be None: only biases and h_0 can be left out"
+                    f"keys[{part!r}] must not be None: only biases and states can be left out"
                 )
 
     def entry(self, name: str) -> Array:
@@ -143,6 +143,12 @@ class Parts:
         """The entries that are not an optimiser's."""
         arrays = self.checkpoint.arrays
         return {name: array for name, array in arrays.items() if name not in self.of_optimizer}
+
+    @property
+    def n_hidden(self) -> int:
+        """N_h, by the recurrent matrix, whose rows stack the gates of a gated cell."""
+        shape = self.arrays["W_hh"].shape
+        return int(shape[-1] if "kind" in self.stated else max(shape, default=1))
 
     def product(self, left: Array, right: Array) -> Array:
         """The matrix product; ValueError if a small file would make it large, or take long."""
@@ -363,15 +369,3 @@ def _flat(part: str, array: Array) -> Array:
     """A vector stored as a row or a column, as (N,); matrices unchanged."""
     is_vector = part not in _MATRICES and array.size == max(array.shape, default=1)
     return array.reshape(-1) if is_vector else array
-
-
-def gates(parts: Parts, name: str) -> None:
-    """Refuse the stacked matrices of gated cells: (3 N_h, N_h) or (4 N_h, N_h)."""
-    array = parts.checkpoint.arrays[name]
-    shape = array.shape[::-1] if is_kernel(name) else array.shape
-    if len(shape) == 2 and shape[1] and shape[0] in (3 * shape[1], 4 * shape[1]):
-        kind = "a GRU" if shape[0] == 3 * shape[1] else "an LSTM"
-        parts.fail(
-            f"holds the gates of {kind}: {name} {array.shape} stacks {shape[0] // shape[1]} "
-            f"recurrent matrices. {GATES_HINT}"
-        )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
+from .._internal.checks import FloatDType
 from .._internal.files import Array
 from ..networks.network import Network
 from .formats.checkpoint import listed
@@ -71,8 +73,10 @@ def fitting(parts: Parts, missed: list[str]) -> dict[str, str]:
         if array.size != max(array.shape) or _SCALE.search(last) or _NO_STATE.search(last):
             continue
         # A key of None asks for no bias.
-        if W_hh.shape[:1] == (array.size,) and parts.keys.get("b_h", "") is not None:
-            found[name] = "b_h" if "b_h" not in parts.arrays else "h_0"
+        # A gated cell's bias stacks its gates: of one row per unit it has initial states.
+        if W_hh.shape[-1:] == (array.size,) and parts.keys.get("b_h", "") is not None:
+            is_bias = "b_h" not in parts.arrays and len(W_hh) == array.size
+            found[name] = "b_h" if is_bias else "h_0"
         elif (
             W_hy.shape[:1] == (array.size,)
             and "b_y" not in {**parts.arrays, **parts.keys}
@@ -82,16 +86,29 @@ def fitting(parts: Parts, missed: list[str]) -> dict[str, str]:
     return found
 
 
-def variants(parts: Parts, network: Network) -> Iterator[tuple[str, dict[str, Array]]]:
-    """Unused vectors as a bias or the initial state, part → vector, and the keys for each."""
+def variants(
+    parts: Parts, network: Network
+) -> Iterator[tuple[str, Callable[[], dict[str, Array]]]]:
+    """Other readings of the source, in words and as functions that return part → array.
+
+    Gates in another order; unused vectors as a bias or the initial state.
+    """
+    for told, arrays in parts.reordered:
+        yield told, partial(_converted, arrays, network.dtype)
     for name in left_over(parts)[1]:
         array = parts.checkpoint.arrays[name]
-        sizes = {"b_h": network.n_hidden, "h_0": network.n_hidden, "b_y": network.n_outputs}
+        n_h, kind = network.n_hidden, network.cell.kind
+        sizes = {"b_h": len(network.W_hh), "h_0": n_h, "b_y": network.n_outputs}
+        sizes |= {"c_0": n_h} if kind == "lstm" else {}
         for part, size in sizes.items():
             if array.size == size == max(array.shape) and getattr(network, part) is None:
                 vector = array.reshape(-1).astype(network.dtype)
                 if np.isfinite(vector).all():
-                    yield by_keys(**{part: quoted(name)}), {part: vector}
+                    yield by_keys(**{part: quoted(name)}), partial(dict, {part: vector})
+
+
+def _converted(arrays: Callable[[], dict[str, Array]], dtype: FloatDType) -> dict[str, Array]:
+    return {part: array.astype(dtype) for part, array in arrays().items()}
 
 
 def _scales(parts: Parts) -> dict[str, str]:

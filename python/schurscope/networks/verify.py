@@ -11,13 +11,17 @@ import numpy.typing as npt
 
 from .._internal.checks import FloatArray, positive, real_array
 from .cell import ACTIVATIONS, FORMS, READOUTS, Cell
-from .gates import require_vanilla
 from .network import Network
+from .verify_gates import TRIED_GATES, gate_variants
 
 __all__ = ["Verification", "require_agreement", "verify"]
 
 FEW_TRIALS = 16  # to try variants on
 LARGEST_FITTED = 128  # N_h up to which a missing bias is fitted
+TRIED = (
+    "activation, leak, form, readout, transposes or biases agrees, nor a common activation, leak "
+    "and form"
+)
 LEAKS = (0.5, 0.25, 0.2, 0.1, 0.05, 0.04, 0.02, 0.01)  # usual values of dt / tau
 
 
@@ -35,12 +39,15 @@ class Verification:
     tolerance : float
     suggestions : tuple of str
         Changes that make the network agree; empty if it does, or if none is known.
+    tried : str
+        The changes that were tried, in words.
     """
 
     agrees: bool
     difference: float
     tolerance: float
     suggestions: tuple[str, ...]
+    tried: str = ""
 
     def __str__(self) -> str:
         if self.agrees:
@@ -51,10 +58,7 @@ class Verification:
         ]
         lines += [f"  would agree with {change}" for change in self.suggestions]
         if not self.suggestions:
-            lines.append(
-                "  no single change of activation, leak, form, readout, transposes or biases "
-                "agrees, nor a common activation, leak and form"
-            )
+            lines.append(f"  no single change of {self.tried}")
         return "\n".join(lines)
 
 
@@ -69,12 +73,14 @@ def verify(
 
     If they disagree, changes are tried: another activation, output nonlinearity, form, readout or
     leak, a transposed matrix, the identity added to W_hh, a bias too many, swapped axes; if none of
-    these agrees, activation, form and leak together, any leak, and a bias that is missing.
+    these agrees, activation, form and leak together, any leak, and a bias that is missing. Of a
+    gated network: another order of the gates, the other reset, z and 1 - z exchanged, transposed
+    matrices, another output nonlinearity, a bias too many or a missing b_y, swapped axes.
 
     Parameters
     ----------
     network : Network
-        Of the vanilla cell, without noise.
+        Without noise.
     inputs : (trials, steps, N_x)
     outputs : (trials, steps, N_y)
         Reference outputs for these inputs.
@@ -84,7 +90,7 @@ def verify(
     Raises
     ------
     TypeError, ValueError
-        Arrays that are not finite real numbers or do not fit the network; a noisy or gated cell.
+        Arrays that are not finite real numbers or do not fit the network; a noisy cell.
     """
     return _verification(network, *_checked(network, inputs, outputs, tolerance), ())
 
@@ -95,7 +101,6 @@ def _checked(
     """Inputs, outputs and the tolerance."""
     if not isinstance(network, Network):
         raise TypeError(f"network must be a schurscope.Network, got {type(network).__name__}")
-    require_vanilla(network.cell, "verify")
     if network.cell.noise > 0:
         raise ValueError(
             f"network must have no noise, got noise={network.cell.noise:g}; compare it without: "
@@ -119,17 +124,19 @@ def _verification(
     difference = _difference(network, x, wanted)
     if difference <= limit:
         return Verification(True, difference, limit, ())
+    gated = bool(network.cell.gates)
     few = slice(FEW_TRIALS)
     found = [
         change
-        for change, variant in (*_variants(network), *further)
+        for change, variant in (*(gate_variants if gated else _variants)(network), *further)
         if _difference(variant, x[few], wanted[few]) <= limit
     ]
-    for fit in (_common_cells, _fitted_leak, _missing_bias):
+    found = list(dict.fromkeys(found))  # an importer may suggest the same
+    for fit in (_missing_bias,) if gated else (_common_cells, _fitted_leak, _missing_bias):
         found = found or fit(network, x[few], wanted[few], limit)
     if _difference(network, x.swapaxes(0, 1), wanted.swapaxes(0, 1)) <= limit:
         found.append("the first two axes of inputs and outputs swapped: (trials, steps, channels)")
-    return Verification(False, difference, limit, tuple(found))
+    return Verification(False, difference, limit, tuple(found), TRIED_GATES if gated else TRIED)
 
 
 def require_agreement(
@@ -219,7 +226,7 @@ def _missing_bias(
         b_y = (y - network.rollout(x)).mean((0, 1))
         if _difference(replace(network, b_y=b_y), x, y) <= limit:
             return [f"a bias of the outputs, b_y = {np.array2string(b_y, precision=4)}"]
-    if single.b_h is not None or network.n_hidden > LARGEST_FITTED:
+    if single.b_h is not None or network.n_hidden > LARGEST_FITTED or network.cell.gates:
         return []
     from scipy.optimize import least_squares
 

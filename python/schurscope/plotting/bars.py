@@ -121,7 +121,7 @@ def _bars(
     seeds = len(profiles)
     n_vacuous = np.sum([profile.vacuous[rows] for profile in profiles], axis=0).tolist()
     vacuous = [count == seeds for count in n_vacuous]
-    undetermined = sum(not profile.sectors.determined for profile in profiles)
+    undetermined = sum(not profile.determined for profile in profiles)
     spread = np.linspace(-0.16, 0.16, seeds) if seeds > 1 else np.zeros(1)
     # Of one network, what is known is how well its trials determine the value.
     ends = getattr(profiles[0].interval(), quantity)[rows] if seeds == 1 else None

@@ -42,12 +42,11 @@ def print_profile(profile: AblationProfile, intervals: Intervals) -> None:
             )
         value = "diverged" if row.diverged else f"{row.value:.4f}"
         table.add_row(escape(row.name), value, _ends(intervals.value[place]), *effect)
-    console.print(
-        f"{profile.origin}; n_R {settings['n_R']} of N_h {settings['N_h']} at alpha "
-        f"{profile.alpha:g}, gap {settings['gap']:.3g}",
-        highlight=False,
-        markup=False,
-    )
+    cuts = ", ".join(
+        f"{gate} n_R {cut.n_R} of N_h {cut.n_hidden} at alpha {cut.alpha:g}, gap {cut.gap:.3g}"
+        for gate, cut in profile.cuts.items()
+    ).strip()
+    console.print(f"{profile.origin}; {cuts}", highlight=False, markup=False)
     console.print(table, highlight=False)
     console.print(
         f"intervals: paired bootstrap over trials; tie rule {settings['tie_rule']}, "
@@ -85,16 +84,20 @@ def save_profile(
         writer = csv.writer(stream)
         ends = ["value_low", "value_high", "change_low", "change_high"]
         writer.writerow([*profile["full"]._fields, *ends, "determined"])
-        determined = profile.sectors.determined
+        determined = profile.determined
         for place, row in enumerate(profile):
             writer.writerow([*row, *intervals.value[place], *intervals.change[place], determined])
     write_json(out / "settings.json", settings)
     names = [name for name in profile.names if name != "full"]
     axes = {
-        "schur_matrix": plotting.schur_matrix(profile.schur, profile.sectors),
-        "spectrum": plotting.spectrum(profile.schur, profile.sectors),
-        "change": plotting.change_bars(profile),
+        f"{kind}_{gate}".rstrip("_"): draw(profile.schurs[gate], sectors)
+        for gate, sectors in profile.cuts.items()
+        for kind, draw in (
+            ("schur_matrix", plotting.schur_matrix),
+            ("spectrum", plotting.spectrum),
+        )
     }
+    axes["change"] = plotting.change_bars(profile)
     if rollouts is not None:
         axes["trajectories"] = plotting.trajectories(
             *rollouts, ablations=names[:3], alpha=profile.alpha, schur=profile.schur

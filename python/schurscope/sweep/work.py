@@ -122,7 +122,7 @@ def load_result(store: Store, key: str) -> JobResult:
                 per_step=arrays["per_step"][place],
                 definition=definition,
                 alpha=settings["alpha"],
-                schur=schur,
+                schurs={"": schur},
                 settings=settings,
                 denominator=denominator,
                 chance=provenance["chance"],

@@ -43,6 +43,9 @@ class Checkpoint:
         The skipped entries that are text.
     cell : dict
         Fields of `Cell` that the source states, and ``residual``.
+    gated : list of dict
+        For each gated cell whose functions the source states: its ``kind``, ``activation``, that of
+        the ``gates``, and ``reset``, empty for an LSTM.
     file_size : int, optional
         Of a file, in bytes; None for an object in memory.
     config : dict
@@ -59,6 +62,7 @@ class Checkpoint:
     numbers: dict[str, float] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     cell: dict[str, Any] = field(default_factory=dict)
+    gated: list[dict[str, str]] = field(default_factory=list)
     file_size: int | None = None
     config: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

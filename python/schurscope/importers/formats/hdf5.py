@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
@@ -111,11 +112,14 @@ def _with_names(arrays: dict[str, Array]) -> dict[str, Array]:
 def _read_config(found: Checkpoint, text: bytes) -> None:
     """Read the activations of the recurrent and the dense layer; warn of layers not imported."""
     try:
-        recurrent, dense = _layers(found, parse_json(text)["config"]["layers"])
+        layers = _Layers()
+        layers.read(found, parse_json(text)["config"]["layers"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{found.origin} has a damaged configuration: {shown(error)}") from error
-    _state(found, "activation", recurrent)
-    _state(found, "output", dense)
+    _state(found, "activation", layers.simple)
+    _state(found, "output", layers.dense)
+    found.gated += [_facts(kind, config) for kind, config in layers.gated]
+    recurrent = [*layers.simple, *(config for _, config in layers.gated)]
     if any(config.get("go_backwards") for config in recurrent):
         raise ValueError(
             f"{found.origin} has a recurrent layer that runs backwards (go_backwards); reverse the "
@@ -127,8 +131,7 @@ def _read_config(found: Checkpoint, text: bytes) -> None:
 
 def _state(found: Checkpoint, name: str, layers: list[dict[str, Any]]) -> None:
     """Record the activation if all layers share it."""
-    # Keras stores a custom function as a dictionary.
-    activations = {str(layer.get("activation", "linear")) for layer in layers}
+    activations = {_function(layer, "activation", "linear") for layer in layers}
     if len(activations) == 1:
         (activation,) = activations
         found.cell[name] = "identity" if activation == "linear" else activation
@@ -137,21 +140,50 @@ def _state(found: Checkpoint, name: str, layers: list[dict[str, Any]]) -> None:
         found.warnings.append(f"the layers differ in their activation ({told}); give {name}=")
 
 
-def _layers(
-    found: Checkpoint, layers: list[dict[str, Any]]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _function(config: dict[str, Any], name: str, default: str) -> str:
+    """The name of a function; Keras stores a custom one as a dictionary."""
+    return str(config.get(name, default))
+
+
+def _facts(kind: str, config: dict[str, Any]) -> dict[str, str]:
+    """What a GRU's or an LSTM's configuration says, as `Checkpoint.gated` has it."""
+    reset = "after" if config.get("reset_after", True) else "before"
+    return {
+        "kind": kind,
+        "activation": _function(config, "activation", "tanh"),
+        "gates": _function(config, "recurrent_activation", "sigmoid"),
+        "reset": reset if kind == "gru" else "",
+    }
+
+
+@dataclass
+class _Layers:
     """Configurations of the recurrent and of the dense layers, unwrapped."""
-    recurrent: list[dict[str, Any]] = []
-    dense: list[dict[str, Any]] = []
-    for layer in layers:
-        kind, config = layer["class_name"], layer["config"]
-        while kind in ("RNN", "TimeDistributed"):
+
+    simple: list[dict[str, Any]] = field(default_factory=list)
+    gated: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    dense: list[dict[str, Any]] = field(default_factory=list)
+
+    def read(self, found: Checkpoint, layers: list[dict[str, Any]]) -> None:
+        for layer in layers:
+            self._add(found, layer["class_name"], layer["config"])
+
+    def _add(self, found: Checkpoint, kind: str, config: dict[str, Any]) -> None:
+        if kind in ("RNN", "TimeDistributed"):
             inner = config["cell" if kind == "RNN" else "layer"]
-            kind, config = inner["class_name"], {**config, **inner["config"]}
-        if kind in ("SimpleRNN", "SimpleRNNCell"):
-            recurrent.append(config)
+            self._add(found, inner["class_name"], {**config, **inner["config"]})
+        elif kind == "StackedRNNCells":
+            for inner in config["cells"]:
+                self._add(found, inner["class_name"], {**config, **inner["config"]})
+        elif kind == "Bidirectional":
+            # Its layers lie under names of their own, forward and backward.
+            for inner in filter(None, (config["layer"], config.get("backward_layer"))):
+                self._add(found, inner["class_name"], {**inner["config"], "go_backwards": False})
+        elif kind in ("SimpleRNN", "SimpleRNNCell"):
+            self.simple.append(config)
+        elif kind in ("GRU", "GRUCell", "LSTM", "LSTMCell"):
+            self.gated.append((kind.removesuffix("Cell").lower(), config))
         elif kind == "Dense":
-            dense.append(config)
+            self.dense.append(config)
         elif kind not in ("InputLayer", "Dropout"):
             found.warnings.append(f"the layer {config.get('name')!r} ({kind}) is not imported")
-    return recurrent, dense

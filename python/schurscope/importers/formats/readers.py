@@ -188,11 +188,18 @@ def from_object(source: object) -> Checkpoint:
         return found
     if nnx is not None and isinstance(source, nnx.Module):
         found = from_tree(nnx.state(source, nnx.Param), f"the {type(source).__name__} module")
-        cells = [m for _, m in nnx.iter_modules(source) if isinstance(m, nnx.SimpleCell)]
+        modules = [module for _, module in nnx.iter_modules(source)]
+        cells = [m for m in modules if isinstance(m, nnx.SimpleCell)]
         _state(
             found, "activation", {getattr(cell.activation_fn, "__name__", "?") for cell in cells}
         )
         _state(found, "residual", {cell.residual for cell in cells})
+        lstms = (nnx.LSTMCell, nnx.OptimizedLSTMCell)
+        for kind, types in (("gru", nnx.GRUCell), ("lstm", lstms)):
+            for cell in (m for m in modules if isinstance(m, types)):
+                names = (getattr(f, "__name__", "?") for f in (cell.activation_fn, cell.gate_fn))
+                facts = dict(zip(("activation", "gates"), names, strict=True))
+                found.gated.append({"kind": kind, "reset": "after", **facts})
         return found
     if isinstance(source, Mapping):
         return from_tree(source, "the dictionary")

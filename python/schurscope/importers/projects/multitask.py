@@ -11,7 +11,8 @@ from pathlib import Path
 from ..._internal.files import open_file
 from ..._internal.json import parse_json
 from ..formats.checkpoint import Checkpoint, from_tree
-from ..parts import GATES_HINT, Parts, by_keys
+from ..gated import GATES_HINT
+from ..parts import Parts, by_keys
 
 __all__ = ["is_multitask", "put_multitask"]
 
@@ -21,10 +22,15 @@ _MOST_BYTES = 2**20  # of hp.json
 def is_multitask(parts: Parts) -> str | None:
     """The prefix of its kernel, or None."""
     for name, array in parts.parameters().items():
-        if name.endswith(("gates/kernel", "candidate/kernel", "lstm_cell/kernel")):
-            parts.fail(f"holds the gates of a GRU or an LSTM ({name}). {GATES_HINT}")
         prefix = name.removesuffix("kernel")
-        is_cell = "rnn" in prefix.lower() and not parts.has(f"{prefix}recurrent_kernel")
+        if parts.has(f"{prefix}recurrent_kernel"):
+            continue  # Keras
+        if name.endswith(("gates/kernel", "candidate/kernel", "lstm_cell/kernel")):
+            parts.fail(
+                f"holds the gates of TensorFlow 1's GRU or LSTM ({name}), which are not read. "
+                f"{GATES_HINT}"
+            )
+        is_cell = "rnn" in prefix.lower()
         if prefix != name and is_cell and array.ndim == 2 and array.shape[0] > array.shape[1]:
             return prefix
     return None
