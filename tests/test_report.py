@@ -19,6 +19,8 @@ from click.testing import CliRunner
 import schurscope as ss
 from made_diagnoses import TASK, enlarged, small
 from schurscope.cli import main
+from schurscope.diagnosis.question import Question
+from schurscope.diagnosis.single_trials import trajectories_of, trial_effects_of
 from schurscope.reporting.data import packed
 from schurscope.reporting.svg import Scale, label_number, spanning
 from schurscope.reporting.tables import shown
@@ -296,6 +298,20 @@ def test_single_trials_are_those_of_the_network(found):
     )
     largest = np.abs(found.atlas.effect[effects.pair])
     assert (np.diff(largest) <= 0).all()
+
+
+def test_single_trials_may_be_constant(rng):
+    network = ss.init_network(TASK, 6, "orthogonal", 0)
+    inputs = rng.standard_normal((600, 5, 3)).astype(np.float32)
+    targets = np.zeros((600, 5, 3), np.float32)
+    targets[17] = 1.0  # without this trial FVU is not defined
+    trials = ss.Trials(inputs, targets)
+    question = Question(network, trials, "fvu", None, None, 0, 0)
+    trajectories = trajectories_of(question, ss.ablate(network, trials))
+    assert trajectories.outputs.shape == (len(trajectories.names), 8, 5, 3)
+    effects = trial_effects_of(question, ss.atlas(network, trials, method="exact"))
+    assert (effects.trial == np.arange(600)).all()
+    assert np.isfinite(effects.effect).all()
 
 
 def test_hashes_and_seeds_tell_networks_apart(found):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,10 +14,9 @@ from ..ablation.plan import Ablation, ablated_weights
 from ..ablation.profile import AblationProfile
 from ..coordinates.sectors import COUPLINGS
 from .atlas import Atlas
-from .exact import single_pairs
+from .exact import full_sums, single_pairs
 from .pairs import Pairs
 from .question import Question
-from .runs import made_differences
 
 __all__ = ["Trajectories", "TrialEffects", "trajectories_of", "trial_effects_of"]
 
@@ -24,6 +24,7 @@ _Float32 = npt.NDArray[np.float32]
 _Int64 = npt.NDArray[np.int64]
 _SHOWN, _MOST_NUMBERS = 8, 2**16
 _KEPT, _MOST_TRIALS, _TRIALS_OF_REST = 100, 1024, 256
+_ROWS_AT_ONCE = 256
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -85,14 +86,17 @@ def trajectories_of(question: Question, profile: AblationProfile) -> Trajectorie
     loss = profile.definition.loss_sign * profile.per_trial[0]
     ranks = np.linspace(0, trials.n_trials - 1, count).astype(np.int64)
     chosen = np.argsort(loss, kind="stable")[ranks]
-    evaluator = question.evaluator(trials[chosen])
-    outputs = [evaluator.full_outputs()]
+    evaluator = question.evaluator()
+    networks = [question.network]
     for name in names:
         row = Batch.of([Ablation.of(name, profile.cuts)], coordinates.gates)
         W_hh = ablated_weights(coordinates, row, question.network.dtype)
-        without = replace(question.network, W_hh=W_hh, cayley=None)
-        outputs.append(evaluator.of_network(without).full_outputs())
-    judged = evaluator.trials
+        networks.append(replace(question.network, W_hh=W_hh, cayley=None))
+    outputs = [
+        np.concatenate([evaluator.of_network(network).full_outputs(b, b + 1) for b in chosen])
+        for network in networks
+    ]
+    judged = evaluator.trials[chosen]
     targets = judged.targets if judged.has_targets else np.full_like(outputs[0], np.nan)
     return Trajectories(
         trial=chosen,
@@ -109,25 +113,25 @@ def trial_effects_of(question: Question, atlas: Atlas) -> TrialEffects:
     run = np.flatnonzero(atlas.exact)
     run = run[np.argsort(-np.abs(atlas.effect[run]), kind="stable")]
     largest, rest = run[:_KEPT], run[_KEPT:]
+    # All trials, of which the first are a fair sample: a few alone might not suit the measure.
     drawn = question.draws.permutation(n_trials)
-    total = question.evaluator().total
-    kept = np.sort(drawn[:_MOST_TRIALS])
-    few = np.sort(drawn[:_TRIALS_OF_REST])
+    evaluator = question.evaluator(question.trials[drawn])
 
-    def effects(which: _Int64, trial: _Int64, made: _Float32, of_rows: bool) -> _Float32:
-        evaluator = question.evaluator(question.trials[trial])
-        batches = made_differences(
-            evaluator, len(which), lambda rows: single_pairs(pairs, which[rows])
-        )
-        for rows, differences in batches:
-            scaled = differences * (n_trials / total)
-            made[rows] = scaled if of_rows else np.quantile(scaled, QUANTILES, axis=1).T
-        return made
+    def effects(which: _Int64, end: int) -> Iterator[tuple[slice, npt.NDArray[np.float64]]]:
+        full = full_sums(evaluator, 0, end)
+        for first in range(0, len(which), _ROWS_AT_ONCE):
+            rows = slice(first, first + _ROWS_AT_ONCE)
+            per_trial, _ = evaluator.sums(single_pairs(pairs, which[rows]), first=0, end=end)
+            with np.errstate(invalid="ignore", over="ignore"):
+                yield rows, (per_trial - full) * (n_trials / evaluator.total)
 
-    return TrialEffects(
-        pair=largest,
-        trial=kept,
-        effect=effects(largest, kept, np.empty((len(largest), len(kept)), np.float32), True),
-        rest=rest,
-        quantiles=effects(rest, few, np.empty((len(rest), len(QUANTILES)), np.float32), False),
-    )
+    n_kept, n_rest = min(_MOST_TRIALS, n_trials), min(_TRIALS_OF_REST, n_trials)
+    order = np.argsort(drawn[:n_kept])
+    effect = np.empty((len(largest), n_kept), np.float32)
+    for rows, change in effects(largest, n_kept):
+        effect[rows] = change[:, order]
+    quantiles = np.empty((len(rest), len(QUANTILES)), np.float32)
+    for rows, change in effects(rest, n_rest):
+        with np.errstate(invalid="ignore"):
+            quantiles[rows] = np.quantile(change, QUANTILES, axis=1).T
+    return TrialEffects(largest, drawn[:n_kept][order], effect, rest, quantiles)

@@ -82,9 +82,14 @@ def pair_content(found: Diagnosis, change: str) -> dict[str, Any]:
     if kept is not None:
         trial_words = (
             f"this file keeps the effects of the {len(kept.pair)} largest pairs on each of "
-            f"{len(kept.trial):,} trials, and of the other {len(kept.rest):,} pairs that were run "
-            "only quantiles over trials (5, 25, 50, 75, 95%), on up to 256 of these."
+            f"{len(kept.trial):,} trials"
         )
+        if len(kept.rest):
+            trial_words += (
+                f", and of the other {len(kept.rest):,} pairs that were run only quantiles over "
+                "trials (5, 25, 50, 75, 95%), on up to 256 of these"
+            )
+        trial_words += "."
     classes = []
     if found.account is not None:
         classes.append(("verdict", [(f"kind:{1 + i}", name) for i, name in enumerate(KINDS)]))
@@ -113,7 +118,7 @@ def pair_content(found: Diagnosis, change: str) -> dict[str, Any]:
         "agreement": agreement,
         "trial_words": trial_words,
         "classes": classes,
-        "pair_tolerance": f"{found.settings['tolerance'] / 10:g}",
+        "pair_tolerance": f"{found.account.settings['tolerance']:g}" if found.account else "",
         "coupling_names": found.couplings,
         "atlas_label": (
             f"Effect on {heading} of removing each pair of blocks, {n_blocks} by {n_blocks}; the "
