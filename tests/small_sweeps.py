@@ -76,7 +76,7 @@ def start(*arguments) -> subprocess.Popen:
     )
 
 
-def wait_until(condition, seconds=60):
+def wait_until(condition, seconds=600):
     """Poll until it holds."""
     end = time.monotonic() + seconds
     while not condition():

@@ -177,7 +177,7 @@ def test_the_readme_goes_from_a_task_to_a_figure(tmp_path):
         capture_output=True,
         encoding="utf-8",
         check=True,
-        timeout=300,
+        timeout=600,
         cwd=tmp_path,
     )
     rows = dict(re.findall(r"^((?:full|RR|CR|CC)[+RC]*) +(\S+)", run.stdout, re.MULTILINE))

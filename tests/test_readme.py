@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from frameworks import framework
 
 README = Path(__file__).parents[1] / "README.md"
@@ -30,7 +32,7 @@ def example(place, folder):
         capture_output=True,
         encoding="utf-8",
         check=True,
-        timeout=120,
+        timeout=600,
         cwd=folder,
     )
     assert run.stderr == ""
@@ -48,6 +50,7 @@ def test_example_prints_what_the_readme_shows(tmp_path):
         assert numbers[0] < 3 * printed[name][0]
 
 
+@pytest.mark.slow
 def test_a_diagnosis_says_what_the_readme_shows(tmp_path):
     printed, shown = example(1, tmp_path)
     verdict = re.compile(

@@ -345,7 +345,7 @@ def test_the_function_is_not_hidden_by_a_folder():
         "import schurscope as ss, schurscope.cli, schurscope.reporting.diagnosis, sys;"
         "assert callable(ss.report) and ss.report is schurscope.reporting.report"
     )
-    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], timeout=600).returncode == 0
 
 
 def test_pages_say_what_to_install():
@@ -353,7 +353,7 @@ def test_pages_say_what_to_install():
         "import sys; sys.modules['jinja2'] = None\n"
         "from schurscope.reporting.render import environment; environment()"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
     assert 'ImportError: pages need Jinja2: pip install "schurscope[report]"' in run.stderr
 
 

@@ -186,6 +186,7 @@ def test_cayley_rows_are_vacuous(quick_run):
     assert {line["vacuous"] for line in lines if line["recurrent"] == "cayley"} == {"True"}
 
 
+@pytest.mark.slow
 def test_a_rerun_reuses_what_is_complete_and_gives_the_same_tables(quick_copy):
     kept = list((quick_copy / "store" / "jobs").rglob("*.npz"))
     before = {path: path.stat().st_mtime_ns for path in kept}
@@ -197,6 +198,7 @@ def test_a_rerun_reuses_what_is_complete_and_gives_the_same_tables(quick_copy):
     assert contents(quick_copy / "tables") == tables
 
 
+@pytest.mark.slow
 def test_a_rerun_does_what_is_damaged_again(quick_copy):
     networks, tables = contents(quick_copy / "networks"), contents(quick_copy / "tables")
     store = Store(quick_copy / "store")
@@ -215,6 +217,7 @@ def test_a_rerun_does_what_is_damaged_again(quick_copy):
     assert set(report["groups"]) == {"copy", "neuroscience"}
 
 
+@pytest.mark.slow
 def test_shards_share_the_work_and_the_last_makes_the_tables(quick_run, tmp_path):
     options = ["neuroscience", "--quick", "--jobs", "1", "--out", tmp_path / "results"]
     first = call(*options, "--shard", "1/2")
@@ -293,6 +296,7 @@ def test_an_output_folder_that_cannot_be_used_is_an_error_before_any_work(tmp_pa
     assert file.read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_does_not_take_the_others_with_it(tmp_path, monkeypatch):
     def broken(group, **_):
         good = SweepTask(FlipFlop(n_steps=8), training={"epochs": 1}, entropy=1)

@@ -75,7 +75,7 @@ def config(tmp_path):
 
 def finish(process):
     """Output of a process that ends."""
-    return process.communicate(timeout=120)[0]
+    return process.communicate(timeout=600)[0]
 
 
 def test_a_killed_worker_costs_nothing_but_time(tmp_path, expected):
@@ -155,7 +155,7 @@ def test_a_killed_parent_takes_its_workers_along_and_the_sweep_goes_on(
     assert len(workers) == 2
     process.kill()
     finish(process)
-    wait_until(lambda: not any(map(is_running, workers)), 10)
+    wait_until(lambda: not any(map(is_running, workers)))
     kept = times(root)
     assert 3 <= len(kept) < 12
     output = subprocess.run(
@@ -186,7 +186,7 @@ def test_twenty_kills_at_random_times_change_no_number(start, tmp_path, config, 
         workers = children(process.pid)
         process.kill()
         finish(process)
-        wait_until(lambda: not any(map(is_running, workers)), 10)  # noqa: B023 - called at once
+        wait_until(lambda: not any(map(is_running, workers)))  # noqa: B023 - called at once
         if (root / "jobs").exists():
             found = collect(SLOW, root, verify=True)
             assert not found.jobs["problem"].str.contains("damaged").any()
@@ -304,7 +304,7 @@ def test_workers_that_cannot_start_blame_no_job(tmp_path):
         "sweep = ss.Sweep(tasks=[ss.tasks.FlipFlop()], widths=[8], seeds=1)\n"
         f"ss.sweep.run(sweep, {str(tmp_path / 'store')!r}, n_workers=1)\n"
     )
-    failed = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+    failed = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=600)
     assert failed.returncode == 1
     assert 'must do its work under if __name__ == "__main__":' in failed.stderr
     assert Store(tmp_path / "store").failed() == set()

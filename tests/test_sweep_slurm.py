@@ -28,7 +28,7 @@ def slurm(tmp_path_factory):
         pytest.skip("only root can start Slurm's daemons")
     folder = tmp_path_factory.mktemp("slurm")
     os.chmod(folder.parent, 0o755)  # munge distrusts sockets that others cannot reach
-    subprocess.run([SCRIPT, "start", folder], check=True, timeout=60)
+    subprocess.run([SCRIPT, "start", folder], check=True, timeout=600)
     yield {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
     subprocess.run([SCRIPT, "stop", folder], check=True)
 
@@ -68,7 +68,7 @@ def is_over(slurm):
 
 def test_an_array_of_shards_gives_the_whole(slurm, tmp_path, expected):
     submit(slurm, tmp_path)
-    wait_until(lambda: is_over(slurm), 120)
+    wait_until(lambda: is_over(slurm))
     outputs = [(tmp_path / f"{index}.out").read_text() for index in range(3)]
     assert all("4 of 4 jobs are in" in output for output in outputs), outputs
     assert_complete(SLOW, tmp_path / "store", expected)
@@ -81,12 +81,12 @@ def test_a_cancelled_array_ends_its_jobs_and_is_finished_by_the_same_command(
     wait_until(lambda: done(tmp_path / "store") >= 2)
     # As at the end of the time limit: SIGTERM to all processes, and after a while SIGKILL.
     subprocess.run(["scancel", number], env=slurm, check=True)
-    wait_until(lambda: is_over(slurm), 60)
+    wait_until(lambda: is_over(slurm))
     assert 2 <= done(tmp_path / "store") < 12
     for folder in ("failures", "deaths"):
         assert os.listdir(tmp_path / "store" / folder) == []
     submit(slurm, tmp_path)
-    wait_until(lambda: is_over(slurm), 120)
+    wait_until(lambda: is_over(slurm))
     assert_complete(SLOW, tmp_path / "store", expected)
 
 
@@ -109,10 +109,10 @@ def test_dask_jobqueue_gives_the_same(slurm, tmp_path, expected, monkeypatch):
     )
     with cluster, Client(cluster) as client:
         cluster.scale(jobs=2)
-        client.wait_for_workers(1, timeout=60)
+        client.wait_for_workers(1, timeout=600)
         executor = DaskExecutor(client)
         outcome = run(SLOW, tmp_path / "store", executor=executor, capacity=executor.capacity)
     assert outcome.ran == 12
     assert Store(tmp_path / "store").failed() == set()
     assert_complete(SLOW, tmp_path / "store", expected)
-    wait_until(lambda: is_over(slurm), 60)
+    wait_until(lambda: is_over(slurm))
