@@ -21,6 +21,19 @@ settings.register_profile("fresh", print_blob=True, **options)
 settings.load_profile("seeded")
 
 
+def pytest_addoption(parser):
+    """`pytest --slow` runs everything."""
+    parser.addoption("--slow", action="store_true", help="also run the tests that are marked slow")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Skip what is marked slow, unless asked for."""
+    if not config.getoption("--slow"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="slow: pytest --slow runs it"))
+
+
 @pytest.fixture
 def rng():
     """A generator with the same seed for every test."""

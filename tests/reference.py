@@ -473,6 +473,11 @@ def greedy(linear, samples, price):
     return order
 
 
+def model_loss(model, steps):
+    """The model's loss after steps of 1 (removed), -1 (restored) or 0 for each pair."""
+    return model.linear @ steps + sum((row @ steps) ** 2 for row in model.samples)
+
+
 def projector(W, eigenvalues_in_R):
     """The orthogonal projector on the invariant subspace of these eigenvalues of W."""
     values, vectors = np.linalg.eig(W)

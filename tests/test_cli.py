@@ -134,7 +134,7 @@ def test_ablate_prints_the_profile_with_intervals(trained):
     assert set(rows) == {"full", "CR", "RR+CC"}
     value, low, high = (float(rows["CR"][place]) for place in (1, 2, 4))
     assert low < value < high
-    assert schurscope.coordinates.schur.TIE_RULE in text
+    assert schurscope.coordinates.orders.TIE_RULE in text
 
 
 def test_ablate_leaves_tables_and_figures(trained, tmp_path):
@@ -376,6 +376,7 @@ def test_ctrl_c_ends_a_training_at_once_and_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_finished_jobs_and_a_rerun_continues(tmp_path):
     out = tmp_path / "results"
     command = [*COMMAND, "reproduce", "--quick", "--seeds", "12", "--jobs", "1", "--out", str(out)]

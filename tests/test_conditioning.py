@@ -18,7 +18,7 @@ from schurscope.reproduce import paper_sweep
 from schurscope.sweep import Store, load_result, plan
 from schurscope.sweep.work import run_batch
 
-SIZES = (8, 64, 200)
+SIZES = (8, 64, pytest.param(200, marks=pytest.mark.slow))
 
 
 def rotated(W, seed=1):
@@ -245,6 +245,7 @@ def test_movements_of_large_matrices_are_those_of_perturbed_ones(dtype, rng):
     assert (found < 5 * radii).all()
 
 
+@pytest.mark.slow
 def test_movements_of_large_matrices_are_in_units_of_the_key(rng):
     W = rng.standard_normal((256, 256)) / 16
     radius = {
@@ -255,6 +256,7 @@ def test_movements_of_large_matrices_are_in_units_of_the_key(rng):
     assert radius["real_part"] == pytest.approx(radius["modulus"], rel=0.2)
 
 
+@pytest.mark.slow
 def test_large_matrices_with_clusters_are_perturbed(rng):
     for W, is_linear in (
         (rng.standard_normal((256, 256)), True),

@@ -26,6 +26,7 @@ def test_the_package_configuration_is_where_cmake_is_sent():
     assert names == {
         "schurscope-config.cmake",
         "schurscope-config-version.cmake",
+        "schurscope-eigen.cmake",
         "schurscope-targets.cmake",
     }
 

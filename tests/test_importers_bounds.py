@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
 
+import h5py
 import msgpack
 import numpy as np
 import pytest
 import safetensors.numpy
+import scipy.io
 
 import schurscope as ss
 from schurscope.importers import import_network
+from schurscope.importers.formats.interpreter import dictionary, interpret
+from tensorflow_files import message, table
 from test_importers_hostile import refused_cheaply
 
 LONG = 60_000
@@ -60,6 +70,7 @@ ABSURD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ABSURD)
 def test_no_small_file_makes_large_arrays(tmp_path, case):
     shapes, told = ABSURD[case]
@@ -67,6 +78,7 @@ def test_no_small_file_makes_large_arrays(tmp_path, case):
     refused_cheaply(path, told)
 
 
+@pytest.mark.slow
 def test_the_identity_is_added_to_square_matrices_only(tmp_path):
     config = {"model_type": "ctrnn", "alpha": 0.5, "nonlinearity_mode": "post_blend"}
     (tmp_path / "config.json").write_text(json.dumps(config | {"activation": "relu"}))
@@ -116,6 +128,7 @@ SHAPE = (2**62,) * 100_000
 """Multiplying these lengths takes long."""
 
 
+@pytest.mark.slow
 def test_absurd_shapes_of_pickles_and_messagepack(tmp_path):
     class Absurd:
         def __reduce__(self):
@@ -127,3 +140,194 @@ def test_absurd_shapes_of_pickles_and_messagepack(tmp_path):
     content = msgpack.ExtType(1, msgpack.packb((SHAPE, "float64", b"")))
     (tmp_path / "net.msgpack").write_bytes(msgpack.packb({"a": content}))
     refused_cheaply(tmp_path / "net.msgpack", "an array of 100000 axes")
+
+
+# One text, list or number of a file that costs anew each time it is referred to
+
+
+def long_text(text):
+    return b"X" + struct.pack("<I", len(text)) + text
+
+
+def named(name):
+    """The operation of a pickle that names a function."""
+    return "c{}\n{}\n".format(*name.rsplit(".", 1)).encode()
+
+
+def torch_file(path, pickled):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02" + pickled)
+    return path
+
+
+DTYPE = named("numpy.dtype") + b"(X\x02\x00\x00\x00u1\x89\x88tR"
+SIZE = 900_000
+SHARED = {
+    "bytearray": b"\x96" + struct.pack("<Q", SIZE) + bytes(SIZE),
+    "text": long_text(b"a" * SIZE),
+}
+
+
+@pytest.mark.parametrize(
+    ("how", "kind"),
+    [(how, kind) for how in ("_frombuffer", "_reconstruct") for kind in SHARED]
+    + [("_codecs.encode", "text")],
+)
+def test_arrays_of_a_pickle_do_not_copy_what_they_share(tmp_path, how, kind):
+    each = {
+        "_frombuffer": b"h\x02(h\x00h\x01J" + struct.pack("<i", SIZE) + b"\x85K\x00tR",
+        "_reconstruct": b"h\x02)R(K\x01J" + struct.pack("<i", SIZE) + b"\x85h\x01\x89h\x00tb",
+        "_codecs.encode": b"h\x02h\x00K\x00\x86R",
+    }[how]
+    function = named(how if "." in how else f"numpy.core.multiarray.{how}")
+    start = b"\x80\x04" + SHARED[kind] + b"q\x000" + DTYPE + b"q\x010" + function + b"q\x020}("
+    entries = b"".join(b"\x8c\x05%05d" % number + each for number in range(5000))
+    (tmp_path / "net.pkl").write_bytes(start + entries + b"u.")
+    refused_cheaply(tmp_path / "net.pkl", "share their bytes")
+
+
+def test_names_of_a_pickle_that_become_one(tmp_path):
+    (tmp_path / "net.pkl").write_bytes(pickle.dumps({1: np.ones(2), "1": np.zeros(2)}))
+    with pytest.raises(ValueError, match=r"net\.pkl.*'1' occurs twice"):
+        ss.load_network(tmp_path / "net.pkl")
+
+
+def test_calls_of_a_pickle_do_not_copy_what_they_share(tmp_path):
+    path, twice = tmp_path / "net.pt", b"h\x01h\x00R0" * 60_000
+    many = b"(" + b"N" * 150_000 + b"tq\x000"
+    torch_file(path, named("torch.device") + b"q\x010" + many + b"}(K\x01" + twice + b"Nu.")
+    refused_cheaply(path, "arguments that are no tuple of at most 100")
+    text = long_text(b"a" * 500_000) + b"q\x000"
+    torch_file(path, named("torch.device") + b"q\x010" + text + b"}(K\x01" + twice + b"Nu.")
+    refused_cheaply(path, "arguments that are no tuple of at most 100")
+    entries = b"}(" + b"".join(b"J%bN" % struct.pack("<i", n) for n in range(60_000)) + b"uq\x000"
+    copies = b"}K\x01](" + b"h\x01h\x00\x85R" * 60_000 + b"es."
+    torch_file(path, named("collections.OrderedDict") + b"q\x010" + entries + copies)
+    refused_cheaply(path, "a dictionary of what is no list")
+    torch_file(
+        path, named("collections.OrderedDict") + b"])" + b"q\x00h\x00\x86" * 60 + b"N\x86a\x85R."
+    )
+    refused_cheaply(path, "a name is a tuple")
+
+
+def test_ordered_dictionaries_of_python_2():
+    """Their pickles list the entries; a list that is used again is empty."""
+    pairs = b"]q\x00](K\x01K\x02ea](K\x03K\x04ea"
+    call = named("collections.OrderedDict") + b"q\x01"
+    pickled = b"\x80\x02]" + call + pairs + b"\x85Ra" + b"h\x01h\x00\x85Ra."
+    content, _ = interpret(pickled, lambda _: dictionary, lambda _: None)
+    assert content == [{1: 2, 3: 4}, {}]
+
+
+# Small in a compressed container, large outside
+
+
+def test_text_of_a_torch_file_is_not_widened(tmp_path):
+    text = long_text(b"a" * 2**27 + "\U0001f600".encode())
+    torch_file(tmp_path / "net.pt", b"}K\x01" + text + b"s.")
+    refused_cheaply(tmp_path / "net.pt", "its pickle has")
+
+
+def test_small_integers_of_matlab_that_would_become_doubles(tmp_path):
+    path, n = tmp_path / "net.mat", 250 * 2**20
+
+    def element(kind, data):
+        return struct.pack("<II", kind, len(data)) + data + bytes(-len(data) % 8)
+
+    for double_or_int64 in (6, 14):
+        flags = element(6, struct.pack("<II", double_or_int64, 0))
+        matrix = flags + element(5, struct.pack("<ii", 1, n)) + element(1, b"W_hh")
+        matrix = element(14, matrix + element(2, bytes(n)))
+        packed = zlib.compress(matrix)
+        head = b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM" + struct.pack("<II", 15, len(packed))
+        path.write_bytes(head + packed)
+        refused_cheaply(path, f"{8 * n} bytes, more than max_bytes")
+
+
+def test_text_arrays_without_characters_are_not_expanded(tmp_path):
+    path = tmp_path / "net.npz"
+    for code in ("<U0", "|S0", "|V0"):
+        empty = np.ndarray((10**9,), code, b"")
+        np.savez(path, format=empty, entries=empty, cell=empty, W_hh=np.eye(3))
+        refused_cheaply(path, "is not a schurscope-network-1 file: its format is None")
+
+
+def keras_file(path, config, weights):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("config.json", config)
+        archive.writestr("model.weights.h5", weights)
+
+
+def test_configurations_of_keras_are_bounded(tmp_path):
+    path = tmp_path / "net.keras"
+    with h5py.File(weights := io.BytesIO(), "w") as file:
+        file["layers/rnn/cell/vars/0"] = np.ones((2, 2))
+    keras_file(path, '{"config": {"layers": [' + "0.1," * 15_000_000 + "0]}}", weights.getvalue())
+    refused_cheaply(path, "has a config.json of")
+
+
+def test_the_time_for_weights_of_keras_goes_by_the_size_of_the_file(tmp_path, monkeypatch):
+    path, sizes = tmp_path / "net.keras", []
+    keras_file(path, "{}", bytes(2**24))
+    monkeypatch.setattr(
+        "schurscope.importers.formats.hdf5.records_of_child",
+        lambda _script, _stream, size, _max_bytes: (_ for _ in sizes.append(size) or ()),
+    )
+    with pytest.raises(ValueError, match="damaged configuration"):
+        ss.load_network(path)
+    assert sizes[0] <= max(path.stat().st_size, path.stat().st_blocks * 512)
+
+
+def test_there_may_be_so_many_arrays(tmp_path):
+    path = tmp_path / "net.msgpack"
+    path.write_bytes(msgpack.packb({str(number): [1] for number in range(120_000)}))
+    refused_cheaply(path, "more than 50000 arrays")
+
+
+def test_places_beyond_the_data_of_tensorflow(tmp_path):
+    path = tmp_path / "net.index"
+    (tmp_path / "net.data-00000-of-00001").write_bytes(bytes(64))
+    for offset in (60, 2**62, 2**63 - 1, 2**64 - 1):
+        entry = message((1, 1), (4, offset), (5, 16), (6, 0))
+        path.write_bytes(table([(b"", message((1, 1))), (b"W_hh", entry)]))
+        with pytest.raises(ValueError, match=r"net\.index is damaged.*lies beyond the data"):
+            ss.load_network(path)
+
+
+def test_a_zip_of_another_pickle_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "net.zip", "w") as archive:
+        archive.writestr("mydata.pkl", b"\x80\x02}.")
+    with pytest.raises(ValueError, match=r"net\.zip is a zip archive of mydata\.pkl, not"):
+        ss.load_network(tmp_path / "net.zip")
+
+
+WITHOUT_MEMORY = """
+import resource, sys
+import schurscope as ss
+with open("/proc/self/statm") as file:
+    used = int(file.read().split()[0]) * resource.getpagesize()
+for megabytes in (0, 20, 80, 130, 200):
+    resource.setrlimit(resource.RLIMIT_AS, (used + megabytes * 2**20, resource.RLIM_INFINITY))
+    for path in sys.argv[1:]:
+        try:
+            ss.load_network(path, activation="tanh")
+        except ValueError as error:
+            assert "needs more memory than there is" in str(error), error
+            assert path in str(error), error
+            print(path)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the memory as Linux does")
+def test_a_file_is_not_called_damaged_because_memory_is_short(tmp_path):
+    matrix = np.zeros((4000, 4000))
+    arrays = {"W_hh": matrix, "W_xh": np.ones((4000, 1)), "W_hy": np.ones((1, 4000))}
+    paths = [str(tmp_path / f"net.{suffix}") for suffix in ("npz", "safetensors", "mat")]
+    np.savez(paths[0], **arrays)
+    safetensors.numpy.save_file(arrays, paths[1])
+    scipy.io.savemat(paths[2], arrays)
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT_MEMORY, *paths], capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, run.stderr
+    assert set(run.stdout.split()) == set(paths)

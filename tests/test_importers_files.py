@@ -258,7 +258,8 @@ def test_files_cut_short_are_refused_or_whole(tmp_path, writer, arrays):
     WRITERS[writer](path, arrays)
     whole = path.read_bytes()
     told = []
-    for length in range(1, len(whole), 53):
+    step = 499 if writer in ("mat 7.3", "hdf5") else 53  # HDF5 starts a process each time
+    for length in range(1, len(whole), step):
         path.write_bytes(whole[:length])
         try:
             network = ss.load_network(path)
@@ -268,7 +269,7 @@ def test_files_cut_short_are_refused_or_whole(tmp_path, writer, arrays):
             np.testing.assert_array_equal(network.W_hh, arrays["W_hh"])
             np.testing.assert_array_equal(network.W_hy, arrays["W_hy"])
     assert all("network.mat" in message for message in told)
-    assert len(told) > 0.8 * len(whole) / 53
+    assert len(told) > 0.8 * len(whole) / step
 
 
 def test_bombs_are_refused_unread(tmp_path):

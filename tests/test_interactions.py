@@ -21,6 +21,7 @@ from schurscope.diagnosis.games import (
     shapley_coefficients,
 )
 from schurscope.diagnosis.interactions import project, without_rounding
+from schurscope.diagnosis.question import Question
 
 NAMES = ("RR", "CR", "CC")
 
@@ -279,6 +280,58 @@ def test_many_groups_are_sampled_within_their_error(network, trials):
     assert "sampled orders" in str(game)
 
 
+def many_trials(network, n):
+    """Trials whose targets are the network's outputs and noise."""
+    rng = np.random.default_rng(11)
+    inputs = rng.standard_normal((n, 6, 3))
+    arrays = (network.W_hh, network.W_xh, network.W_hy, inputs, *network.biases)
+    return ss.Trials(inputs, reference.rollout(*arrays)[0] + 0.1 * rng.standard_normal((n, 6, 2)))
+
+
+@pytest.mark.parametrize("n_groups", [5, 13])
+def test_a_game_takes_the_trials_that_decide_it(network, n_groups):
+    trials = many_trials(network, 1000)
+    groups = split(ss.ordered_schur(network.W_hh), n_groups)
+    options = {"n_permutations": 40, "rng": 3}
+    whole = ss.subset_game(network, trials, groups, **options)
+    used = {}
+    for tolerance in (1e9, float(np.median(np.abs(whole.shapley.value)))):
+        game = ss.subset_game(network, trials, groups, tolerance=tolerance, n_threads=1, **options)
+        used[tolerance] = game.settings["n_trials"]
+        assert game.shapley.value.sum() == pytest.approx(game.shapley.total, abs=1e-10)
+        # It is the whole game on the trials used, the first ones in the order that is drawn.
+        first = Question(network, trials, "fvu", None, None, 3, 1).shuffled()[: used[tolerance]]
+        same = ss.subset_game(network, first, groups, **options)
+        np.testing.assert_allclose(game.change, same.change, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(game.shapley.value, same.shapley.value, atol=1e-12)
+        np.testing.assert_allclose(game.shapley.sampling_error, same.shapley.sampling_error)
+        np.testing.assert_allclose(game.shapley.alone, same.shapley.alone, atol=1e-12)
+        again = ss.subset_game(network, trials, groups, tolerance=tolerance, n_threads=2, **options)
+        np.testing.assert_array_equal(again.shapley.interval, game.shapley.interval)
+    assert list(used.values()) == [64, 1000]  # that tolerance is a value itself: never decided
+    assert whole.settings["n_trials"] == 1000
+    with pytest.raises(ValueError, match="tolerance must be"):
+        ss.subset_game(network, trials, groups, tolerance=-1.0)
+
+
+def test_a_game_that_stops_decides_as_all_trials_do(network):
+    trials = many_trials(network, 4096)
+    groups = split(ss.ordered_schur(network.W_hh), 4)
+    value = ss.subset_game(network, trials, groups).shapley.value
+    sizes = np.sort(np.abs(value))
+    widest = int(np.argmax(np.diff(sizes)))
+    tolerance = float(sizes[widest : widest + 2].mean())
+    stopped = [
+        ss.subset_game(network, trials, groups, tolerance=tolerance, rng=rng) for rng in range(12)
+    ]
+    assert all(64 <= game.settings["n_trials"] < 4096 for game in stopped)
+    wrong = sum(
+        ((np.abs(g.shapley.value) > tolerance) != (np.abs(value) > tolerance)).any()
+        for g in stopped
+    )
+    assert wrong <= 1  # of 12, of which at most 4 % may be
+
+
 def test_diverging_subsets_are_nan_only_where_they_count():
     coefficients = np.array([[1.0, 0.0], [1.0, 1.0]])
     differences = np.array([[1.0, 2.0], [np.inf, 0.0]])
@@ -290,7 +343,7 @@ def test_diverging_subsets_are_nan_only_where_they_count():
 @pytest.mark.parametrize(
     ("groups", "error", "message"),
     [
-        (["RR", "CR"], TypeError, "groups must be a mapping"),
+        ("RR", TypeError, "groups must be a mapping"),
         ({"a": "RR"}, ValueError, "at least two entries, got 1"),
         ({"a": "RR", "b": "RR+CC"}, ValueError, "'a' and 'b' do"),
         ({"a": "RR", "b": [(0, 99)]}, ValueError, r"groups\['b'\] must hold pairs .*\(0, 99\)"),

@@ -95,6 +95,12 @@ def test_targets_that_do_not_vary_are_refused(constant, dtype):
         fvu(np.zeros((7, 11, 2)), targets)
 
 
+def test_weights_near_the_largest_number_are_not_called_constant_targets(rng):
+    targets = rng.choice([-1.0, 1.0], (4, 5, 2))
+    with pytest.raises(ValueError, match="got targets or weights so large"):
+        fvu(0.5 * targets, targets, np.full((4, 5), 1e300))
+
+
 def test_targets_that_vary_only_without_weight_are_refused():
     targets = np.array([[[0.1], [0.1], [5.0]]])
     with pytest.raises(ValueError, match="targets must vary over the weighted steps"):

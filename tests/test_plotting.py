@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from cut_verdicts import rotated
 from schurscope import Cell, Trials, ablate, init_network, plotting
-from schurscope.ablation.plan import SUBSETS
+from schurscope.ablation.names import SUBSETS
 from schurscope.coordinates.sectors import couplings
 from schurscope.trials.tasks import Copy, FlipFlop
 
@@ -252,7 +252,7 @@ def test_profiles_that_do_not_belong_together_are_refused(profiles, copy_profile
 
 
 def test_importing_the_package_loads_none_of_the_extras():
-    extras = ("matplotlib", "pandas", "click", "rich", "torch")
+    extras = ("matplotlib", "pandas", "click", "rich", "torch", "jinja2")
     code = f"import schurscope, sys; sys.exit(any(name in sys.modules for name in {extras}))"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,7 +30,7 @@ def quick_run(tmp_path_factory):
 def diagnosed_run(quick_run, tmp_path_factory):
     """A copy of the quick run's folder with diagnoses of its networks, and what was printed."""
     out = Path(shutil.copytree(quick_run[0], tmp_path_factory.mktemp("diagnosed") / "results"))
-    file, _ = run(out, with_diagnoses=True)
+    file, _ = run(out, with_diagnoses=True, with_pages=True)
     return out, file.getvalue()
 
 
@@ -102,6 +104,22 @@ def test_a_complete_diagnosis_is_reused_and_a_damaged_one_done_again(diagnosed_r
     }
     assert str(Diagnosis.load(damaged)).startswith(("warning", "fvu"))
     assert "copy" not in file.getvalue().partition("Diagnosis at")[2].partition("Rule")[0]
+
+
+@pytest.mark.slow
+def test_every_network_has_a_page_that_the_page_of_its_task_links(diagnosed_run):
+    folder = diagnosed_run[0] / "diagnosis"
+    linked = set()
+    for name in ("copy-orthogonal", "copy-orthogonal-fvu", "flip-flop", "sine"):
+        page = (folder / f"{name}.html").read_text(encoding="utf-8")
+        links = re.findall(r'href="([^"#]+)"', page)
+        assert len(links) == 2
+        linked |= {folder / link for link in links}
+    assert linked <= set(folder.glob("*/page.html"))
+    assert len(list(folder.glob("*.html"))) == 5
+    page = (folder / "sine-seed1" / "page.html").read_text(encoding="utf-8")
+    network = diagnosed_run[0] / "networks" / "sine-seed1.npz"
+    assert hashlib.sha256(network.read_bytes()).hexdigest() in page
 
 
 def diagnosed(

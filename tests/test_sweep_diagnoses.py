@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 
@@ -15,6 +16,8 @@ from matplotlib.collections import PathCollection
 from schurscope import Diagnosis, Network, Sweep, diagnose, plotting
 from schurscope.cli import main
 from schurscope.diagnosis.account import KINDS
+from schurscope.diagnosis.cuts import CutCurves
+from schurscope.reporting.sweep import save_sweep_pages
 from schurscope.sweep import (
     Store,
     SweepError,
@@ -133,8 +136,25 @@ def test_what_a_log_lost_is_found_with_the_diagnosis(store, tmp_path):
     assert Store(root).contents(verify=True).damaged == {}
 
 
-def test_a_configuration_that_is_no_truth_value_is_refused():
-    with pytest.raises(SweepError, match="diagnose must be true or false, got 'yes'"):
+def test_cut_curves_alone_are_those_of_the_diagnoses(found, tmp_path):
+    sweep = replace(DIAGNOSED, diagnose="cuts")
+    assert run_here(sweep, tmp_path / "store").ran == 4
+    alone = collect(sweep, tmp_path / "store", verify=True)
+    assert (alone.jobs["state"] == "done").all()
+    for job, other in zip(plan(sweep), plan(DIAGNOSED), strict=True):
+        assert job.key != other.key
+        kept, expected = alone.cuts(job), found.cuts(other)
+        assert isinstance(load_result(alone.store, job.key).diagnosis, CutCurves)
+        for name in ("cut", "change", "removed_mass", "gap", "tied", "determined"):
+            np.testing.assert_array_equal(getattr(kept, name), getattr(expected, name))
+        with pytest.raises(ValueError, match='this one has diagnose = "cuts": see cuts'):
+            alone.diagnosis(job)
+    both = [cut_curves(one).drop(columns=["key", "passed"]) for one in (alone, found)]
+    pd.testing.assert_frame_equal(*both)
+
+
+def test_a_setting_that_is_no_truth_value_and_no_part_is_refused():
+    with pytest.raises(SweepError, match="diagnose must be true, false or \"cuts\", got 'yes'"):
         replace(PLAIN, diagnose="yes")
     assert Sweep.from_table({"tasks": [{"task": "sine"}], "widths": [8]}).diagnose is False
 
@@ -273,6 +293,39 @@ def test_removable_shares_have_a_point_for_each_network_and_run_through_the_mean
     assert labels == ["pairs", "mass", "pairs, random", "mass, random"]
 
 
+def test_every_network_has_a_page_that_the_comparison_links(found, tmp_path):
+    assert save_sweep_pages(found, tmp_path) == ["flip-flop-orthogonal.html"]
+    page = (tmp_path / "flip-flop-orthogonal.html").read_text(encoding="utf-8")
+    links = re.findall(r'href="([^"#]+)"', page)
+    names = {path.name for path in tmp_path.iterdir()} - {"flip-flop-orthogonal.html"}
+    assert set(links) == names
+    assert len(links) == 4
+    for row in found.jobs.itertuples():
+        own = tmp_path / f"flip-flop-orthogonal-N{row.N_h}-seed{row.seed}.html"
+        text = own.read_text(encoding="utf-8")
+        assert found.diagnosis(row).settings["network_sha256"] in text
+        assert row.key in text
+    # Distributions have a row for each width, and leave out networks that did not pass.
+    assert "CR, N_h 6" in page
+    assert "CR, N_h 8" in page
+    failed = replace(found, jobs=found.jobs.assign(passed=found.jobs["N_h"] == 8))
+    save_sweep_pages(failed, tmp_path)
+    page = (tmp_path / "flip-flop-orthogonal.html").read_text(encoding="utf-8")
+    assert "CR, N_h 6" not in page
+
+
+def test_the_command_line_plots_cut_curves_alone(tmp_path):
+    config, store, out = tmp_path / "sweep.toml", tmp_path / "store", tmp_path / "figures"
+    config.write_text(TOML.replace("diagnose = true", 'diagnose = "cuts"'))
+    assert run_here(Sweep.load(config), store).ran == 4
+    words = ["sweep", "plot", str(config), "--store", str(store), "--out", str(out)]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    names = {path.name for path in out.iterdir()}
+    assert names >= {"cut_curves.csv", "mean_cuts.csv", "flip-flop-orthogonal-cuts.png"}
+    assert not any("removable" in name or "diagnoses" in name for name in names)
+
+
 @pytest.mark.slow
 def test_the_command_line_runs_collects_and_plots_diagnoses(tmp_path):
     config, store, out = tmp_path / "sweep.toml", tmp_path / "store", tmp_path / "figures"
@@ -280,10 +333,11 @@ def test_the_command_line_runs_collects_and_plots_diagnoses(tmp_path):
     for words in (
         ["run", config, "--store", store, "--workers", 1],
         ["status", config, "--store", store],
-        ["plot", config, "--store", store, "--out", out],
+        ["plot", config, "--store", store, "--out", out, "--report"],
     ):
         result = CliRunner().invoke(main, ["sweep", *map(str, words)])
         assert result.exit_code == 0, result.output
+    assert "no network passed its gate, so there are no pages" in result.output
     names = {path.name for path in out.iterdir()}
     assert names >= {
         "diagnoses.csv",

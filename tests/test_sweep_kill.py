@@ -32,9 +32,9 @@ from small_sweeps import (
     is_running,
     records,
     run_here,
-    start,
     wait_until,
 )
+from small_sweeps import start as start_sweep
 
 pytestmark = [
     pytest.mark.slow,
@@ -51,20 +51,31 @@ def expected(tmp_path_factory):
 
 
 @pytest.fixture
+def start():
+    """Starts the command line; what still runs when the test ends, well or not, is killed."""
+    started = []
+
+    def start(*arguments):
+        started.append(start_sweep(*arguments))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.fixture
 def config(tmp_path):
     path = tmp_path / "sweep.toml"
     path.write_text(CONFIG)
     return path
 
 
-def finish(process, seconds=120):
-    """Output of a process that ends, or is ended."""
-    try:
-        return process.communicate(timeout=seconds)[0]
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        raise
+def finish(process):
+    """Output of a process that ends."""
+    return process.communicate(timeout=120)[0]
 
 
 def test_a_killed_worker_costs_nothing_but_time(tmp_path, expected):
@@ -134,7 +145,9 @@ def has_started(pid):
         return False
 
 
-def test_a_killed_parent_takes_its_workers_along_and_the_sweep_goes_on(tmp_path, config, expected):
+def test_a_killed_parent_takes_its_workers_along_and_the_sweep_goes_on(
+    start, tmp_path, config, expected
+):
     root = tmp_path / "store"
     process = start("run", config, "--store", root, "--workers", 2)
     wait_until(lambda: root.exists() and done(root) >= 3)
@@ -157,7 +170,7 @@ def test_a_killed_parent_takes_its_workers_along_and_the_sweep_goes_on(tmp_path,
     assert_complete(SLOW, root, expected)
 
 
-def test_twenty_kills_at_random_times_change_no_number(tmp_path, config, expected):
+def test_twenty_kills_at_random_times_change_no_number(start, tmp_path, config, expected):
     """Parent, worker or all die; what the store holds then is right, and the end is complete."""
     random = Random(secrets.randbelow(2**32))
     stores = 0
@@ -205,7 +218,7 @@ def times(root):
     ],
 )
 def test_an_interrupted_run_ends_its_jobs_and_leaves_the_rest(
-    tmp_path, config, expected, where, number
+    start, tmp_path, config, expected, where, number
 ):
     root = tmp_path / "store"
     process = start("run", config, "--store", root, *where)
@@ -224,17 +237,17 @@ def test_an_interrupted_run_ends_its_jobs_and_leaves_the_rest(
     assert_complete(SLOW, root, expected)
 
 
-def test_a_second_signal_ends_jobs_at_once(tmp_path):
+def test_a_second_signal_ends_jobs_at_once(start, tmp_path):
     config, root = tmp_path / "sweep.toml", tmp_path / "store"
     config.write_text(CONFIG.replace("epochs = 600", "epochs = 1000000"))
     process = start("run", config, "--store", root, "--workers", 2)
     wait_until(lambda: (root / "claims").exists() and len(os.listdir(root / "claims")) == 2)
     workers = children(process.pid)
     os.killpg(process.pid, signal.SIGINT)
-    assert "jobs done" in process.stdout.readline()
-    assert "stopping: waiting for running batches" in process.stdout.readline()
+    # Progress lines may come before and after it, depending on how fast the machine is.
+    assert any("stopping: waiting for running batches" in line for line in process.stdout)
     os.killpg(process.pid, signal.SIGINT)
-    output = finish(process, 20)
+    output = finish(process)
     assert process.returncode == 130
     assert "interrupted" in output
     assert not any(map(is_running, workers))
@@ -243,7 +256,7 @@ def test_a_second_signal_ends_jobs_at_once(tmp_path):
     assert done(root) == 0
 
 
-def test_two_parents_share_a_store_and_do_no_job_twice(tmp_path, config, expected):
+def test_two_parents_share_a_store_and_do_no_job_twice(start, tmp_path, config, expected):
     root = tmp_path / "store"
     both = [start("run", config, "--store", root, "--workers", 1) for _ in range(2)]
     outputs = [finish(process) for process in both]

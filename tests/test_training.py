@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import reference
-from frameworks import framework
+from frameworks import Lazily
 from schurscope import Cayley, Cell, Network, Trials, _core, init_network, train
 from schurscope.training import TrainingOptions
 from schurscope.trials.tasks import Copy, FlipFlop, SineGeneration
 
-torch = framework("torch")
+torch = Lazily("torch")
 
 N_H, N_X, N_Y, N_PAIRS = 7, 3, 2, 2
 SIZES = (N_H, N_X, N_Y)

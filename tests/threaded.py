@@ -38,6 +38,7 @@ def calls() -> list[Callable[[], bytes]]:
             lambda network=network: ablated(network, "sign_accuracy"),
             lambda network=network: network.rollout(trials.inputs, n_threads=2).tobytes(),
             lambda network=network: ss.ordered_schur(network.W_hh.astype(np.float64)).T.tobytes(),
+            lambda network=network: ss.atlas(network, trials, method="predicted").effect.tobytes(),
             lambda network=network: ss.train(network, task, **options).network.W_hh.tobytes(),
         ]
     return found

@@ -46,7 +46,7 @@ bool runs_v4() { return false; }
 
 }  // namespace
 
-PYBIND11_MODULE(_cpu, m) {
+PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
   m.doc() = "The instruction-set levels of the compiled core, lowest first.";
   const int n_runnable = 1 + (runs_v3() ? 1 : 0) + (runs_v4() ? 1 : 0);
   py::list known;

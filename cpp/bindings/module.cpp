@@ -27,8 +27,12 @@ py::dict build_info() {
   py::dict info;
   info["level"] = SCHURSCOPE_LEVEL;
   info["compiler"] = compiler();
+#if defined(EIGEN_VERSION_STRING)
+  info["eigen"] = EIGEN_VERSION_STRING;  // since Eigen 5, whose world is still 3
+#else
   info["eigen"] = std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) + "." +
                   std::to_string(EIGEN_MINOR_VERSION);
+#endif
   info["vector_bits"] = std::to_string(8 * vector_bytes);
   return info;
 }
@@ -42,7 +46,7 @@ py::tuple as_tuple(const Names& names) {
 
 }  // namespace
 
-PYBIND11_MODULE(SCHURSCOPE_MODULE, m) {
+PYBIND11_MODULE(SCHURSCOPE_MODULE, m, py::mod_gil_not_used()) {
   m.doc() = "The compiled core of schurscope, instruction-set level " SCHURSCOPE_LEVEL ".";
   m.attr("LEVEL") = SCHURSCOPE_LEVEL;
   m.attr("ACTIVATIONS") = as_tuple(Activation::names);

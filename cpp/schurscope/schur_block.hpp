@@ -56,6 +56,15 @@ inline std::vector<Index> block_starts(const ConstMatrixRef& T) {
 
 namespace detail {
 
+/// sqrt(x² + y²) without overflow. Not std::hypot: glibc gave it a new version in 2.35, and a wheel that calls it runs
+/// on nothing older.
+inline double length_of(double x, double y) {
+  const double larger = std::max(std::abs(x), std::abs(y)), smaller = std::min(std::abs(x), std::abs(y));
+  if (larger == 0) return 0;
+  const double ratio = smaller / larger;
+  return larger * std::sqrt(1 + ratio * ratio);
+}
+
 /// The 2x2 matrix [[a, b], [c, d]].
 struct Block2 {
   double a, b, c, d;
@@ -72,7 +81,7 @@ struct Rotation {
 
 /// G such that G^T [[a, b], [0, d]] G = [[d, b], [0, a]]: its first column is d's eigenvector.
 inline Rotation exchange(double a, double b, double d) {
-  const double length = std::hypot(b, d - a);
+  const double length = length_of(b, d - a);
   return length == 0 ? Rotation{} : Rotation{b / length, (d - a) / length};
 }
 
@@ -80,7 +89,7 @@ inline Rotation exchange(double a, double b, double d) {
 inline Rotation equalise_diagonal(Block2& m) {
   const double half_difference = 0.5 * m.a - 0.5 * m.d;
   const double sum = m.b + m.c;
-  const double length = std::hypot(sum, 2 * half_difference);
+  const double length = length_of(sum, 2 * half_difference);
   const double cosine = std::sqrt(0.5 * (1 + std::abs(sum) / length));
   const double sine = -half_difference / (length * cosine) * std::copysign(1.0, sum);
   const double a = m.a * cosine + m.b * sine, b = m.b * cosine - m.a * sine;
@@ -110,7 +119,7 @@ inline Rotation standardise(Block2& m) {
     const double discriminant = p / scale * p + larger / scale * smaller;  // over scale
     if (discriminant >= 4 * std::numeric_limits<double>::epsilon() * scale) {
       const double z = p + std::copysign(std::sqrt(scale) * std::sqrt(discriminant), p);
-      const double length = std::hypot(m.c, z);
+      const double length = length_of(m.c, z);
       G = {z / length, m.c / length};
       m = {m.d + z, m.b - m.c, 0, m.d - larger / z * smaller};
     } else {

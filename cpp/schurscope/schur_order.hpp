@@ -50,7 +50,7 @@ struct OrderKey {
   double shift = 0;
 
   double operator()(std::complex<double> eigenvalue) const {
-    return by_real_part ? eigenvalue.real() : std::hypot(shift + eigenvalue.real(), eigenvalue.imag());
+    return by_real_part ? eigenvalue.real() : detail::length_of(shift + eigenvalue.real(), eigenvalue.imag());
   }
 };
 

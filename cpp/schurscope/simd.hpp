@@ -4,7 +4,7 @@
 // determine the width of a vector and the number of vectors in a register tile.
 #pragma once
 
-#if !defined(__GNUC__)
+#if !defined(__GNUC__) && !defined(__clang__)
 #error "schurscope needs the vector extensions of GCC or Clang"
 #endif
 #if defined(__FAST_MATH__) || __FINITE_MATH_ONLY__
@@ -196,8 +196,8 @@ namespace detail {
 
 template <class V, std::size_t... I>
 inline V zip_low(V a, V b, std::index_sequence<I...>) {
-  constexpr std::size_t n = sizeof...(I);
 #if defined(__clang__) || __GNUC__ >= 12
+  constexpr std::size_t n = sizeof...(I);
   return __builtin_shufflevector(a, b, (static_cast<int>(I % 2 ? n + I / 2 : I / 2))...);
 #else
   return V{(I % 2 ? b[I / 2] : a[I / 2])...};

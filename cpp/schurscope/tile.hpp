@@ -3,8 +3,9 @@
 // A panel holds up to `max_vectors` vectors of trials side by side: element (k, trial) of a panel of V vectors lies at
 // k * V * lanes + trial. A tile is `tile_rows` rows by V vectors of results, all in registers: per inner index it loads
 // V vectors of the panel and broadcasts one weight per row, so that 4 × 4 takes 8 loads to 16 multiply-adds, and the
-// 16 independent sums hide the latency of the multiply-add. With 16 vector registers there is room for 4 × 3 or 4 × 2.
-// Rows of four divide most widths in use; the remainder runs through the same code with fewer rows.
+// 16 independent sums hide the latency of the multiply-add. With 16 vector registers there is room for 4 × 3 or 4 × 2;
+// AArch64 has 32 (of 128 bits), and instructions that multiply by one element of a register. Rows of four divide most
+// widths in use; the remainder runs through the same code with fewer rows.
 #pragma once
 
 #include <algorithm>

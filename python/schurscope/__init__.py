@@ -19,7 +19,6 @@ from ._internal.embedding import get_cmake_dir, get_include
 from ._version import __version__
 from .ablation import measures, pytorch
 from .ablation.external import ablate_with
-from .ablation.gates import GatedAblation
 from .ablation.measures import fvu, replay_accuracy
 from .ablation.plan import Ablation
 from .ablation.profile import AblationProfile, AblationRow, Intervals
@@ -52,6 +51,7 @@ from .trials.trials import Trials
 
 if TYPE_CHECKING:
     from . import plotting, sweep
+    from .reporting import report
     from .sweep import Sweep, SweepTask
 
 __all__ = [
@@ -66,7 +66,6 @@ __all__ = [
     "Diagnosis",
     "Dose",
     "FixedPoints",
-    "GatedAblation",
     "ImportedNetwork",
     "Interactions",
     "Intervals",
@@ -109,6 +108,7 @@ __all__ = [
     "pytorch",
     "removable",
     "replay_accuracy",
+    "report",
     "subset_game",
     "sweep",
     "task_named",
@@ -119,7 +119,13 @@ __all__ = [
 ]
 
 # Loaded on first access: figures need matplotlib, sweeps need worker processes and file formats.
-_LAZY = {"plotting": ".plotting", "sweep": ".sweep", "Sweep": ".sweep", "SweepTask": ".sweep"}
+_LAZY = {
+    "plotting": ".plotting",
+    "report": ".reporting",
+    "sweep": ".sweep",
+    "Sweep": ".sweep",
+    "SweepTask": ".sweep",
+}
 
 
 def __getattr__(name: str) -> Any:

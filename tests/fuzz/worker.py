@@ -6,6 +6,7 @@ import json
 import re
 import resource
 import shutil
+import signal
 import sys
 import time
 import warnings
@@ -28,6 +29,7 @@ SECONDS, BYTES = 2.0, 1_000_000_000
 """That an input may cost; files here are far smaller than a megabyte."""
 
 _LIMIT = 4 * 2**30  # of address space, so that a fault does not fill the machine
+_LOOP = 20.0  # seconds of CPU time of this process, after which SIGPROF ends it
 FOLDERS = {
     "neuralrnn": {"neuralrnn json": "config.json", "neuralrnn": "model.safetensors"},
     "tensorflow": {
@@ -55,6 +57,7 @@ def main() -> None:
     while time.monotonic() < end:
         random = Random(zlib.crc32(f"{seed} {kind} {number}".encode()))
         before = _cpu()
+        signal.setitimer(signal.ITIMER_PROF, _LOOP)
         if kind == "API":
             outcome, fault = _try_call(random)
         else:

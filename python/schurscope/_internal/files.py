@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .checks import printable, shown
-from .limits import MAX_BYTES, check_size, open_file
+from .limits import MAX_BYTES, check_size, open_file, unreadable
 from .zips import read_zip, zip_names
 
 __all__ = [
@@ -122,7 +122,9 @@ def own_entries(
 def plain_text(array: Array | None) -> Any:
     """The entries of a short array as Python's own objects; None if there are none."""
     try:
-        return None if array is None or array.nbytes > _MAX_TEXT else array.tolist()
+        # Of text of no characters, the number of entries is not bounded by the bytes.
+        is_short = array is not None and max(array.nbytes, array.size) <= _MAX_TEXT
+        return array.tolist() if array is not None and is_short else None
     except (ValueError, SystemError):  # text with code points that do not exist
         return None
 
@@ -143,8 +145,7 @@ def read_npz(
         try:
             found = read_npy(content)
         except Exception as error:  # the header may be any Python literal
-            told = f"its entry {entry}: {error}"
-            raise ValueError(f"{path} is damaged: {printable(told)}") from error
+            raise unreadable(path, f"damaged in its entry {printable(entry)}", error) from error
         if isinstance(found, str):
             skipped[name] = found
         else:

@@ -6,13 +6,22 @@ import os
 import stat
 from typing import BinaryIO
 
-__all__ = ["MAX_AXES", "MAX_BYTES", "check_size", "open_file", "size_on_disk"]
+from .checks import printable
+
+__all__ = ["MAX_AXES", "MAX_BYTES", "check_size", "open_file", "size_on_disk", "unreadable"]
 
 MAX_BYTES = 2**28
 """Default `max_bytes`, the limit on the unpacked size of a smaller file: 256 MiB."""
 
 MAX_AXES = 32
 """Of an array."""
+
+
+def unreadable(path: object, what: str, error: Exception) -> ValueError:
+    """The error for a file that is `what` because of `error`, or larger than the memory."""
+    if isinstance(error, MemoryError):
+        return ValueError(f"{path} needs more memory than there is")
+    return ValueError(f"{path} is {what}: {printable(str(error))}")
 
 
 def open_file(path: str | os.PathLike[str]) -> BinaryIO:

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from .checks import printable, shown
+from .checks import shown
 from .files import MAX_BYTES, Array, atomic_path
 from .json import parse_json
-from .limits import MAX_AXES, check_size, open_file, size_on_disk
+from .limits import MAX_AXES, check_size, open_file, size_on_disk, unreadable
 
 MAX_HEADER = 2**23
 """In bytes: tens of thousands of arrays. The format's own limit is 100 MB."""
@@ -98,9 +98,7 @@ def read_safetensors(
             if place != size - 8 - length:
                 raise ValueError(f"its arrays end at byte {place} of {size - 8 - length}")
         except Exception as error:  # any type, since the header may be any JSON
-            raise ValueError(
-                f"{path} is damaged or not a safetensors file: {printable(str(error))}"
-            ) from error
+            raise unreadable(path, "damaged or not a safetensors file", error) from error
     return arrays, metadata, widened
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import zipfile
 from collections import Counter
 from typing import BinaryIO
 
-from .checks import printable
-from .limits import check_size, open_file, size_on_disk
+from .limits import check_size, open_file, size_on_disk, unreadable
 
 __all__ = ["read_zip", "zip_names"]
 
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _LOCAL_HEADER = struct.Struct("<26xHH")  # lengths of name and extra field
+_PIECE = 2**20  # bytes
 _DESCRIPTOR_FLAG, _DESCRIPTORS = 0x08, (12, 16, 20, 24)
 
 
@@ -37,9 +38,7 @@ def read_zip(
             with _checked(stream, max_bytes) as archive:
                 return {info.filename: _content(archive, info) for info in archive.infolist()}
         except Exception as error:  # zipfile raises a dozen types on bad bytes
-            raise ValueError(
-                f"{path} is damaged or not {kind} (truncated?): {printable(str(error))}"
-            ) from error
+            raise unreadable(path, f"damaged or not {kind} (truncated?)", error) from error
 
 
 def zip_names(path: str | os.PathLike[str], max_bytes: int) -> list[str]:
@@ -49,9 +48,7 @@ def zip_names(path: str | os.PathLike[str], max_bytes: int) -> list[str]:
             with _checked(stream, max_bytes) as archive:
                 return archive.namelist()
         except Exception as error:  # as in read_zip
-            raise ValueError(
-                f"{path} is damaged or not a zip archive (truncated?): {printable(str(error))}"
-            ) from error
+            raise unreadable(path, "damaged or not a zip archive (truncated?)", error) from error
 
 
 def _checked(stream: BinaryIO, max_bytes: int) -> zipfile.ZipFile:
@@ -88,8 +85,10 @@ def _require_all_bytes(stream: BinaryIO, archive: zipfile.ZipFile) -> None:
 
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     with archive.open(info) as member:
-        # Without a size, zipfile would unpack more than the entry declares.
-        content = member.read(info.file_size)
-        if member.read(1) or len(content) != info.file_size:  # also checks the checksum
+        content = io.BytesIO()
+        # Piece by piece, because zipfile joins what it unpacks; no more than the entry declares.
+        while piece := member.read(min(_PIECE, info.file_size + 1 - content.tell())):
+            content.write(piece)
+        if content.tell() != info.file_size:  # at the end, the checksum is compared
             raise ValueError(f"{info.filename} does not have the length that it declares")
-    return content
+    return content.getvalue()

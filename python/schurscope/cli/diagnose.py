@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from ..diagnosis.diagnose import diagnose
-from ..report.diagnosis import print_diagnosis, save_diagnosis, shown_progress
+from ..reporting.diagnosis import print_diagnosis, save_diagnosis, shown_progress
+from ..reporting.render import environment
 from .question import asked, question_options
 
 
@@ -37,7 +38,13 @@ from .question import asked, question_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the page, its tables and the diagnosis itself.",
+    help="Folder for the figure, the tables and the diagnosis itself.",
+)
+@click.option(
+    "--report",
+    "page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="HTML file with everything, to look at and to send: needs nothing but a browser.",
 )
 def diagnose_command(
     network: Path,
@@ -45,6 +52,7 @@ def diagnose_command(
     draws: int,
     repeats: int,
     out: Path | None,
+    page: Path | None,
     **options: Any,
 ) -> None:
     """Find out what a trained NETWORK needs, and why.
@@ -52,14 +60,21 @@ def diagnose_command(
     Prints a page: a verdict on each coupling, how much can go at once, whether that beats chance,
     and why the rest is harmless. NETWORK and the trials are given as for ablate. --out writes
     page.png, couplings.csv, pairs.csv, cuts.csv, settings.json, and diagnosis.npz for
-    schurscope.Diagnosis.load.
+    schurscope.Diagnosis.load. --report writes one HTML file, with or without --out.
 
     \b
     Examples:
       schurscope diagnose flipflop.npz --task flip-flop
-      schurscope diagnose model.pt --activation relu --trials trials.npz --out diagnosis
+      schurscope diagnose model.pt --activation relu --trials trials.npz --report network.html
     """  # noqa: D301 - click reads the backspace
     question = asked(network, **options)
+    if page is not None and question.network.gates:
+        raise click.UsageError(
+            "--report is for the vanilla cell; --out writes every gate's results"
+        )
+    if page is not None:
+        environment()  # fails before the work, not after it
+        page.parent.mkdir(parents=True, exist_ok=True)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     with shown_progress() as progress:
@@ -77,3 +92,6 @@ def diagnose_command(
     if out is not None:
         save_diagnosis(out, diagnosis, question.settings)
         click.echo(f"wrote page.png, tables, settings.json and diagnosis.npz to {out}")
+    if page is not None:
+        diagnosis.report(page, title=network.name, facts=question.facts, files=question.files)
+        click.echo(f"wrote {page}")

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._internal.streams import streams
 from ..ablation.measures import MEASURES
-from ..coordinates.schur import ORDERS
+from ..coordinates.orders import ORDERS
 from ..networks.network import Network
 from ..trials.tasks import Task
 from ..trials.trials import Trials
@@ -49,6 +49,18 @@ class Asked:
     arguments: dict[str, Any]
     generators: dict[str, np.random.Generator]
     settings: dict[str, Any]
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What a page says of the network and its trials."""
+        kept = {name: self.settings[name] for name in ("network", "task", "trials", "seed")}
+        kept["format"] = self.settings["imported"]["format"]
+        return {name: value for name, value in kept.items() if value is not None}
+
+    @property
+    def files(self) -> list[str]:
+        """The network's file or folder, and that of the trials."""
+        return [str(path) for path in (self.settings["network"], self.settings["trials"]) if path]
 
 
 def question_options(command: F) -> F:

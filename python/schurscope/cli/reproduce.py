@@ -34,6 +34,12 @@ from .options import INTERRUPTED, place_options, placed
     is_flag=True,
     help="Also diagnose every network, and print which of the paper's claims survive.",
 )
+@click.option(
+    "--report",
+    "with_pages",
+    is_flag=True,
+    help="With --diagnose: also an HTML page for each network, and one for each task.",
+)
 @place_options
 def reproduce_command(
     groups: tuple[str, ...],
@@ -42,6 +48,7 @@ def reproduce_command(
     out: Path | None,
     workers: int | None,
     with_diagnoses: bool,
+    with_pages: bool,
     **place: Any,
 ) -> None:
     """Reproduce the paper's networks and compare with its numbers.
@@ -54,7 +61,11 @@ def reproduce_command(
     --diagnose, also on a finished folder, adds a page for each network in its subfolder diagnosis,
     and tables over networks: predicted against exact effects, how much can go at once, verdicts on
     each coupling, and whether each of the paper's claims survives a null and the choice of alpha.
+    With --report, diagnosis also holds an HTML page for each task, which compares its networks and
+    links to the page.html in the folder of each.
     """
+    if with_pages and not with_diagnoses:
+        raise click.UsageError("--report needs --diagnose")
     from ..reproduce import GROUPS
     from ..reproduce import reproduce as run
 
@@ -67,6 +78,7 @@ def reproduce_command(
                 seeds=seeds or 0,
                 is_quick=is_quick,
                 with_diagnoses=with_diagnoses,
+                with_pages=with_pages,
                 **where,
             )
     except KeyboardInterrupt:

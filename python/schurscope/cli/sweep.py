@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from .._internal.files import atomic_path
+from ..reporting.sweep import save_sweep_pages
 from ..sweep.collect import Collection, collect, save_table, spectra
 from ..sweep.config import Sweep
 from ..sweep.diagnoses import (
@@ -197,16 +198,26 @@ def collect_command(sweep: Sweep, store: Path, verify: bool, out: Path, jobs: Pa
     required=True,
     help="Folder for figures and tables of statistics.",
 )
-def plot_command(sweep: Sweep, store: Path, out: Path) -> None:
+@click.option(
+    "--report",
+    "with_pages",
+    is_flag=True,
+    help="Also write HTML pages to the subfolder pages: one for each network that passed its gate, "
+    "and one for each task and construction, which links to them. Needs diagnose = true.",
+)
+def plot_command(sweep: Sweep, store: Path, out: Path, with_pages: bool) -> None:
     """Plot effects over seeds and widths, and n_R, spectra and sensitivities against width.
 
     Also writes tables of statistics: means with intervals, Holm-corrected tests of every effect
     and of every difference between two ablations, and slopes against width; each table for the
-    changes and for the sensitivities. With diagnose = true, also of the diagnoses: cut curves,
-    removable shares against width, shares of mass by kind, and predicted against exact effects.
+    changes and for the sensitivities. With diagnose = "cuts", also of the cut curves; with
+    diagnose = true, of removable shares against width, shares of mass by kind, and predicted
+    against exact effects, too.
     """
     from ..plotting.sweeps import save_sweep_figures
 
+    if with_pages and sweep.diagnose is not True:
+        raise click.UsageError("--report needs a sweep with diagnose = true")
     found = collect(sweep, store)
     if found.rows.empty:
         raise click.ClickException(f"{store} holds no finished job of this sweep yet")
@@ -219,31 +230,40 @@ def plot_command(sweep: Sweep, store: Path, out: Path) -> None:
             save_table(table(found.rows, quantity), path)
             click.echo(f"wrote {path}")
     if sweep.diagnose:
-        _plot_diagnoses(found, out)
+        _plot_diagnoses(found, out, sweep.diagnose is True)
+    if with_pages:
+        (out / "pages").mkdir(exist_ok=True)
+        pages = save_sweep_pages(found, out / "pages")
+        for name in pages:
+            click.echo(f"wrote {out / 'pages' / name} and the pages of its networks")
+        if not pages:
+            click.echo("no network passed its gate, so there are no pages")
     _tell_what_lacks(found)
 
 
-def _plot_diagnoses(found: Collection, out: Path) -> None:
-    from ..plotting.diagnoses import save_diagnosis_figures
+def _plot_diagnoses(found: Collection, out: Path, whole: bool) -> None:
+    from ..plotting.diagnoses import save_cut_figures, save_removable_figures
 
-    table, curves = diagnoses(found), cut_curves(found)
-    for name in save_diagnosis_figures(table, curves, out):
-        click.echo(f"wrote {out / name}")
+    curves = cut_curves(found)
+    names = save_cut_figures(curves, out)
     tables = {
-        "diagnoses": table,
         "cut_curves": curves,
         "mean_cuts": summarize_cuts(curves),
         "mean_cuts-from_gap": summarize_cuts(curves, "from_gap"),
-        **{
-            summary.__name__: summary(table)
-            for summary in (
-                mass_by_kind,
-                prediction_agreement,
-                removable_shares,
-                removable_against_width,
-            )
-        },
     }
+    if whole:
+        table = diagnoses(found)
+        names += save_removable_figures(table, out)
+        tables["diagnoses"] = table
+        for summary in (
+            mass_by_kind,
+            prediction_agreement,
+            removable_shares,
+            removable_against_width,
+        ):
+            tables[summary.__name__] = summary(table)
+    for name in names:
+        click.echo(f"wrote {out / name}")
     for name, frame in tables.items():
         path = out / f"{name}.csv"
         save_table(frame, path)

@@ -16,7 +16,7 @@ from ..ablation.plan import Ablation
 from .pairs import Pairs
 from .question import Progress
 
-__all__ = ["Effects", "decided", "full_sums", "single_pairs"]
+__all__ = ["Effects", "decided", "full_sums", "looks", "single_pairs", "undecided"]
 
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
@@ -45,14 +45,15 @@ class Effects:
 
 def full_sums(evaluator: Evaluator, first: int = 0, end: int | None = None) -> _Float64:
     """Sums of the full network for each trial: (trials,)."""
-    per_trial, _ = evaluator.sums(Batch.of([Ablation("full", (), ())]), first=first, end=end)
+    nothing = Batch.of([Ablation("full", (), ())], evaluator.coordinates.gates)
+    per_trial, _ = evaluator.sums(nothing, first=first, end=end)
     full: _Float64 = per_trial[0]
     return full
 
 
 def single_pairs(pairs: Pairs, which: _Int64) -> Batch:
     """One ablation for each of these pairs."""
-    return Batch.of_pairs(pairs.schur, pairs.blocks[which], 1.0 - np.eye(len(which)))
+    return pairs.batch(1.0 - np.eye(len(which)), which)
 
 
 def decided(
@@ -78,11 +79,7 @@ def decided(
     end trial that gives their sums, (trials,); with τ = 0, each ablation is compared with it.
     """
     n_trials = evaluator.n_trials
-    ends = [n_trials]
-    if tolerance is not None:
-        doublings = max(0, math.ceil(math.log2(n_trials / _FIRST_TRIALS)))
-        ends = [min(_FIRST_TRIALS << look, n_trials) for look in range(doublings + 1)]
-    confidence = 1 - error_rate / len(ends) / 2
+    ends = [n_trials] if tolerance is None else looks(n_trials)
     sums, squares = np.zeros(n_rows), np.zeros(n_rows)
     used = np.zeros(n_rows, dtype=np.int64)
     scale = n_trials / evaluator.total
@@ -104,15 +101,30 @@ def decided(
         if end == n_trials or tolerance is None:
             break
         with np.errstate(invalid="ignore", over="ignore"):
-            half = scipy.stats.t.ppf(confidence, end - 1) * _standard_error(sums, squares, used)
-            mean = sums / used
-        undecided = np.abs(np.abs(mean) - tolerance) <= half  # false for a diverged rollout
-        active = active[undecided[active]]
+            mean, error = sums / used, _standard_error(sums, squares, used)
+        left = undecided(mean, error, tolerance, end - 1, error_rate / len(ends))
+        active = active[left[active]]
         first = end
         if not active.size:
             break
     with np.errstate(invalid="ignore", over="ignore"):
         return Effects(sums / used, _standard_error(sums, squares, used), used)
+
+
+def looks(n_trials: int) -> list[int]:
+    """The numbers of trials after which to look: 64, then twice as many each time, up to all."""
+    doublings = max(0, math.ceil(math.log2(n_trials / _FIRST_TRIALS)))
+    return [min(_FIRST_TRIALS << look, n_trials) for look in range(doublings + 1)]
+
+
+def undecided(
+    mean: _Float64, error: _Float64, tolerance: float, degrees: int, error_rate: float
+) -> npt.NDArray[np.bool_]:
+    """Whether Student's interval of each mean reaches τ or -τ; False if it is not finite."""
+    with np.errstate(invalid="ignore"):
+        half = scipy.stats.t.ppf(1 - error_rate / 2, degrees) * error
+        reaches: npt.NDArray[np.bool_] = np.abs(np.abs(mean) - tolerance) <= half
+    return reaches & np.isfinite(mean)
 
 
 def _standard_error(sums: _Float64, squares: _Float64, used: _Int64) -> _Float64:

@@ -11,17 +11,16 @@ import numpy.typing as npt
 
 from .._internal.checks import Rng, choice, fraction, positive, positive_int
 from .._internal.frozen import ReadOnly
-from ..ablation.batch import Batch
-from ..ablation.evaluate import Evaluator, fitting_trials
-from ..ablation.resamples import Resamples, percentile_ends
-from ..coordinates.schur import Order, OrderedSchur
+from ..ablation.evaluate import fitting_trials
+from ..coordinates.forms import Schurs
+from ..coordinates.orders import Order
 from ..networks.network import Network
 from ..trials.trials import Trials
-from .exact import full_sums
-from .greedy import greedy_order
+from .losses import Losses
 from .pairs import Pairs
 from .question import MeasureLike, Question
 from .runs import resamples_of
+from .search import Search
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +30,7 @@ __all__ = ["Removable", "removable"]
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
 _CURVE_POINTS = 24
-_RENEWALS, _PROBES = 10, 2
+_OTHER_SHARE = 0.2
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -45,6 +44,8 @@ class Removable(ReadOnly):
     ----------
     removed : (removed, 2)
         Block indices of the pairs of the set.
+    removed_gates : (removed,) of str
+        The gate of each; empty text for the vanilla cell.
     change : float
         Loss of the measure when they are all removed, on the fresh trials: the increase of an
         error, or the decrease of an accuracy.
@@ -52,10 +53,13 @@ class Removable(ReadOnly):
         Of `change`; its upper end is at most the tolerance.
     pair_share, mass_share : float
     random_pair_share, random_mass_share : float
-        The same for pairs removed in random order, accepted by the same rule; means over draws.
-    core : (core, 2)
+        The same for pairs removed in random order, as many as the loss itself on the fresh trials
+        allows, whatever its interval; means over draws.
+    gate_shares : dict
+        Gate → share of its pairs and share of its mass that the set removes.
+    core, core_gates : (core, 2), (core,) of str
         Pairs kept in every repeat on resampled search trials.
-    free : (free, 2)
+    free, free_gates : (free, 2), (free,) of str
         Pairs removed in every repeat. The others are interchangeable: some repeats need them.
     jaccard : float
         Mean Jaccard index of the sets kept by two repeats.
@@ -76,14 +80,18 @@ class Removable(ReadOnly):
     """
 
     removed: _Int64
+    removed_gates: npt.NDArray[np.str_]
     change: float
     interval: _Float64
     pair_share: float
     mass_share: float
     random_pair_share: float
     random_mass_share: float
+    gate_shares: Mapping[str, tuple[float, float]]
     core: _Int64
+    core_gates: npt.NDArray[np.str_]
     free: _Int64
+    free_gates: npt.NDArray[np.str_]
     jaccard: float
     curve: _Float64
     random_curve: _Float64
@@ -105,6 +113,15 @@ class Removable(ReadOnly):
         added, error = self.minimality.T
         needed: npt.NDArray[np.bool_] = added > 2 * error
         return needed
+
+    @property
+    def _of_gates(self) -> list[str]:
+        shares = [
+            f"{gate} {of_pairs:.0%} and {of_mass:.0%}"
+            for gate, (of_pairs, of_mass) in self.gate_shares.items()
+            if gate
+        ]
+        return [f"of each gate's pairs and mass: {', '.join(shares)}"] if shares else []
 
     def to_dataframe(self) -> pd.DataFrame:
         """The curves: one row per point; ``attrs`` holds the settings. Needs pandas."""
@@ -130,6 +147,7 @@ class Removable(ReadOnly):
                 f"the mass, can go at a loss of at most {settings['tolerance']:g}",
                 f"loss on fresh trials {self.change:+.4g} [{low:.4g}, {high:.4g}]; in random order "
                 f"{self.random_pair_share:.0%} of pairs, {self.random_mass_share:.0%} of the mass",
+                *self._of_gates,
                 f"{int(self.needed.sum())} of {len(self.needed)} kept pairs tested are needed: the "
                 "loss rises when one goes too",
                 f"core {counts['core']}, interchangeable {counts['interchangeable']}, free "
@@ -150,17 +168,18 @@ def removable(
     n_random: int = 4,
     level: float = 0.95,
     order: Order | None = None,
-    schur: OrderedSchur | None = None,
+    schur: Schurs | None = None,
     rng: Rng = 0,
     n_threads: int = 0,
 ) -> Removable:
-    """Remove as many pairs of blocks at once as the tolerance allows.
+    """Remove as many pairs of blocks at once as the tolerance allows, in all gates together.
 
-    A second-order model of the search trials, renewed along the way, orders the pairs. Bisection
-    with exact rollouts of the search trials finds how far along the order the loss stays within the
-    tolerance. The set is accepted if the upper confidence bound of the loss on the fresh trials is
-    within it too; else it shrinks until it is. The order is one of many: greedy search finds a
-    large set, not the largest.
+    A second-order model of the search trials orders the pairs by what they cost. Bisection with
+    exact rollouts of the search trials finds how far along the order the loss stays within the
+    tolerance. Rounds of exchanges follow: with a new model around the set, pairs that save most are
+    restored and others removed, see `Search`. The set is accepted if the upper confidence bound of
+    the loss on the fresh trials is within the tolerance too; else it shrinks until it is. The set
+    is one of many: the search finds a large set, not the largest.
 
     Parameters
     ----------
@@ -172,7 +191,8 @@ def removable(
     tolerance : float
         Largest loss.
     by : {"mass", "count"}
-        Whether to remove much mass or many pairs.
+        Whether to remove much mass or many pairs: the largest sum of that share and a fifth of the
+        other.
     repeats : int
         Searches on resampled search trials, for `Removable.core`.
     n_random : int
@@ -205,17 +225,22 @@ def removable_of(
 ) -> Removable:
     """The removable set of a question whose trials are those of the search; see `removable`."""
     question.require_direction()
-    pairs = Pairs.of(question.schur)
+    pairs = Pairs.of(question.coordinates)
     if not len(pairs):
         raise ValueError(
-            f"network must have a coupling to remove, got W_hh of {question.schur.W.shape}, whose "
-            "T is a single block"
+            f"network must have a coupling to remove, got W_hh of {question.network.W_hh.shape}, "
+            "whose T is a single block"
         )
-    price = pairs.squares if by == "mass" else np.ones(len(pairs))
-    judged = _Losses(question.evaluator(fresh), pairs)
+    total = pairs.squares.sum() or 1.0
+    shares = [pairs.squares / total, np.full(len(pairs), 1 / len(pairs))]
+    wanted, other = shares if by == "mass" else shares[::-1]
+    price = wanted + _OTHER_SHARE * other
+    judged = Losses(question.evaluator(fresh), pairs)
     # The same for every look, so that shrinking the set does not wait for a lucky draw.
     resamples = resamples_of(judged.evaluator, question.intervals)
-    order, n_removed = _searched(question, question.trials, pairs, price, tolerance)
+    search = Search(question, question.trials, pairs, price, tolerance)
+    best = search.best()
+    order, n_removed = search.order(best), int(best.sum())
     interval = judged.interval(order[:n_removed], level, resamples)
     while n_removed and not interval[1] <= tolerance:
         n_removed -= max(1, n_removed // 500)
@@ -224,7 +249,6 @@ def removable_of(
     change = judged.loss([removed])[0]
 
     random_sizes, random_mass, random_curves = [], [], []
-    total = pairs.squares.sum() or 1.0
     points = _points(len(pairs))
     for _ in range(n_random):
         shuffled = question.draws.permutation(len(pairs))
@@ -240,14 +264,18 @@ def removable_of(
     always, never, jaccard = _repeated(question, pairs, price, tolerance, repeats, removed)
     return Removable(
         removed=pairs.blocks[np.sort(removed)],
+        removed_gates=pairs.gate_names[np.sort(removed)],
         change=float(change),
         interval=interval,
         pair_share=n_removed / len(pairs),
         mass_share=float(pairs.squares[removed].sum() / total),
         random_pair_share=float(np.mean(random_sizes)),
         random_mass_share=float(np.mean(random_mass)),
+        gate_shares=_shares(pairs, removed),
         core=pairs.blocks[never],
+        core_gates=pairs.gate_names[never],
         free=pairs.blocks[always],
+        free_gates=pairs.gate_names[always],
         jaccard=jaccard,
         curve=curve,
         random_curve=random_curve,
@@ -268,98 +296,28 @@ def removable_of(
     )
 
 
-class _Losses:
-    """Losses of sets of pairs on some trials, relative to the full network."""
-
-    def __init__(self, evaluator: Evaluator, pairs: Pairs) -> None:
-        self.evaluator, self._pairs = evaluator, pairs
-        self._sign = evaluator.measure.loss_sign
-        self._full = full_sums(evaluator)
-
-    def sums(self, sets: list[_Int64]) -> _Float64:
-        """Paired differences of the measure's sums, (sets, trials); positive is worse."""
-        gains = np.ones((len(sets), len(self._pairs)))
-        for row, members in enumerate(sets):
-            gains[row, members] = 0.0
-        batch = Batch.of_pairs(self._pairs.schur, self._pairs.blocks, gains)
-        per_trial, _ = self.evaluator.sums(batch)
-        with np.errstate(invalid="ignore", over="ignore"):
-            difference: _Float64 = self._sign * (per_trial - self._full)
-        return difference
-
-    def loss(self, sets: list[_Int64]) -> _Float64:
-        """The loss of each set; infinite where a rollout diverges."""
-        losses = self.sums(sets).sum(axis=1) / self.evaluator.total
-        finite: _Float64 = np.where(np.isfinite(losses), losses, np.inf)
-        return finite
-
-    def longest(self, order: _Int64, tolerance: float) -> int:
-        """The length of a longest prefix within the tolerance, by bisection.
-
-        The loss need not be monotone along the order: a coarse grid first finds the last place
-        that is still within the tolerance.
-        """
-        grid = np.unique(np.linspace(0, len(order), 33).round().astype(np.int64))
-        within = np.flatnonzero(self.loss([order[:size] for size in grid]) <= tolerance)
-        last = int(within[-1])  # the empty set is always within
-        low = int(grid[last])
-        high = int(grid[last + 1]) if last + 1 < len(grid) else low + 1
-        while high - low > 1:
-            # A few sizes at once keep the threads busy.
-            sizes = np.unique(np.linspace(low, high, 6).round().astype(np.int64))[1:-1]
-            good = self.loss([order[:size] for size in sizes]) <= tolerance
-            if good.any():
-                place = int(np.flatnonzero(good)[-1])
-                low = int(sizes[place])
-                high = int(sizes[place + 1]) if place + 1 < len(sizes) else high
-            else:
-                high = int(sizes[0])
-        return low
-
-    def interval(self, members: _Int64, level: float, resamples: Resamples) -> _Float64:
-        """Bootstrap interval of the loss of a set: (2,)."""
-        ends: _Float64 = percentile_ends(resamples.values(self.sums([members])), level)[0]
-        return ends
-
-    def added(self, removed: _Int64, candidates: _Int64) -> _Float64:
-        """Loss added by removing each candidate too, and its standard error: (candidates, 2)."""
-        if not candidates.size:
-            return np.empty((0, 2))
-        sets = [removed, *(np.append(removed, candidate) for candidate in candidates)]
-        differences = self.sums(sets)
-        added: _Float64 = (differences[1:] - differences[0]) / self.evaluator.total
-        n_trials = added.shape[1]
-        error = added.std(axis=1, ddof=1) * np.sqrt(n_trials) if n_trials > 1 else added.sum(1)
-        columns: _Float64 = np.stack([added.sum(axis=1), error], axis=1)
-        return columns
+def _shares(pairs: Pairs, removed: _Int64) -> dict[str, tuple[float, float]]:
+    """Gate → shares of its pairs and of its squared mass that are removed."""
+    is_removed = np.zeros(len(pairs), dtype=np.bool_)
+    is_removed[removed] = True
+    shares = {}
+    for number, gate in enumerate(pairs.coordinates.gates):
+        mine, squares = pairs.gate == number, pairs.squares
+        shares[gate] = (
+            float((mine & is_removed).sum() / max(mine.sum(), 1)),
+            float(squares[mine & is_removed].sum() / (squares[mine].sum() or 1.0)),
+        )
+    return shares
 
 
 def _points(n_pairs: int) -> _Int64:
     return np.unique(np.linspace(0, n_pairs, _CURVE_POINTS).round().astype(np.int64))
 
 
-def _curve(losses: _Losses, squares: _Float64, order: _Int64, points: _Int64) -> _Float64:
+def _curve(losses: Losses, squares: _Float64, order: _Int64, points: _Int64) -> _Float64:
     mass = np.concatenate([[0.0], np.cumsum(squares[order])])[points] / (squares.sum() or 1.0)
     loss = losses.loss([order[:size] for size in points])
     return np.stack([points / len(order), mass, loss], axis=1)
-
-
-def _searched(
-    question: Question, trials: Trials, pairs: Pairs, price: _Float64, tolerance: float
-) -> tuple[_Int64, int]:
-    """The order of removal found on these trials, and how far along it the loss is tolerable."""
-    evaluator, smooth = question.evaluator(trials), question.smooth
-    losses = _Losses(evaluator, pairs)
-    order = greedy_order(
-        evaluator if smooth is question.measure else question.evaluator(trials, smooth),
-        pairs,
-        price,
-        question.probes,
-        renewals=_RENEWALS,
-        n_probes=_PROBES,
-        worth_renewing=lambda so_far: bool(losses.loss([so_far])[0] <= 3 * tolerance),
-    )
-    return order, losses.longest(order, tolerance)
 
 
 def _repeated(
@@ -379,8 +337,7 @@ def _repeated(
     n_trials = question.trials.n_trials
     for repeat in range(1, repeats + 1):
         resample = question.trials[question.draws.integers(n_trials, size=n_trials)]
-        order, size = _searched(question, resample, pairs, price, tolerance)
-        sets[repeat, order[:size]] = True
+        sets[repeat] = Search(question, resample, pairs, price, tolerance).best()
     kept = ~sets
     indices = [
         (kept[a] & kept[b]).sum() / max((kept[a] | kept[b]).sum(), 1)

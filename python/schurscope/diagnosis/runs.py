@@ -26,18 +26,22 @@ def resamples_of(evaluator: Evaluator, rng: np.random.Generator) -> Resamples:
 
 
 def made_differences(
-    evaluator: Evaluator, n_rows: int, made: Callable[[slice], Batch]
+    evaluator: Evaluator,
+    n_rows: int,
+    made: Callable[[slice], Batch],
+    first: int = 0,
+    end: int | None = None,
 ) -> Iterator[tuple[slice, _Float64]]:
     """Each trial's sums minus those of the full network, for some ablations at a time.
 
-    `made` makes the ablations of a slice of rows.
+    `made` makes the ablations of a slice of rows; the trials are `first` to ``end - 1``.
     """
-    full = full_sums(evaluator)
-    per_row = 8 * (evaluator.n_trials + evaluator.trials.n_steps)
+    full = full_sums(evaluator, first, end)
+    per_row = 8 * (len(full) + evaluator.trials.n_steps)
     size = max(1, min(_ROWS_AT_ONCE, _BYTES_AT_ONCE // per_row))
-    for first in range(0, n_rows, size):
-        rows = slice(first, min(first + size, n_rows))
-        per_trial, _ = evaluator.sums(made(rows))
+    for start in range(0, n_rows, size):
+        rows = slice(start, min(start + size, n_rows))
+        per_trial, _ = evaluator.sums(made(rows), first=first, end=end)
         with np.errstate(invalid="ignore", over="ignore"):
             per_trial -= full
         yield rows, per_trial

@@ -15,7 +15,7 @@ from typing import Any
 from ..networks.cell import Kind
 from .formats.checkpoint import listed
 from .gated import GATES_HINT, kind_of, put_gates
-from .parts import Parts, by_keys, components, is_kernel
+from .parts import Parts, by_keys, components, ends_in, is_kernel
 
 __all__ = [
     "LAYOUTS",
@@ -84,11 +84,6 @@ _OF_LAYER = re.compile(
     r"(?P<prefix>.*)(weight|bias)_(ih|hh)(?P<layer>_l(?P<depth>\d+)(_reverse)?)$"
 )
 """Entries of PyTorch's layers and directions."""
-
-
-def _ends(name: str, end: str) -> bool:
-    wanted = end.split(".")
-    return components(name)[-len(wanted) :] == wanted
 
 
 def find_layout(parts: Parts, format: str | None) -> tuple[Layout, str, Kind] | None:
@@ -186,9 +181,9 @@ def _layout_of(parts: Parts, name: str, format: str | None) -> Layout | None:
             b_recurrent=biases[1:],
             **_TORCH_GATES,
         )
-        return layout if _ends(name, layout.W_hh) else None
+        return layout if ends_in(name, layout.W_hh) else None
     for layout in LAYOUTS:
-        if _ends(name, layout.W_hh) and format in (None, layout.format):
+        if ends_in(name, layout.W_hh) and format in (None, layout.format):
             prefix = name[: len(name) - len(layout.W_hh)]
             if not layout.needs or parts.has(prefix + layout.needs):
                 return layout

@@ -16,7 +16,7 @@ from .expressions import FUNCTIONS, SIZES, UnknownSize, evaluate
 from .formats.checkpoint import Checkpoint, listed, to_numpy
 from .optimizers import optimizer_entries
 
-__all__ = ["PARTS", "Parts", "by_keys", "components", "is_kernel", "quoted"]
+__all__ = ["PARTS", "Parts", "by_keys", "components", "ends_in", "is_kernel", "quoted"]
 
 MAX_FLOPS, FLOPS_PER_BYTE = 2e10, 1e4
 """Of a product: half a second, and what trained matrices of any size need."""
@@ -27,7 +27,13 @@ PARTS = (*_MATRICES, "b_h", "b_y", "b_hn", "h_0", "c_0")
 
 def components(name: str) -> list[str]:
     """The levels of a nested name, joined by dots or slashes."""
-    return re.split(r"[./]", name)
+    return name.replace("/", ".").split(".")
+
+
+def ends_in(name: str, end: str) -> bool:
+    """Whether the last levels of a nested name are those of `end`."""
+    wanted = components(end)
+    return name.endswith(wanted[-1]) and components(name)[-len(wanted) :] == wanted
 
 
 def is_kernel(name: str) -> bool:
@@ -183,7 +189,7 @@ class Parts:
     def prefix_of(self, *names: str) -> str | None:
         """What precedes all these names in some entries; None unless there are such."""
         for entry in self.parameters():
-            if components(entry)[-len(components(names[0])) :] == components(names[0]):
+            if ends_in(entry, names[0]):
                 prefix = entry[: len(entry) - len(names[0])]
                 if all(self.has(prefix + name) for name in names):
                     return prefix

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from .sweeps import group_means, of_one_kind, panels, quantity_label, width_axis
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["network_cuts", "removable_by_width", "save_diagnosis_figures"]
+__all__ = ["network_cuts", "removable_by_width", "save_cut_figures", "save_removable_figures"]
 
 _AXES = {"cut": "dimensions in R", "from_gap": "dimensions in R, from the largest gap"}
 _SHARES = (
@@ -35,12 +36,13 @@ def network_cuts(curves: pd.DataFrame, by: str = "cut", *, ax: Axes | None = Non
     Parameters
     ----------
     curves : DataFrame
-        Rows of `schurscope.sweep.cut_curves` of one task, construction and width.
+        Rows of `schurscope.sweep.cut_curves` of one task, construction, width and any gate.
     by : {"cut", "from_gap"}
         Align the curves by the number of dimensions in R, or by the largest gap.
     ax : matplotlib Axes, optional
     """
-    curves = of_one_kind(curves, ("task", "recurrent", "N_h"))
+    gate = ["gate"] if "gate" in curves else []
+    curves = of_one_kind(curves, ("task", "recurrent", "N_h", *gate))
     ax = axes_or_new(ax, (4.4, 3.0))
     color, passed = COLORS["CR"], curves[curves["passed"]]
     networks: Any = passed.groupby("key", observed=True, sort=False)
@@ -65,7 +67,9 @@ def network_cuts(curves: pd.DataFrame, by: str = "cut", *, ax: Axes | None = Non
         ax.axvline(0.0, color=INK, lw=0.9, ls="--", zorder=0)
     ax.set_xlabel(_AXES[by], fontsize=NORMAL, color=INK)
     ax.set_ylabel(f"{quantity_label(curves, 'change')} without CR", fontsize=NORMAL, color=INK)
-    ax.set_title(_title(curves) + f", $N_h$ {curves['N_h'].iloc[0]}", fontsize=NORMAL, color=INK)
+    of_gate = f", gate {curves['gate'].iloc[0]}" if gate else ""
+    title = f"{_title(curves)}, $N_h$ {curves['N_h'].iloc[0]}{of_gate}"
+    ax.set_title(title, fontsize=NORMAL, color=INK)
     return tidy(ax)
 
 
@@ -105,26 +109,36 @@ def removable_by_width(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return tidy(ax)
 
 
-def save_diagnosis_figures(table: pd.DataFrame, curves: pd.DataFrame, folder: Path) -> list[str]:
-    """Write the figures of every task and construction; return the names of the files.
+def save_removable_figures(table: pd.DataFrame, folder: Path) -> list[str]:
+    """Write a figure of removable shares for every task and construction; return the files' names.
 
     Parameters
     ----------
-    table, curves : DataFrame
-        `schurscope.sweep.diagnoses` and `schurscope.sweep.cut_curves`, not empty.
+    table : DataFrame
+        `schurscope.sweep.diagnoses`.
     folder : Path
         An existing folder.
     """
     names = []
-    kinds: Any = table.groupby(["task", "recurrent"], observed=True, sort=False)
-    for (task, recurrent), part in kinds:
-        stem = f"{task}-{recurrent}".replace("/", "-").replace(" ", "-")
+    for stem, mine in _kinds(table):
         names.append(f"{stem}-removable.png")
-        save_figure(removable_by_width(part).figure, folder / names[-1])
-        mine = curves[(curves["task"] == task) & (curves["recurrent"] == recurrent)]
+        save_figure(removable_by_width(mine).figure, folder / names[-1])
+    return names
+
+
+def save_cut_figures(curves: pd.DataFrame, folder: Path) -> list[str]:
+    """Write a figure of cut curves for every task, construction and gate; return the files' names.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        `schurscope.sweep.cut_curves`.
+    folder : Path
+        An existing folder.
+    """
+    names = []
+    for stem, mine in _kinds(curves):
         widths = sorted(mine["N_h"].unique())
-        if not widths:
-            continue
         figure, axes = panels(len(widths), 4.4, rows=2)
         for column, width in enumerate(widths):
             for row, by in enumerate(_AXES):
@@ -132,6 +146,14 @@ def save_diagnosis_figures(table: pd.DataFrame, curves: pd.DataFrame, folder: Pa
         names.append(f"{stem}-cuts.png")
         save_figure(figure, folder / names[-1])
     return names
+
+
+def _kinds(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each task and construction, and the stem of their files' names."""
+    names = ["task", "recurrent", *(["gate"] if "gate" in table else [])]
+    kinds: Any = table.groupby(names, observed=True, sort=False)
+    for kind, mine in kinds:
+        yield "-".join(map(str, kind)).replace("/", "-").replace(" ", "-"), mine
 
 
 def _title(rows: pd.DataFrame) -> str:

@@ -22,6 +22,7 @@ from .. import _core
 from .._internal.brief import Brief
 from .._internal.checks import choice, nonnegative_int
 from .._internal.json import write_json
+from ..reporting.render import environment
 from ..sweep.plan import Job, plan
 from ..sweep.progress import Progress
 from ..sweep.run import run
@@ -79,6 +80,7 @@ def reproduce(
     part: tuple[int, int] | None = None,
     stop_after: float | None = None,
     with_diagnoses: bool = False,
+    with_pages: bool = False,
     console: Console | None = None,
 ) -> Reproduction:
     """Train and ablate the paper's networks, and save all results in one folder.
@@ -98,6 +100,8 @@ def reproduce(
     with_diagnoses : bool
         Also diagnose every network that has a coupling, once all jobs are done: pages and tables
         go to the subfolder ``diagnosis``, and complete ones there are reused.
+    with_pages : bool
+        With the diagnoses, also write HTML pages about each network and about those of each task.
     console : rich Console, optional
 
     Returns
@@ -117,6 +121,8 @@ def reproduce(
     for group in groups:
         choice(group, "groups", GROUPS)
     nonnegative_int(seeds, "seeds")
+    if with_pages:
+        environment()  # fails before the work, not after it
     console = console or Console()
     mode = "quick" if is_quick else "full"
     _prepare(out, mode)
@@ -181,6 +187,7 @@ def reproduce(
             n_workers=n_workers,
             executor=executor,
             progress=Progress(console.file),
+            with_pages=with_pages,
         )
         save_and_print(diagnosed, out, console, mode=mode)
         total = time.perf_counter() - started

@@ -14,12 +14,14 @@ import numpy as np
 from .. import _core
 from .._internal.brief import Brief
 from .._internal.frozen import computed_once
+from ..ablation.measures import MEASURES
 from ..ablation.run import ablate
 from ..coordinates.schur import ordered_schur
 from ..diagnosis.diagnose import diagnose
 from ..diagnosis.result import Diagnosis
 from ..networks.network import Network
-from ..report.diagnosis import save_diagnosis
+from ..reporting import report
+from ..reporting.diagnosis import save_diagnosis
 from ..sweep.executors.pool import ProcessPool
 from ..sweep.plan import Job
 from ..sweep.progress import Progress
@@ -116,11 +118,13 @@ def diagnose_networks(
     n_workers: int,
     executor: Executor | None,
     progress: Progress,
+    with_pages: bool = False,
 ) -> list[Diagnosed]:
     """Diagnose every network that has a coupling, by its task's measure and by FVU.
 
     Writes each network's page, tables and diagnosis to ``diagnosis/NAME``; complete ones are
-    reused. The numbers do not depend on the workers.
+    reused. The numbers do not depend on the workers. `with_pages` adds ``page.html`` to each, and
+    ``diagnosis/EXPERIMENT.html``, which compares its networks.
     """
     asked = [
         (record.job, measure)
@@ -140,7 +144,7 @@ def diagnose_networks(
         raise
     if pool is not None:
         pool.shutdown()
-    return [
+    diagnosed = [
         Diagnosed(
             job.setting.label,
             job.seed,
@@ -150,6 +154,35 @@ def diagnose_networks(
         )
         for (job, measure), found in zip(asked, losses, strict=True)
     ]
+    if with_pages:
+        _save_pages(asked, diagnosed, out)
+    return diagnosed
+
+
+def _save_pages(
+    asked: Sequence[tuple[Job, str]], diagnosed: Sequence[Diagnosed], out: Path
+) -> None:
+    """A page for each network, and one for each experiment and measure."""
+    kinds: dict[str, list[tuple[Job, Diagnosed]]] = {}
+    for (job, measure), one in zip(asked, diagnosed, strict=True):
+        folder = _folder(out, job, measure)
+        kind = folder.name.replace(f"-seed{job.seed}", "")
+        network = Store(out / "store").network_path(job.key)
+        one.diagnosis.report(
+            folder / "page.html",
+            title=f"{job.setting.label}, seed {job.seed}",
+            facts={"task": job.setting.evaluation, "seed": job.seed, "job": job.key},
+            files=[network],
+        )
+        kinds.setdefault(kind, []).append((job, one))
+    for kind, mine in kinds.items():
+        report(
+            [one.diagnosis for _, one in mine],
+            out / FOLDER / f"{kind}.html",
+            title=f"{mine[0][1].experiment}, by {MEASURES[mine[0][1].measure].heading}",
+            names=[f"seed {one.seed}" for _, one in mine],
+            links=[f"{_folder(out, job, one.measure).name}/page.html" for job, one in mine],
+        )
 
 
 def _submitted(

@@ -60,6 +60,8 @@ network at the first alpha (`schurscope.diagnose`) and keeps the diagnosis in th
     print(ss.sweep.removable_shares(table))
     print(ss.sweep.summarize_cuts(ss.sweep.cut_curves(found), by="from_gap"))
 
+``diagnose = "cuts"`` only runs and keeps each network's cut curve (`ss.cut_curve`).
+
 A job trains and ablates one network. It is identified by the hash of everything that determines its
 numbers: its configuration, the package version and the instruction-set level. Jobs in the store
 never run again, so `run` can be killed at any time and resumed, many processes can share a sweep,

@@ -1,4 +1,4 @@
-"""Statistics over the diagnoses of a sweep with ``diagnose = true``.
+"""Statistics over the diagnoses of a sweep with ``diagnose = true`` or ``"cuts"``.
 
 The unit is the trained network, and the intervals are over networks: t-intervals of the mean, and
 percentile bootstrap intervals beside them. Networks below their gate are excluded by default.
@@ -13,6 +13,7 @@ import numpy as np
 
 from .._internal.checks import Rng, choice, fraction, generator, positive_int
 from ..diagnosis.account import KINDS
+from ..diagnosis.cuts import CutCurve
 from ..diagnosis.result import Diagnosis
 from .collect import Collection
 from .statistics import bootstrap, line, moments, with_holm
@@ -54,7 +55,7 @@ def diagnoses(found: Collection) -> pd.DataFrame:
     ValueError
         A diagnosis is missing or damaged.
     """
-    rows = [network | _of_network(diagnosis) for network, diagnosis in _read(found)]
+    rows = [network | _of_network(found.diagnosis(network["key"])) for network in _done(found)]
     columns = [*NETWORK, "tolerance", *REMOVABLE, *KINDS, *AGREEMENT]
     return _frame(rows, columns)
 
@@ -62,13 +63,15 @@ def diagnoses(found: Collection) -> pd.DataFrame:
 def cut_curves(found: Collection) -> pd.DataFrame:
     """The cut curve of each diagnosed network: one row per network and cut.
 
+    A sweep with ``diagnose = "cuts"`` suffices.
+
     Returns
     -------
     DataFrame
         `task`, `recurrent`, `N_h`, `seed`, `measure`, `passed`, `key`; `cut` (k, the dimensions in
         R), `from_gap` (k minus that of the largest gap in the spectrum), `change` (without CR),
-        `removed_mass`, `gap`, `tied` and `determined`; see `CutCurve`. Networks whose T is a single
-        block have no row.
+        `removed_mass`, `gap`, `tied` and `determined`; see `CutCurve`. Of gated networks also
+        `gate`, before `cut`. A T that is a single block has no row.
 
     Raises
     ------
@@ -76,23 +79,11 @@ def cut_curves(found: Collection) -> pd.DataFrame:
         A diagnosis is missing or damaged.
     """
     rows = []
-    for network, diagnosis in _read(found):
-        curve = diagnosis.cuts
-        if curve is None:
-            continue
-        widest = curve.cut[np.argmax(curve.gap)]
+    for network in _done(found):
         rows += [
-            {
-                **network,
-                "cut": int(curve.cut[place]),
-                "from_gap": int(curve.cut[place] - widest),
-                "change": float(curve.change[place]),
-                "removed_mass": float(curve.removed_mass[place]),
-                "gap": float(curve.gap[place]),
-                "tied": bool(curve.tied[place]),
-                "determined": bool(curve.determined[place]),
-            }
-            for place in range(len(curve))
+            {**network, **({"gate": gate} if gate else {}), **row}
+            for gate, curve in found.curves(network["key"]).items()
+            for row in _of_cuts(curve)
         ]
     columns = ["cut", "from_gap", "change", "removed_mass", "gap", "tied", "determined"]
     return _frame(rows, [*NETWORK, *columns])
@@ -121,13 +112,14 @@ def summarize_cuts(
     Returns
     -------
     DataFrame
-        One row per task, construction, width and aligned cut: `n` networks with a block boundary
-        and a finite change there, `mean`, `sd`, `sem`, `t_low`, `t_high`, `boot_low`, `boot_high`.
+        One row per task, construction, width, any gate, and aligned cut: `n` networks with a block
+        boundary and a finite change there, `mean`, `sd`, `sem`, `t_low`, `t_high`, `boot_low`,
+        `boot_high`.
     """
     choice(by, "by", ALIGNMENTS)
     estimate = _estimator(level, n_resamples, rng)
     kept = curves[curves["passed"]] if passed_only else curves
-    keys = [*GROUP, by]
+    keys = [*GROUP, *(["gate"] if "gate" in curves else []), by]
     groups: Any = kept.groupby(keys, observed=True, sort=False)
     rows = [dict(zip(keys, names, strict=True)) | estimate(g["change"]) for names, g in groups]
     return _frame(rows, keys).sort_values(keys, kind="stable", ignore_index=True)
@@ -194,11 +186,25 @@ def removable_against_width(
     return with_holm(_frame(rows, [*GROUP[:2], "quantity"]))
 
 
-def _read(found: Collection) -> Iterator[tuple[dict[str, Any], Diagnosis]]:
-    """What identifies each finished network, and its diagnosis."""
+def _done(found: Collection) -> Iterator[dict[str, Any]]:
+    """What identifies each finished network."""
     done = found.jobs[found.jobs["state"] == "done"]
     for row in done[NETWORK].to_dict("records"):
-        yield {str(name): value for name, value in row.items()}, found.diagnosis(row["key"])
+        yield {str(name): value for name, value in row.items()}
+
+
+def _of_cuts(curve: CutCurve) -> Iterator[dict[str, Any]]:
+    widest = curve.cut[np.argmax(curve.gap)]
+    for place in range(len(curve)):
+        yield {
+            "cut": int(curve.cut[place]),
+            "from_gap": int(curve.cut[place] - widest),
+            "change": float(curve.change[place]),
+            "removed_mass": float(curve.removed_mass[place]),
+            "gap": float(curve.gap[place]),
+            "tied": bool(curve.tied[place]),
+            "determined": bool(curve.determined[place]),
+        }
 
 
 def _of_network(diagnosis: Diagnosis) -> dict[str, float]:

@@ -14,7 +14,7 @@ from .._internal.checks import nonnegative_int, positive_int
 from .._internal.frozen import computed_once
 from .._internal.streams import streams
 from .._version import __version__
-from ..coordinates.schur import TIE_RULE
+from ..coordinates.orders import TIE_RULE
 from ..networks.cell import Cell
 from ..training import TrainingOptions
 from ..trials.tasks import Task
@@ -72,7 +72,7 @@ class Setting:
     of_task: bool
     cell: Cell = field(metadata={"plain": _cell_configuration})
     level: str
-    diagnose: bool = field(metadata={"plain": None})
+    diagnose: bool | str = field(metadata={"plain": None})
 
     @classmethod
     def of(cls, sweep: Sweep, task: SweepTask, level: str) -> Setting:
@@ -100,7 +100,7 @@ class Setting:
         """Everything that determines the numbers, as plain values; not the label."""
         versions = {"format": FORMAT, "version": __version__, "tie_rule": TIE_RULE}
         # Jobs without a diagnosis have the hash that they had before there were any.
-        more = {"diagnose": True} if self.diagnose else {}
+        more = {"diagnose": self.diagnose} if self.diagnose else {}
         return {**_configuration(self), **more, **versions}
 
     @computed_once
@@ -158,16 +158,19 @@ class Job:
     def cost(self) -> float:
         """Approximate number of multiplications, to order jobs and to estimate the time left."""
         setting = self.setting
-        per_step = self.n_hidden * (self.n_hidden + setting.task.n_inputs + setting.task.n_outputs)
+        gates = max(1, len(setting.cell.gates))
+        per_row = gates * (self.n_hidden + setting.task.n_inputs) + setting.task.n_outputs
+        per_step = self.n_hidden * per_row
         train_steps, evaluation_steps = setting.steps
         # The reverse pass costs twice the forward pass.
         options = setting.training
         training = 3 * options.n_updates * options.batch_size * train_steps * per_step
         runs = 1 + len(setting.alphas) * (len(setting.ablations) - 1)
-        runs += _DIAGNOSIS_RUNS * setting.diagnose
+        if setting.diagnose:
+            runs += self.n_hidden if setting.diagnose == "cuts" else _DIAGNOSIS_RUNS
         evaluation = runs * setting.evaluation_trials * evaluation_steps * per_step
         # Schur form, ordering and W̃ are of order N_h³.
-        return float(training + evaluation + (100 + runs) * self.n_hidden**3)
+        return float(training + evaluation + (100 + runs) * gates * self.n_hidden**3)
 
     def __str__(self) -> str:
         return f"{self.setting.label}, N_h {self.n_hidden}, {self.recurrent}, seed {self.seed}"

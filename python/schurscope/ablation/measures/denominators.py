@@ -83,7 +83,9 @@ class Variance(Brief):
         with np.errstate(over="ignore", invalid="ignore"):
             sums = counts @ self.sums
             between = np.square(sums).sum(axis=-1) / (counts @ self.weight)
-            variance: _Float64 = np.maximum(counts @ self.squares - between, 0.0)
+            # Where `between` overflows, the difference would be 0 at the least.
+            rest = np.where(np.isfinite(between), counts @ self.squares - between, np.nan)
+            variance: _Float64 = np.maximum(rest, 0.0)
         if multiplicity is None:
             if not np.isfinite(variance):
                 raise ValueError(

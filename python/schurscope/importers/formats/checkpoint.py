@@ -16,7 +16,7 @@ from ..._internal.files import Array, plain_text
 __all__ = ["Checkpoint", "entry_name", "from_tree", "leaves", "listed", "to_numpy"]
 
 # No network needs more; without limits, a kilobyte can describe a tree of any size.
-MAX_ENTRIES = 200_000
+MAX_ENTRIES, MAX_ARRAYS = 200_000, 50_000
 MAX_NUMBERS = 16_000_000
 MAX_NAME = 1000
 MAX_NAMES = 2_000_000  # characters in all
@@ -84,6 +84,8 @@ class Checkpoint:
                 self.texts[entry_name(name)] = value
             return
         self._require_new(name)
+        if len(self.arrays) >= MAX_ARRAYS:
+            raise ValueError(f"it has more than {MAX_ARRAYS} arrays")
         name = entry_name(name)
         self.arrays[name] = array
         if narrow:

@@ -22,7 +22,7 @@ from ..._internal.limits import MAX_AXES, MAX_BYTES
 
 __all__ = ["records_of_child"]
 
-SECONDS, BYTES_PER_SECOND = 1.5, 2e7
+SECONDS, BYTES_PER_SECOND = 1.2, 2e7
 """Of CPU time for a file, and more for each byte."""
 
 MEMORY = 2**28

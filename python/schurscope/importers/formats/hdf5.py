@@ -9,10 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
-from ..._internal.checks import printable, shown
+from ..._internal.checks import shown
 from ..._internal.files import Array, open_file
 from ..._internal.json import parse_json
-from ..._internal.limits import size_on_disk
+from ..._internal.limits import size_on_disk, unreadable
 from ..._internal.zips import read_zip
 from . import hdf5_records
 from .checkpoint import Checkpoint
@@ -22,6 +22,9 @@ from .hdf5_records import records
 __all__ = ["HDF5_MAGIC", "read_hdf5", "read_keras"]
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+_MAX_CONFIG = 2**23
+"""Of a .keras file, in bytes: thousands of layers."""
 
 
 def read_hdf5(path: Path, max_bytes: int, *, trusted: bool = False) -> Checkpoint:
@@ -43,14 +46,18 @@ def read_hdf5(path: Path, max_bytes: int, *, trusted: bool = False) -> Checkpoin
 def read_keras(path: Path, max_bytes: int, *, trusted: bool = False) -> Checkpoint:
     """The arrays and activations of a .keras file: a zip of config.json and model.weights.h5."""
     entries = read_zip(path, max_bytes, "a .keras file")
-    if "config.json" not in entries:
+    if (config := entries.get("config.json")) is None:
         raise ValueError(f"{path} is damaged: it has no config.json")
-    weights = entries["model.weights.h5"]
+    if len(config) > _MAX_CONFIG:
+        raise ValueError(f"{path} has a config.json of {len(config)} bytes; it is no network")
     with TemporaryFile() as stream:
-        stream.write(weights)
+        stream.write(entries.pop("model.weights.h5"))
         stream.flush()
-        found, _ = _read(stream, str(path), len(weights), max_bytes, trusted)
-    _read_config(found, entries["config.json"])
+        # What reading may cost goes by the size of the file, of which they can be a multiple.
+        with open_file(path) as file:
+            size = size_on_disk(file)
+        found, _ = _read(stream, str(path), size, max_bytes, trusted)
+    _read_config(found, config)
     return found
 
 
@@ -76,7 +83,7 @@ def _read(
                 else:
                     found.add(header["name"], array)
     except Exception as error:  # HDF5's library has many ways to fail
-        raise ValueError(f"{origin} is damaged: {printable(str(error))}") from error
+        raise unreadable(origin, "damaged", error) from error
     found.arrays = _with_names(found.arrays)
     return found, config
 

@@ -14,10 +14,13 @@ from typing import Any
 
 from ..._internal.checks import shown
 
-__all__ = ["Placeholder", "UnknownObjectError", "interpret"]
+__all__ = ["Placeholder", "UnknownObjectError", "dictionary", "interpret"]
 
 MAX_OPERATIONS = 400_000
 """Of one pickle. A tensor takes about thirty."""
+
+_MAX_ARGUMENTS = 100
+"""Of one call. A tensor has seven."""
 
 
 class UnknownObjectError(ValueError):
@@ -150,6 +153,9 @@ class _Machine:
                 stack.append(self._find(f"{module}.{attribute}"))
             case "REDUCE" | "NEWOBJ":
                 arguments = stack.pop()
+                # Each call copies its arguments, which calls can share.
+                if not isinstance(arguments, tuple) or len(arguments) > _MAX_ARGUMENTS:
+                    raise TypeError(f"arguments that are no tuple of at most {_MAX_ARGUMENTS}")
                 stack[-1] = stack[-1](*arguments)
             case "BUILD":  # otherwise no entry, such as a state dict's _metadata
                 state = stack.pop()
@@ -167,6 +173,19 @@ class _Machine:
         """Return to the stack below the last mark."""
         self.stack = self._below.pop()
         return self.stack
+
+
+def dictionary(pairs: object = ()) -> dict[Any, Any]:
+    """As ``dict(pairs)``, but it takes the pairs out of their list, which calls can share."""
+    made: dict[Any, Any] = {}
+    if not isinstance(pairs, (list, tuple)) or (pairs and isinstance(pairs, tuple)):
+        raise TypeError("a dictionary of what is no list")
+    for pair in pairs:
+        key, value = pair
+        _update(made, [key, value])
+    if isinstance(pairs, list):
+        pairs.clear()
+    return made
 
 
 def _extend(target: object, items: list[Any]) -> None:

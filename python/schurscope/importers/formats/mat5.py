@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..._internal.checks import printable
 from ..._internal.files import Array, check_size, open_file
-from ..._internal.limits import size_on_disk
+from ..._internal.limits import size_on_disk, unreadable
 from .checkpoint import Checkpoint, entry_name
 
 __all__ = ["MAT5_MAGIC", "read_mat5"]
@@ -45,7 +44,7 @@ def read_mat5(path: Path, max_bytes: int) -> Checkpoint:
             check_size(path.stat().st_size, size_on_disk(stream), max_bytes)
             content = stream.read()
         order = "<" if content[126:128] == b"IM" else ">"
-        left = max(len(content), max_bytes)
+        left, widened = max(len(content), max_bytes), 0
         for kind, data in _elements(memoryview(content)[128:], order):
             if kind == _COMPRESSED:
                 kind, data = _inflated(data, order, len(content), left)
@@ -53,13 +52,15 @@ def read_mat5(path: Path, max_bytes: int) -> Checkpoint:
             if kind != _MATRIX:
                 raise ValueError(f"it has an element of type {kind} where arrays are")
             if len(data):
-                for name, array in _matrices(data, order):
+                for name, array, dtype in _matrices(data, order):
                     if isinstance(array, str):
                         found.skip(name, array)
-                    else:
-                        found.add(name, array)
+                    else:  # MATLAB stores doubles that are small integers as bytes
+                        widened += array.size * np.dtype(dtype).itemsize
+                        check_size(widened, len(content), max_bytes)
+                        found.add(name, array.astype(dtype))
     except Exception as error:  # struct, zlib and NumPy raise their own types
-        raise ValueError(f"{path} is damaged: {printable(str(error))}") from error
+        raise unreadable(path, "damaged", error) from error
     return found
 
 
@@ -103,8 +104,10 @@ def _inflated(
 
 def _matrices(
     data: memoryview, order: str, given: str | None = None
-) -> Iterator[tuple[str, Array | str]]:
-    """Names with arrays, or with the reason why a value is not an array of real numbers.
+) -> Iterator[tuple[str, Array | str, str]]:
+    """Names with arrays and their dtypes when not stored as smaller ones, or with a reason.
+
+    The reason is why a value is not an array of real numbers.
 
     A struct yields its fields, whose matrices are unnamed: `given` is their name.
     """
@@ -128,13 +131,13 @@ def _matrices(
     if kind not in _CLASSES:
         if kind not in _OTHERS:
             raise ValueError(f"{name} is of the unknown class {kind}")
-        yield name, f"a MATLAB {_OTHERS[kind]}, not an array of numbers"
+        yield name, f"a MATLAB {_OTHERS[kind]}, not an array of numbers", ""
         return
     if int(flags[0]) & _COMPLEX:
-        yield name, "complex numbers"
+        yield name, "complex numbers", ""
         return
     stored, values = next(elements)
     array = np.frombuffer(values, f"{order}{_STORED[stored]}")
     if math.prod(shape) != array.size or min(shape, default=0) < 0:
         raise ValueError(f"{name} declares {shape} but has {array.size} numbers")
-    yield name, array.reshape(shape, order="F").astype(_CLASSES[kind])
+    yield name, array.reshape(shape, order="F"), _CLASSES[kind]

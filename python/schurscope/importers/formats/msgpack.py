@@ -15,7 +15,7 @@ import numpy as np
 
 from ..._internal.files import Array, check_size, open_file
 from ..._internal.json import MAX_NUMBERS, without_repeats
-from ..._internal.limits import MAX_AXES, size_on_disk
+from ..._internal.limits import MAX_AXES, size_on_disk, unreadable
 from .checkpoint import Checkpoint, from_tree
 
 __all__ = ["is_msgpack", "read_msgpack"]
@@ -65,7 +65,7 @@ def read_msgpack(path: Path, max_bytes: int) -> Checkpoint:
             raise ValueError("it is no dictionary")
         tree = _joined(tree)
     except Exception as error:  # the package's own types, and those of what it may contain
-        raise ValueError(f"{path} is damaged or no MessagePack of arrays: {error}") from error
+        raise unreadable(path, "damaged or no MessagePack of arrays", error) from error
     result = from_tree(tree, str(path))
     result.narrow |= {n: "bfloat16" for n, a in result.arrays.items() if id(a) in widened}
     return result

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..._internal.checks import MAX_INT
 from ..._internal.files import MAX_BYTES, Array, check_size, open_file
+from ..._internal.json import without_repeats
 from ..._internal.limits import MAX_AXES, size_on_disk
 from .checkpoint import Checkpoint, from_tree
 from .interpreter import Placeholder, interpret
@@ -31,8 +32,31 @@ class _Object(Placeholder):
         self.of, self.arguments = of, arguments
 
 
+class _Copies:
+    """Bytes of text and of what can change: no more in all than the file has.
+
+    The arrays of a file could otherwise share one text, which each would copy.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def of(self, value: str | bytearray | bytes) -> bytes:
+        """The value as bytes; ValueError for too many copies."""
+        if isinstance(value, bytes):
+            return value
+        self._left -= len(value)
+        if self._left < 0:
+            raise ValueError("its arrays share their bytes")
+        return value.encode("latin-1") if isinstance(value, str) else bytes(value)
+
+
 class _Global(_Object):
     """In place of a function or a class."""
+
+    def __init__(self, of: str, copies: _Copies) -> None:
+        super().__init__(of)
+        self._copies = copies
 
     def __call__(self, *arguments: object) -> object:
         """A placeholder, an empty dictionary, or bytes that Python 2 can read."""
@@ -41,7 +65,7 @@ class _Global(_Object):
         if self.of == "__builtin__.bytes" and not arguments:
             return b""
         if self.of == "_codecs.encode" and arguments and isinstance(arguments[0], str):
-            return arguments[0].encode("latin-1")
+            return self._copies.of(arguments[0])
         return _Object(self.of, arguments)
 
 
@@ -58,7 +82,9 @@ def read_pickle(path: Path, max_bytes: int = MAX_BYTES) -> Checkpoint:
         check_size(path.stat().st_size, size_on_disk(stream), max_bytes)
         content = stream.read()
     try:
-        tree = _plain(interpret(content, _Global, lambda _: _Object())[0], set())
+        copies = _Copies(len(content))
+        tree, _ = interpret(content, lambda name: _Global(name, copies), lambda _: _Object())
+        tree = _plain(tree, set(), copies)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{refused} ({error})") from error
     if not isinstance(tree, dict):
@@ -66,23 +92,25 @@ def read_pickle(path: Path, max_bytes: int = MAX_BYTES) -> Checkpoint:
     return from_tree(tree, str(path))
 
 
-def _plain(value: object, seen: set[int]) -> object:
+def _plain(value: object, seen: set[int], copies: _Copies) -> object:
     """Containers as dictionaries and lists, each once, for they may contain themselves."""
     if isinstance(value, (dict, list, tuple)):
         if id(value) in seen:
             return None
         seen.add(id(value))
         if isinstance(value, dict):
-            return {str(key): _plain(item, seen) for key, item in value.items()}
-        return [_plain(item, seen) for item in value]
+            return without_repeats(
+                (str(key), _plain(item, seen, copies)) for key, item in value.items()
+            )
+        return [_plain(item, seen, copies) for item in value]
     if isinstance(value, _Object):
-        return _array(value)
+        return _array(value, copies)
     if isinstance(value, int) and abs(value) > 2**63:
         return None
     return value
 
 
-def _array(value: _Object) -> Array | _Object:
+def _array(value: _Object, copies: _Copies) -> Array | _Object:
     """NumPy's array or number in place of the steps that would make it."""
     module, _, name = value.of.rpartition(".")
     if not module.startswith("numpy"):
@@ -97,17 +125,16 @@ def _array(value: _Object) -> Array | _Object:
         (dtype, content), shape, is_fortran = arguments, (), False
     else:
         return value
-    if isinstance(content, str):  # bytes of Python 2
-        content = content.encode("latin-1")
     code = _dtype(dtype)
     if not (code and isinstance(shape, tuple) and all(type(n) is int and n >= 0 for n in shape)):
         return value
     if len(shape) > MAX_AXES or max(shape, default=0) > MAX_INT:
         raise ValueError(f"it has an array of {len(shape)} axes, or a length beyond all arrays")
     wanted = math.prod(shape) * code.itemsize
-    if not isinstance(content, (bytes, bytearray)) or len(content) != wanted:
+    # Text stands for bytes of Python 2.
+    if not isinstance(content, (str, bytes, bytearray)) or len(content) != wanted:
         raise ValueError(f"an array of shape {shape} and {code} has not {wanted} bytes")
-    return np.ndarray(shape, code, bytes(content), order="F" if is_fortran else "C")
+    return np.ndarray(shape, code, copies.of(content), order="F" if is_fortran else "C")
 
 
 def _dtype(value: object) -> np.dtype[Any] | None:

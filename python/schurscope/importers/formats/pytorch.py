@@ -19,7 +19,7 @@ from ..._internal.files import Array, check_size, open_file
 from ..._internal.limits import MAX_AXES, size_on_disk
 from ..._internal.zips import read_zip
 from .checkpoint import Checkpoint, entry_name, leaves
-from .interpreter import UnknownObjectError, interpret
+from .interpreter import UnknownObjectError, dictionary, interpret
 
 __all__ = ["LEGACY_TORCH", "read_legacy_torch", "read_torch"]
 
@@ -57,6 +57,9 @@ _STORAGES = {
     "ComplexFloat": "complex64",
     "ComplexDouble": "complex128",
 }
+_MAX_PICKLE = 2**24
+"""In bytes. Characters beyond ASCII make the others of their text four times as large."""
+
 _OTHERS = (
     *("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu"),
     *("complex32", "qint8", "quint8", "qint32", "per_tensor_affine", "per_channel_affine"),
@@ -79,6 +82,8 @@ def read_torch(path: Path, max_bytes: int) -> Checkpoint:
     pickled, *more = (name for name in entries if f"/{name}".endswith("/data.pkl"))
     if more:
         raise ValueError(f"it holds several pickles, {pickled} and {more[0]}")
+    if len(entries[pickled]) > _MAX_PICKLE:
+        raise ValueError(f"its pickle has {len(entries[pickled])} bytes, more than {_MAX_PICKLE}")
     folder = pickled.removesuffix("data.pkl")
     order: _Order = ">" if entries.get(f"{folder}byteorder") == b"big" else "<"
     storages = {
@@ -257,7 +262,7 @@ _TABLE: dict[str, Any] = {
     "torch.serialization._get_layout": _other("layout"),
     "torch.Size": _first,
     "torch.device": _other("device"),
-    "collections.OrderedDict": dict,
+    "collections.OrderedDict": dictionary,
     "collections.defaultdict": lambda *_: {},
     "__builtin__.set": _other("set"),
     "__builtin__.frozenset": _other("set"),

@@ -107,7 +107,7 @@ def _read_zip(path: Path, max_bytes: int, *, trusted: bool) -> Checkpoint:
         raise ValueError(
             f"{path} is a TorchScript program; torch.save the model's state_dict() instead"
         )
-    if any(name.endswith("data.pkl") for name in names):
+    if any(f"/{name}".endswith("/data.pkl") for name in names):
         return read_torch(path, max_bytes)
     if not any(name.endswith(".npy") for name in names):
         told = printable(", ".join(names[:5]))

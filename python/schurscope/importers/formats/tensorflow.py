@@ -78,6 +78,8 @@ def read_tensorflow(path: Path, max_bytes: int) -> Checkpoint:
         if sum(place.size for place in places.values()) > sum(sizes):
             raise ValueError("its variables are larger than its data (truncated?)")
         for name, place in places.items():
+            if place.offset + place.size > sizes[place.shard]:
+                raise ValueError(f"{shown(name)} lies beyond the data (truncated?)")
             _add(found, name.removesuffix(_VALUE), place, shards, order)
     except FileNotFoundError as error:
         raise ValueError(f"{path} needs its data, {error.filename}, which is missing") from error
@@ -256,6 +258,8 @@ def _crc_table() -> Array:
 
 
 _TABLE = _crc_table()
+_ENTRIES: list[int] = _TABLE.tolist()
+_SHORT = 256  # bytes, for which arrays do not pay
 _MOST_LANES = 4096
 
 
@@ -265,13 +269,13 @@ def crc32c(data: bytes) -> int:
     The remainder is linear: that of a long message is the remainder of its start, moved on by the
     length of its end, xor the remainder of the end.
     """
-    head = bytes(byte ^ 0xFF for byte in data[:4].ljust(4, b"\0"))
-    padded = head[: len(data)] + data[4:]  # as if the register had started with ones
-    if len(data) < 4:
+    if len(data) < _SHORT:
         state = 0xFFFFFFFF
         for byte in data:
-            state = int(_TABLE[(state ^ byte) & 0xFF]) ^ state >> 8
+            state = _ENTRIES[(state ^ byte) & 0xFF] ^ state >> 8
         return state ^ 0xFFFFFFFF
+    # As if the register had started with ones.
+    padded = bytes(byte ^ 0xFF for byte in data[:4]) + data[4:]
     n_lanes = min(math.isqrt(len(padded)), _MOST_LANES)
     steps = -(-len(padded) // n_lanes)
     lanes = np.zeros((n_lanes, steps), np.uint8)

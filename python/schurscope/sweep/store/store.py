@@ -3,7 +3,7 @@
     store.json                format, package version, instruction-set level; also in every record
     jobs/ab/KEY.npz           one finished job: losses, per-trial sums, provenance
     jobs/ab/KEY-network.npz   its trained network, a file of `Network.save`
-    jobs/ab/KEY-diagnosis.npz its diagnosis, if the sweep asks for one, a file of `Diagnosis.save`
+    jobs/ab/KEY-diagnosis.npz its diagnosis or cut curve, if the sweep asks for one
     index/RUNNER.log          one line per finished job: the source of all tables
     failures/KEY.json         a failed job, with its traceback
     deaths/KEY.json           number of times the job's worker has died
@@ -29,7 +29,7 @@ from ..._internal.checks import shown
 from ..._internal.files import load_npz
 from ..._internal.json import write_json
 from ..._version import __version__
-from ...diagnosis.result import Diagnosis
+from ...diagnosis.result import load_part
 from ...networks.network import Network
 from ..plan import FORMAT, Job
 from .claims import is_alive, live_claims
@@ -39,7 +39,7 @@ __all__ = ["Contents", "Store", "StoreError"]
 
 RECORD_FORMAT = "schurscope-sweep-job-2"
 ARRAYS = ("rows", "cuts", "loss", "moduli", "per_trial", "per_step")
-DENOMINATORS = ("weight", "mean", "sums", "squares", "counted", "channels")
+OPTIONAL = ("gate_masses", "weight", "mean", "sums", "squares", "counted", "channels")
 OLD = 86400.0  # seconds after which a temporary file belongs to no living process
 
 _FOLDERS = ("jobs", "index", "failures", "deaths", "runners", "claims")
@@ -135,7 +135,7 @@ class Store:
         return self._path(key, _NETWORK)
 
     def diagnosis_path(self, key: str) -> Path:
-        """Path of a job's diagnosis."""
+        """Path of a job's diagnosis or cut curve."""
         return self._path(key, _DIAGNOSIS)
 
     def has(self, key: str) -> bool:
@@ -148,7 +148,7 @@ class Store:
         OSError if the file cannot be read; ValueError if it is damaged.
         """
         path = self.record_path(key)
-        arrays = load_npz(path, RECORD_FORMAT, (*ARRAYS, "provenance"), DENOMINATORS)
+        arrays = load_npz(path, RECORD_FORMAT, (*ARRAYS, "provenance"), OPTIONAL)
         provenance = _provenance(path, arrays)
         if provenance["key"] != key:
             raise ValueError(f"{path} is damaged: it is the record of {provenance['key']}")
@@ -160,7 +160,7 @@ class Store:
         Network.load(self.network_path(key))
         files = [self.record_path(key), self.network_path(key)]
         if provenance["configuration"]["setting"].get("diagnose", False):
-            Diagnosis.load(self.diagnosis_path(key))
+            load_part(self.diagnosis_path(key))
             files.append(self.diagnosis_path(key))
         return Entry.of_record(arrays, provenance, *files)
 
@@ -309,7 +309,7 @@ def _read_made(root: Path) -> dict[str, str] | None:
         if path.name.endswith((_NETWORK, _DIAGNOSIS)):
             continue
         try:
-            arrays = load_npz(path, RECORD_FORMAT, (*ARRAYS, "provenance"), DENOMINATORS)
+            arrays = load_npz(path, RECORD_FORMAT, (*ARRAYS, "provenance"), OPTIONAL)
             provenance = _provenance(path, arrays)
             setting = provenance["configuration"]["setting"]
             return {name: str(setting[name]) for name in ("format", "version", "level")}

@@ -1,1 +1,0 @@
-"""Results outside Python: tables and figures in folders."""
