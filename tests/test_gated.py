@@ -176,17 +176,6 @@ def test_init_network_refuses_what_has_no_gates():
         ss.init_network(task, 6, cell="gur")
 
 
-@kinds
-def test_what_needs_one_recurrent_matrix_refuses_gates(rng, cell):
-    task = ss.tasks.FlipFlop()
-    network = ss.init_network(task, 8, rng=rng, cell=cell)
-    trials = task.trials(6, rng=rng)
-    with pytest.raises(ValueError, match="verify needs the vanilla cell and its one square W_hh"):
-        ss.verify(network, trials.inputs, trials.targets)
-    with pytest.raises(ValueError, match="gate must be one of"):
-        ss.cut_curve(network, trials)
-
-
 def test_trials_keep_the_cell_state(tmp_path, rng):
     x, h, c = (rng.standard_normal(s) for s in [(7, 4, 3), (7, 5), (7, 5)])
     trials = ss.Trials(x, h_0=h, c_0=c)

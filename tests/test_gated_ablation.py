@@ -200,7 +200,7 @@ def test_what_a_profile_tells_of_its_gates(network, rng):
         assert f"\n  {gate}: n_R {cut.n_R} of N_h 11, gap {cut.gap:.3g}" in text
     assert f"gates={', '.join(gates)}" in repr(profile)
     for name in ("schur", "sectors"):
-        with pytest.raises(AttributeError, match="a Schur form for each of its gates"):
+        with pytest.raises(AttributeError, match="a Schur form for each of the gates"):
             getattr(profile, name)
     frame = profile.to_dataframe().set_index("name")
     last = gates[-1]

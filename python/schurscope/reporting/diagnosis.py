@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,10 +31,12 @@ def shown_progress() -> Iterator[Progress]:
         yield progress
 
 
-def print_diagnosis(diagnosis: Diagnosis) -> None:
-    """Print the page, warnings first and in colour."""
+def print_diagnosis(diagnosis: Diagnosis, gates: Sequence[str] = ()) -> None:
+    """Print the page, warnings first and in colour, and last the verdicts on some gates."""
     console = Console(soft_wrap=True)
-    for line in str(diagnosis).splitlines():
+    every = zip(diagnosis.couplings, diagnosis.verdicts, strict=True)
+    of_gates = [sentence for name, sentence in every if name.rpartition(":")[0] in gates]
+    for line in [*str(diagnosis).splitlines(), *([""] if of_gates else []), *of_gates]:
         style = "bold yellow" if line.startswith("warning:") else None
         console.print(line, style=style, highlight=False, markup=False)
 
