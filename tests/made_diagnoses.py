@@ -76,7 +76,7 @@ def enlarged(found, n_hidden, n_trials):
     account = replace(found.account, kind=rng.choice(KINDS, count))
     return replace(
         found,
-        profile=replace(found.profile, schur=schur),
+        profile=replace(found.profile, schurs={"": schur}),
         cuts=curve,
         atlas=atlas,
         removable=removable,
