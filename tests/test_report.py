@@ -220,9 +220,9 @@ def test_pages_are_small(found, tmp_path, n_hidden, megabytes):
 
 
 def test_a_diagnosis_without_some_parts_has_a_page(found, tmp_path):
-    names = ("cuts", "removable", "pairs_null", "partition_null", "account")
+    names = ("removable", "pairs_null", "partition_null", "account")
     names += ("trajectories", "trial_effects")
-    bare = replace(found, **dict.fromkeys(names))
+    bare = replace(found, curves={}, **dict.fromkeys(names))
     bare.report(tmp_path / "bare.html")
     ss.report([bare, found], tmp_path / "two.html")
     ss.report([bare], tmp_path / "one.html")
@@ -247,7 +247,7 @@ def test_a_page_survives_a_file_and_rollouts_that_diverge(found, tmp_path):
     wild = replace(
         found,
         atlas=replace(found.atlas, effect=effect),
-        cuts=replace(found.cuts, change=change),
+        curves={"": replace(found.cuts, change=change)},
         trajectories=replace(found.trajectories, outputs=outputs),
         dose=replace(found.dose, change=found.dose.change * np.inf),
     )
@@ -261,13 +261,13 @@ def test_the_profile_of_gates_has_a_spectrum_for_each(tmp_path, rng):
     gates = {"z": rng.standard_normal((6, 6)), "n": rng.standard_normal((6, 6))}
     ablations = ["n:CR", "z:CC"]
     profile = ss.ablate_with(gates, lambda W: (W["z"] @ W["n"]).sum(axis=1), ablations=ablations)
-    assert list(profile.schurs) == ["z", "n"]
+    assert list(profile.gates) == ["z", "n"]
     profile.report(tmp_path / "gru.html")
     page = (tmp_path / "gru.html").read_text(encoding="utf-8")
-    assert [row[0] for row in rows_of(page, "gates")] == list(profile.schurs)
+    assert [row[0] for row in rows_of(page, "gates")] == list(profile.gates)
     assert [row[0] for row in rows_of(page, "profile")] == list(profile.names)
     radii = [float(row[1]) for row in rows_of(page, "gates")]
-    assert radii == [schur.rho for schur in profile.schurs.values()]
+    assert radii == [cut.schur.rho for cut in profile.gates.values()]
 
 
 def test_what_cannot_be_compared_is_refused(found, tmp_path):

@@ -68,6 +68,10 @@ def diagnose_command(
       schurscope diagnose model.pt --activation relu --trials trials.npz --report network.html
     """  # noqa: D301 - click reads the backspace
     question = asked(network, **options)
+    if page is not None and question.network.gates:
+        raise click.UsageError(
+            "--report is for the vanilla cell; --out writes every gate's results"
+        )
     if page is not None:
         environment()  # fails before the work, not after it
         page.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .._internal.frozen import ReadOnly
+from ..ablation.batch import Batch
+from ..ablation.plan import Ablation, ablated_weights
 from ..ablation.profile import AblationProfile
 from ..coordinates.sectors import COUPLINGS
 from .atlas import Atlas
@@ -35,7 +37,7 @@ class Trajectories(ReadOnly):
     trial : (shown,)
         Indices of the trials; noisy cells draw other noise than in the profile.
     names : tuple of str
-        ``"full"`` and the couplings that are not vacuous.
+        ``"full"`` and the couplings that are not vacuous; in gated networks of all gates together.
     outputs : (names, shown, steps, N_y) float32
     targets : (shown, steps, N_y) float32
         NaN if the trials have none.
@@ -77,7 +79,7 @@ class TrialEffects(ReadOnly):
 
 def trajectories_of(question: Question, profile: AblationProfile) -> Trajectories:
     """Outputs with and without each coupling on trials of evenly spaced ranks."""
-    trials = question.trials
+    trials, coordinates = question.trials, question.coordinates
     names = [name for name in COUPLINGS if not profile[name].vacuous]
     per_trial = (1 + len(names)) * trials.n_steps * question.network.n_outputs
     count = max(1, min(_SHOWN, trials.n_trials, _MOST_NUMBERS // per_trial))
@@ -87,7 +89,8 @@ def trajectories_of(question: Question, profile: AblationProfile) -> Trajectorie
     evaluator = question.evaluator()
     networks = [question.network]
     for name in names:
-        W_hh = profile.schur.ablated({name}, profile.alpha).astype(question.network.dtype)
+        row = Batch.of([Ablation.of(name, profile.cuts)], coordinates.gates)
+        W_hh = ablated_weights(coordinates, row, question.network.dtype)
         networks.append(replace(question.network, W_hh=W_hh, cayley=None))
     outputs = [
         np.concatenate([evaluator.of_network(network).full_outputs(b, b + 1) for b in chosen])
@@ -106,7 +109,7 @@ def trajectories_of(question: Question, profile: AblationProfile) -> Trajectorie
 
 def trial_effects_of(question: Question, atlas: Atlas) -> TrialEffects:
     """Effects on each trial of the pairs that the atlas ran exactly."""
-    pairs, n_trials = Pairs.of(question.schur), question.trials.n_trials
+    pairs, n_trials = Pairs.of(question.coordinates), question.trials.n_trials
     run = np.flatnonzero(atlas.exact)
     run = run[np.argsort(-np.abs(atlas.effect[run]), kind="stable")]
     largest, rest = run[:_KEPT], run[_KEPT:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import Progress as Bar
@@ -14,6 +14,9 @@ from .._internal.files import atomic_path
 from .._internal.json import write_json
 from ..diagnosis.question import Progress
 from ..diagnosis.result import Diagnosis
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextmanager
@@ -36,14 +39,27 @@ def print_diagnosis(diagnosis: Diagnosis) -> None:
         console.print(line, style=style, highlight=False, markup=False)
 
 
+def _cuts(diagnosis: Diagnosis) -> pd.DataFrame:
+    """The cut curve, or those of all gates one after the other."""
+    import pandas as pd
+
+    frames = []
+    for gate, curve in diagnosis.curves.items():
+        frame = curve.to_dataframe()
+        if gate:
+            frame.insert(0, "gate", gate)
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
 def save_diagnosis(out: Path, diagnosis: Diagnosis, settings: Mapping[str, Any]) -> None:
     """Write the figure, the tables, the settings and the diagnosis into the folder `out`."""
     from ..plotting import save_figure
 
     save_figure(diagnosis.plot(), out / "page.png")
     frames = {"couplings": diagnosis.to_dataframe(), "pairs": diagnosis.atlas.to_dataframe()}
-    if diagnosis.cuts is not None:
-        frames["cuts"] = diagnosis.cuts.to_dataframe()
+    if diagnosis.curves:
+        frames["cuts"] = _cuts(diagnosis)
     for name, frame in frames.items():
         with atomic_path(out / f"{name}.csv") as path:
             frame.to_csv(path, index=False)

@@ -109,8 +109,8 @@ def profile_content(
 
 def _coordinates(profile: AblationProfile) -> dict[str, Any]:
     """The spectrum and |T|, or the spectrum of each gate."""
-    if len(profile.schurs) > 1:
-        section = sections.gates_section(profile.cuts)
+    if profile.gates:
+        section = sections.gates_section(profile.gates)
         return {"spectrum_section": section, "data": json_element({})}
     cut = profile.sectors
     shown_on_demand = {
@@ -153,7 +153,7 @@ def provenance(
 
 
 def _shared(profile: AblationProfile, title: str, kind: str) -> dict[str, Any]:
-    order = _ORDERS[next(iter(profile.schurs.values())).order]
+    order = _ORDERS[next(iter(profile.cuts.values())).schur.order]
     return {"title": title, "kind": kind, "order": order, "alpha": f"{profile.alpha:g}"}
 
 
