@@ -257,6 +257,19 @@ def test_a_page_survives_a_file_and_rollouts_that_diverge(found, tmp_path):
     )
 
 
+def test_the_profile_of_gates_has_a_spectrum_for_each(tmp_path, rng):
+    gates = {"z": rng.standard_normal((6, 6)), "n": rng.standard_normal((6, 6))}
+    ablations = ["n:CR", "z:CC"]
+    profile = ss.ablate_with(gates, lambda W: (W["z"] @ W["n"]).sum(axis=1), ablations=ablations)
+    assert list(profile.gates) == ["z", "n"]
+    profile.report(tmp_path / "gru.html")
+    page = (tmp_path / "gru.html").read_text(encoding="utf-8")
+    assert [row[0] for row in rows_of(page, "gates")] == list(profile.gates)
+    assert [row[0] for row in rows_of(page, "profile")] == list(profile.names)
+    radii = [float(row[1]) for row in rows_of(page, "gates")]
+    assert radii == [cut.schur.rho for cut in profile.gates.values()]
+
+
 def test_what_cannot_be_compared_is_refused(found, tmp_path):
     path = tmp_path / "no.html"
     other = replace(found, profile=replace(found.profile, definition=ss.measures.Score("s", None)))

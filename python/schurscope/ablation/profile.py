@@ -342,18 +342,11 @@ class AblationProfile(ReadOnly):
         drawn.set_title(f"{cut}, {self.settings['n_trials']} trials", fontsize=9, loc="left")
         return drawn
 
-    def report(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        title: str = "",
-        facts: Mapping[str, object] | None = None,
-        files: Iterable[str | os.PathLike[str]] = (),
-    ) -> None:
-        """Write everything as one HTML file, see `schurscope.report`. Needs Jinja2."""
+    def report(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """Write one HTML file; the title, facts and files as for `schurscope.report`."""
         from ..reporting import report
 
-        report(self, path, title=title, facts=facts, files=files)
+        report(self, path, **options)
 
     def __repr__(self) -> str:
         mark = "" if self.determined else ", cut not determined"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -214,18 +214,11 @@ class Diagnosis(ReadOnly):
 
         return diagnosis_page(self)
 
-    def report(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        title: str = "",
-        facts: Mapping[str, object] | None = None,
-        files: Iterable[str | os.PathLike[str]] = (),
-    ) -> None:
-        """Write everything as one HTML file, see `schurscope.report`. Needs Jinja2."""
+    def report(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """Write one HTML file; the title, facts and files as for `schurscope.report`."""
         from ..reporting import report
 
-        report(self, path, title=title, facts=facts, files=files)
+        report(self, path, **options)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an .npz file to exactly `path`, atomically."""

@@ -59,7 +59,7 @@ def report(
         `results` are of another type.
     ValueError
         There is nothing to compare, or the measures differ; names are not distinct; names, links or
-        groups are not as many as diagnoses; a network is gated.
+        groups are not as many as diagnoses; a diagnosed network is gated.
     OSError
         A file cannot be read, or `path` not be written.
     """
@@ -91,14 +91,13 @@ def report(
 
 
 def _require_vanilla(results: object) -> None:
-    every = [results] if isinstance(results, (Diagnosis, AblationProfile)) else results
-    for each in every if isinstance(every, (list, tuple)) else ():
-        profile = each.profile if isinstance(each, Diagnosis) else each
-        if isinstance(profile, AblationProfile) and profile.gates:
+    every = results if isinstance(results, (list, tuple)) else [results]
+    for each in every:
+        if isinstance(each, Diagnosis) and each.profile.gates:
             raise ValueError(
-                "results must be of networks with the vanilla cell, because a page shows one "
-                f"spectrum and one T, got one with the gates {', '.join(profile.gates)}; print(…) "
-                "and plot() show every gate"
+                "results must be diagnoses of networks with the vanilla cell, because a page shows "
+                f"one spectrum and one T, got one with the gates {', '.join(each.profile.gates)}; "
+                "print(…) and plot() show every gate, and its profile has a page"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ __all__ = [
     "account_content",
     "coupling_figure",
     "cut_content",
+    "gates_section",
     "null_content",
     "pair_content",
     "removal_content",
@@ -247,6 +249,35 @@ def spectrum_section(schur: OrderedSchur, sectors: Sectors) -> Markup:
             sectors_words=words,
         )
     )
+    return Markup(text)
+
+
+def gates_section(cuts: Mapping[str, Sectors]) -> Markup:
+    """The section on the spectra of a network's gates."""
+    columns = [
+        Column("gate", "gate", numeric=False),
+        Column("rho", "spectral radius"),
+        Column("departure", "departure from normality"),
+        Column("n_R", "n_R"),
+        Column("gap", "gap"),
+    ]
+    rows = [
+        [
+            Cell(gate),
+            tables.number(cut.schur.rho),
+            tables.number(cut.schur.departure),
+            tables.whole(cut.n_R),
+            tables.number(cut.gap),
+        ]
+        for gate, cut in cuts.items()
+    ]
+    radius = max(cut.schur.rho for cut in cuts.values())
+    drawn = [
+        (gate, figures.spectrum(cut.schur, cut.n_R, cut.alpha, radius=radius))
+        for gate, cut in cuts.items()
+    ]
+    gates = Table("gates", "The matrices of the gates", columns, rows)
+    text = environment().get_template("gates.html").render(gates=gates, drawn=drawn)
     return Markup(text)
 
 
