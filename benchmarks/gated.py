@@ -10,7 +10,7 @@ import numpy as np
 
 import schurscope as ss
 from schurscope import _core
-from schurscope.ablation.batch import Batch
+from schurscope.ablation.batch import Places
 from schurscope.coordinates.sectors import Sectors
 
 from .environment import installed
@@ -35,7 +35,7 @@ class GatedProblem:
     network: ss.Network = field(init=False)
     trials: ss.Trials = field(init=False)
     schurs: list[ss.OrderedSchur] = field(init=False)
-    batches: list[Batch] = field(init=False)
+    batches: list[Places] = field(init=False)
     """Of each gate."""
     W: Array = field(init=False)
     """(ablations, G N_h, N_h): the ablated matrices."""
@@ -53,7 +53,7 @@ class GatedProblem:
         for schur, gate in zip(schurs, gates, strict=True):
             names = [couplings.get(gate, "") for couplings in named]
             sectors = schur.sectors(0.9)
-            batches.append(Batch.of([_ablation(name, sectors) for name in names]))
+            batches.append(Places.of([_ablation(name, sectors) for name in names]))
             removed = [set(name.split("+")) if name else set() for name in names]
             matrices.append([schur.ablated(names, alpha=0.9) for names in removed])
         W = np.concatenate(matrices, axis=1).astype(np.float32)

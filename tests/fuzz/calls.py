@@ -68,6 +68,26 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
             "max_evaluations": 50,
         },
     ),
+    "ablate_gru": (
+        ss.ablate,
+        {
+            "network": _GRU,
+            "trials": _TRIALS,
+            "ablations": ["CR", "n:RR+CC", "r:CR,z:BB"],
+            "order": "modulus",
+            "schur": {gate: ss.ordered_schur(_GRU, gate=gate) for gate in "rzn"},
+        },
+    ),
+    "cut_curve_gru": (ss.cut_curve, {"network": _GRU, "trials": _TRIALS, "gate": "n"}),
+    "subset_game_gru": (
+        ss.subset_game,
+        {"network": _GRU, "trials": _TRIALS, "groups": {"a": "n:CR", "b": {"z": [(0, 1)]}}},
+    ),
+    "Ablation_gates": (
+        ss.Ablation,
+        {"name": "a", "rectangles": ((0, 2, 1, 3),), "gains": (0.5,), "gates": "n"},
+    ),
+    "ordered_schur_gate": (ss.ordered_schur, {"W": _GRU, "order": "modulus", "gate": "n"}),
     "ordered_schur": (ss.ordered_schur, {"W": _NETWORK.W_hh, "order": "modulus", "leak": None}),
     "sectors": (_SCHUR.sectors, {"alpha": 0.9}),
     "Ablation": (ss.Ablation, {"name": "a", "rectangles": ((0, 2, 1, 3),), "gains": (0.5,)}),
