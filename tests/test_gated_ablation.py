@@ -304,6 +304,8 @@ def test_wrong_arguments_name_the_gates(network, rng):
     outside = Ablation("k", ((0, 1, 1, 99),), (0.0,), gates=gates[0])
     with pytest.raises(ValueError, match="must lie inside T"):
         ss.ablate(network, trials, ablations=[outside])
+    with pytest.raises(TypeError, match="sectors must be Sectors, or a mapping of gates to them"):
+        Ablation.of("CR", ss.ablate(vanilla, vanilla_trials).gates)
     with pytest.raises(ValueError, match="gates must be the name of a gate, or one for each"):
         Ablation("k", *rectangle, gates=("n", "z"))
     with pytest.raises(TypeError, match=f"schur must map each of the gates {', '.join(gates)}"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -110,7 +110,7 @@ class Ablation:
         gain : float
             Factor on the couplings.
         """
-        cuts = {"": sectors} if isinstance(sectors, Sectors) else sectors
+        cuts = _cuts(sectors)
         couplings = named_couplings(name, tuple(cuts))
         rectangles: list[tuple[int, int, int, int]] = []
         blocks: list[tuple[int, int]] = []
@@ -154,7 +154,7 @@ def ablation_rows(
     ablations: Iterable[str | Ablation] | None, sectors: Sectors | Cuts
 ) -> list[Ablation]:
     """The full network, row 0, and the requested ablations; errors as for `ablate`."""
-    cuts = {"": sectors} if isinstance(sectors, Sectors) else sectors
+    cuts = _cuts(sectors)
     if isinstance(ablations, (str, Ablation)):
         raise TypeError(
             f"ablations must be an iterable of names or Ablation objects, got {shown(ablations)}; "
@@ -209,6 +209,19 @@ def ablated_weights(coordinates: Coordinates, row: Batch, dtype: FloatDType) -> 
     W_ablated = np.concatenate([ablated_matrix(schur, places) for schur, places in parts])
     with np.errstate(over="ignore"):
         return W_ablated.astype(dtype)
+
+
+def _cuts(sectors: Sectors | Cuts) -> Cuts:
+    """The cuts by gate; TypeError for anything else."""
+    given: Any = {"": sectors} if isinstance(sectors, Sectors) else sectors
+    is_mapping = isinstance(given, Mapping) and len(given) > 0
+    if not is_mapping or not all(isinstance(cut, Sectors) for cut in given.values()):
+        raise TypeError(
+            "sectors must be Sectors, or a mapping of gates to them such as a profile's gates, got "
+            f"{shown(sectors)}"
+        )
+    cuts: Cuts = given
+    return cuts
 
 
 def _rectangle(values: Sequence[int]) -> tuple[int, int, int, int]:
