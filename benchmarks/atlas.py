@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import schurscope as ss
+from schurscope.coordinates.forms import Coordinates
 from schurscope.diagnosis.exact import decided, single_pairs
 from schurscope.diagnosis.pairs import Pairs
 from schurscope.diagnosis.question import Question
@@ -54,7 +55,7 @@ class AtlasProblem:
         trials = ss.tasks.FlipFlop(n_steps=50).trials(n_trials, rng=2, dtype=np.float32)
         assert ss.ablate(network, trials, ablations=[])["full"].value < LEARNT
         schur = ss.ordered_schur(network.W_hh)
-        pairs = Pairs.of(schur)
+        pairs = Pairs.of(Coordinates(("",), (schur,)))
         chosen = np.random.default_rng(3).permutation(len(pairs))[:n_chosen]
         return cls(network, trials, schur, pairs, n_chosen, chosen)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import schurscope as ss
-from schurscope.ablation.plan import SUBSETS
+from schurscope.ablation.names import SUBSETS
 
 Array = np.ndarray[Any, Any]
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 import schurscope as ss
+from schurscope.coordinates.forms import Coordinates
 from schurscope.diagnosis.account import KINDS
 from schurscope.diagnosis.pairs import Pairs
 from schurscope.diagnosis.single_trials import TrialEffects
@@ -24,7 +25,8 @@ def enlarged(found, n_hidden, n_trials):
     """The same with a larger matrix and as many pairs, in random numbers, which hardly deflate."""
     rng = np.random.default_rng(0)
     schur = ss.ordered_schur(rng.standard_normal((n_hidden, n_hidden)) / np.sqrt(n_hidden))
-    pairs = Pairs.of(schur)
+    coordinates = Coordinates(("",), (schur,))
+    pairs = Pairs.of(coordinates)
     count = len(pairs)
     effect = rng.lognormal(-8, 2, count) * rng.choice([-1, 1], count)
     exact = np.zeros(count, np.bool_)
@@ -33,14 +35,15 @@ def enlarged(found, n_hidden, n_trials):
     atlas = replace(
         found.atlas,
         pairs=pairs.blocks,
-        coupling=pairs.couplings(schur.sectors(0.9)),
+        coupling=pairs.couplings(coordinates.sectors(0.9)),
         effect=effect,
         predicted=effect * rng.lognormal(0, 0.2, count),
         exact=exact,
         standard_error=np.abs(effect) / 9,
         trials_used=np.where(exact, n_trials, 0),
         mass=pairs.mass,
-        schur=schur,
+        gate=pairs.gate_names,
+        coordinates=coordinates,
     )
     effects = rng.standard_normal((min(100, len(run)), n_trials)).astype(np.float32)
     kept = run[np.argsort(-np.abs(effect[run]))]
@@ -76,8 +79,8 @@ def enlarged(found, n_hidden, n_trials):
     account = replace(found.account, kind=rng.choice(KINDS, count))
     return replace(
         found,
-        profile=replace(found.profile, schur=schur),
-        cuts=curve,
+        profile=replace(found.profile, coordinates=coordinates),
+        curves={"": curve},
         atlas=atlas,
         removable=removable,
         account=account,

@@ -19,7 +19,7 @@ from schurscope import (
     tie_spread,
     train,
 )
-from schurscope.ablation.plan import SUBSETS
+from schurscope.ablation.names import SUBSETS
 from schurscope.trials.tasks import Copy, FlipFlop
 
 ARRAYS = ("W_hh", "W_xh", "W_hy", "b_h", "b_y")

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 import reference
 import schurscope as ss
 from frameworks import Lazily
-from schurscope.ablation.batch import Batch
 from schurscope.ablation.evaluate import Evaluator
 from schurscope.ablation.measures import measure_named
+from schurscope.coordinates.forms import Coordinates
 from schurscope.diagnosis.exact import decided, full_sums
 from schurscope.diagnosis.pairs import Pairs
 from schurscope.diagnosis.second_order import SecondOrder
@@ -35,8 +35,8 @@ def make(cell=CELLS[0], n_hidden=11, dtype="float64", seed=0):
 
 
 def evaluator_of(network, trials, measure="fvu", n_threads=1):
-    schur = ss.ordered_schur(network.W_hh)
-    return Evaluator(network, trials, schur, measure_named(measure), n_threads=n_threads)
+    coordinates = Coordinates.of(network, None, None)
+    return Evaluator(network, trials, coordinates, measure_named(measure), n_threads=n_threads)
 
 
 def adjoints_of(network, trials, cotangents):
@@ -67,18 +67,20 @@ def test_features_are_those_of_autograd(cell, n_hidden):
     network = make(cell, n_hidden)
     trials = TASK.trials(19, 1)
     evaluator = evaluator_of(network, trials)
-    pairs = Pairs.of(evaluator.schur)
+    pairs = Pairs.of(evaluator.coordinates)
     cotangents = np.random.default_rng(2).standard_normal(trials.targets.shape)
     expected_adjoints, expected_rates = adjoints_of(network, trials, cotangents)
-    rates, adjoints = evaluator.adjoints(cotangents)
+    rates, adjoints = evaluator.adjoints(0, cotangents)
     assert rates == pytest.approx(expected_rates, abs=1e-12)
     assert adjoints == pytest.approx(expected_adjoints, abs=1e-12)
-    blocks, parts = reference.pair_labels(evaluator.schur.T)
+    blocks, parts = reference.pair_labels(evaluator.coordinates.only.T)
     assert pairs.blocks.tolist() == [list(pair) for pair in blocks]
     if not parts:
         return
-    found = evaluator.features((pairs.D, pairs.labels), len(pairs), cotangents)
-    expected = reference.features(expected_adjoints, expected_rates, evaluator.schur.Q, parts)
+    found = evaluator.features(pairs.entries, len(pairs), cotangents)
+    expected = reference.features(
+        expected_adjoints, expected_rates, evaluator.coordinates.only.Q, parts
+    )
     assert found == pytest.approx(expected, abs=1e-8 * np.abs(expected).max())
     assert pairs.squares == pytest.approx([np.square(D).sum() for D in parts])
 
@@ -86,9 +88,9 @@ def test_features_are_those_of_autograd(cell, n_hidden):
 def test_features_of_some_trials_are_those_of_all():
     network = make(dtype="float32")
     evaluator = evaluator_of(network, TASK.trials(150, 1))
-    pairs = Pairs.of(evaluator.schur)
+    pairs = Pairs.of(evaluator.coordinates)
     cotangents = np.ones(evaluator.trials.targets.shape, np.float32)
-    entries, count = (pairs.D, pairs.labels), len(pairs)
+    entries, count = pairs.entries, len(pairs)
     whole = evaluator.features(entries, count, cotangents)
     part = evaluator.features(entries, count, cotangents[64:140], first=64)
     assert np.array_equal(part, whole[64:140])
@@ -129,11 +131,11 @@ def test_small_removals_are_predicted(cell, measure):
         classes = np.random.default_rng(0).integers(3, size=trials.targets.shape[:2])
         trials = ss.Trials(trials.inputs, np.eye(3)[classes])
     evaluator = evaluator_of(network, trials, measure)
-    pairs = Pairs.of(evaluator.schur)
+    pairs = Pairs.of(evaluator.coordinates)
     model = SecondOrder.of(evaluator, pairs, np.random.default_rng(0), n_probes=1)
     gain = 1e-4
     gains = np.where(np.eye(len(pairs), dtype=bool), 1 - gain, 1.0)
-    sums, _ = evaluator.sums(Batch.of_pairs(evaluator.schur, pairs.blocks, gains))
+    sums, _ = evaluator.sums(pairs.batch(gains))
     change = (sums - full_sums(evaluator)).sum(axis=1) / evaluator.total
     between = pairs.blocks[:, 0] < pairs.blocks[:, 1]  # gains on blocks are not linear
     largest = np.abs(model.linear).max()
@@ -143,14 +145,19 @@ def test_small_removals_are_predicted(cell, measure):
 def test_the_quadratic_part_is_that_of_gauss_and_newton():
     network, trials = make(), TASK.trials(12, 5)
     evaluator = evaluator_of(network, trials)
-    pairs = Pairs.of(evaluator.schur)
+    pairs = Pairs.of(evaluator.coordinates)
     model = SecondOrder.of(evaluator, pairs, np.random.default_rng(0), n_probes=4000)
     step = 1e-5
     expected = np.empty(len(pairs))
-    for p, part in enumerate(reference.pair_labels(evaluator.schur.T)[1]):
+    for p, part in enumerate(reference.pair_labels(evaluator.coordinates.only.T)[1]):
         moved = [
             reference.rollout(
-                network.W_hh + sign * step * evaluator.schur.Q @ part @ evaluator.schur.Q.T,
+                network.W_hh
+                + sign
+                * step
+                * evaluator.coordinates.only.Q
+                @ part
+                @ evaluator.coordinates.only.Q.T,
                 network.W_xh,
                 network.W_hy,
                 trials.inputs,
@@ -247,6 +254,7 @@ def test_decisions_without_an_effect_are_right_at_the_stated_rate(seed, toleranc
 
     class Drawn:
         n_trials, total = 1024, 1024.0
+        coordinates = Coordinates(("",), ())
 
         def sums(self, rows, first=0, end=None):
             shape = (len(rows), end - first)

@@ -134,7 +134,7 @@ def test_ablate_prints_the_profile_with_intervals(trained):
     assert set(rows) == {"full", "CR", "RR+CC"}
     value, low, high = (float(rows["CR"][place]) for place in (1, 2, 4))
     assert low < value < high
-    assert schurscope.coordinates.schur.TIE_RULE in text
+    assert schurscope.coordinates.orders.TIE_RULE in text
 
 
 def test_ablate_leaves_tables_and_figures(trained, tmp_path):

@@ -91,11 +91,11 @@ def test_warnings_name_what_undermines_the_verdicts(found):
     at = found.cuts.at(0.9)
     change = found.cuts.change.copy()
     change[at + 1] = 50 * abs(change[at]) + 1
-    moved = replace(found, cuts=replace(found.cuts, change=change))
+    moved = replace(found, curves={"": replace(found.cuts, change=change)})
     assert any("alpha decides what CR costs" in text for text in moved.warnings)
     tied = found.cuts.tied.copy()
     tied[at] = True
-    near = replace(found, cuts=replace(found.cuts, tied=tied))
+    near = replace(found, curves={"": replace(found.cuts, tied=tied)})
     assert any("near-tied" in text for text in near.warnings)
 
 

@@ -13,7 +13,7 @@ import reference
 from frameworks import framework
 from schurscope import Ablation, Trials, ablate, ablate_with, init_network, ordered_schur, plotting
 from schurscope.ablation.measures import Score
-from schurscope.ablation.plan import SUBSETS
+from schurscope.ablation.names import SUBSETS
 from schurscope.reporting.profile import print_profile, save_profile
 from schurscope.trials.tasks import FlipFlop
 

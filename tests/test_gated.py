@@ -176,31 +176,6 @@ def test_init_network_refuses_what_has_no_gates():
         ss.init_network(task, 6, cell="gur")
 
 
-@kinds
-def test_what_needs_one_recurrent_matrix_refuses_gates(rng, cell):
-    task = ss.tasks.FlipFlop()
-    network = ss.init_network(task, 8, rng=rng, cell=cell)
-    trials = task.trials(6, rng=rng)
-    fresh = task.trials(6, rng=rng)
-    told = "needs the vanilla cell and its one square W_hh"
-    for ask in (
-        lambda: ss.ablate(network, trials),
-        lambda: ss.diagnose(network, trials, rng=0),
-        lambda: ss.cut_curve(network, trials),
-        lambda: ss.atlas(network, trials, rng=0),
-        lambda: ss.removable(network, trials, fresh, rng=0),
-        lambda: ss.account(network, trials, rng=0),
-        lambda: ss.dose(network, trials),
-        lambda: ss.tie_spread(network, trials, rng=0),
-        lambda: ss.verify(network, trials.inputs, trials.targets),
-        lambda: ss.plotting.trajectories(network, trials),
-    ):
-        with pytest.raises(ValueError, match=told):
-            ask()
-    with pytest.raises(ValueError, match="cell must be the vanilla cell in a sweep"):
-        ss.Sweep(tasks=[task], widths=[8], cell=cell)
-
-
 def test_trials_keep_the_cell_state(tmp_path, rng):
     x, h, c = (rng.standard_normal(s) for s in [(7, 4, 3), (7, 5), (7, 5)])
     trials = ss.Trials(x, h_0=h, c_0=c)

@@ -11,7 +11,7 @@ import pytest
 import reference
 import schurscope as ss
 from schurscope import _core
-from schurscope.ablation.batch import Batch
+from schurscope.ablation.batch import Places
 from schurscope.ablation.plan import Ablation
 from small_gated import KINDS, SIZES, gated_network, kinds, torch_module, torch_run
 
@@ -121,7 +121,7 @@ def gate_ablations(network, schurs, named):
             W = schurs[k].ablated(set(names.split("+")), alpha=0.9)
             W_hh[k * network.n_hidden : (k + 1) * network.n_hidden] = W.astype(network.dtype)
         networks.append(W_hh)
-    return [Batch.of(of_gate).core_arguments() for of_gate in rows], networks
+    return [Places.of(of_gate).core_arguments() for of_gate in rows], networks
 
 
 def run_ablations(network, schurs, batches, trials, n_ablations, n_threads=1):

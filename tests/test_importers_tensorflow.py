@@ -121,7 +121,7 @@ def test_a_basic_cell_and_gates(tmp_path, arrays):
     basic = {n.replace("leaky_rnn_cell", "basic_rnn_cell"): a for n, a in arrays.items()}
     assert ss.load_network(write(tmp_path, basic), activation="tanh").cell == ss.Cell("tanh")
     gru = {n.replace("leaky_rnn_cell", "gru_cell/gates"): a for n, a in arrays.items()}
-    with pytest.raises(ValueError, match="holds the gates of a GRU or an LSTM"):
+    with pytest.raises(ValueError, match="holds the gates of TensorFlow 1's GRU or LSTM"):
         ss.load_network(write(tmp_path, gru))
 
 

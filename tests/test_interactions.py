@@ -343,7 +343,7 @@ def test_diverging_subsets_are_nan_only_where_they_count():
 @pytest.mark.parametrize(
     ("groups", "error", "message"),
     [
-        (["RR", "CR"], TypeError, "groups must be a mapping"),
+        ("RR", TypeError, "groups must be a mapping"),
         ({"a": "RR"}, ValueError, "at least two entries, got 1"),
         ({"a": "RR", "b": "RR+CC"}, ValueError, "'a' and 'b' do"),
         ({"a": "RR", "b": [(0, 99)]}, ValueError, r"groups\['b'\] must hold pairs .*\(0, 99\)"),

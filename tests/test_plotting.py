@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from cut_verdicts import rotated
 from schurscope import Cell, Trials, ablate, init_network, plotting
-from schurscope.ablation.plan import SUBSETS
+from schurscope.ablation.names import SUBSETS
 from schurscope.coordinates.sectors import couplings
 from schurscope.trials.tasks import Copy, FlipFlop
 

@@ -12,6 +12,7 @@ import schurscope as ss
 from schurscope.ablation.batch import Batch
 from schurscope.ablation.evaluate import Evaluator
 from schurscope.ablation.measures import measure_named
+from schurscope.coordinates.forms import Coordinates
 from schurscope.diagnosis.account import KINDS, _kinds
 from schurscope.diagnosis.atlas import atlas_of
 from schurscope.diagnosis.pairs import Pairs
@@ -58,7 +59,7 @@ def test_a_removable_set_is_tolerable_on_fresh_trials(trained, found):
         loss_without(trained, fresh, schur, found.removed), abs=1e-5
     )
     assert found.interval[0] <= found.change <= found.interval[1] <= 0.01
-    pairs = Pairs.of(schur)
+    pairs = Pairs.of(Coordinates(("",), (schur,)))
     assert found.pair_share == len(found.removed) / len(pairs)
     assert found.pair_share > 5 * found.random_pair_share
     assert found.mass_share > found.random_mass_share
@@ -107,8 +108,9 @@ def test_accuracy_is_searched_on_its_surrogate_and_accepted_by_itself(trained):
 def small():
     network = ss.init_network(TASK, 9, "default", 3, dtype="float64")
     schur, trials = ss.ordered_schur(network.W_hh), TASK.trials(20, 4)
-    pairs = Pairs.of(schur)
-    evaluator = Evaluator(network, trials, schur, measure_named("fvu"))
+    coordinates = Coordinates.of(network, schur, None)
+    pairs = Pairs.of(coordinates)
+    evaluator = Evaluator(network, trials, coordinates, measure_named("fvu"))
     return pairs, SecondOrder.of(evaluator, pairs, np.random.default_rng(5), 2)
 
 
@@ -149,7 +151,7 @@ def test_a_walk_changes_the_side_of_the_best_pair(small):
 
 def test_exchanges_find_more_than_the_greedy_search_within_the_tolerance(trained, monkeypatch):
     schur, trials = ss.ordered_schur(trained.W_hh), TASK.trials(256, 2)
-    pairs = Pairs.of(schur)
+    pairs = Pairs.of(Coordinates(("",), (schur,)))
     price = pairs.squares / pairs.squares.sum()
     found = []
     for rounds in (1, 8):
@@ -168,7 +170,9 @@ def test_exchanges_find_more_than_the_greedy_search_within_the_tolerance(trained
 def test_a_renewed_model_is_around_the_network_without_the_pairs():
     network = ss.init_network(TASK, 9, "default", 3, dtype="float64")
     schur, trials = ss.ordered_schur(network.W_hh), TASK.trials(20, 4)
-    evaluator = Evaluator(network, trials, schur, measure_named("fvu"))
+    evaluator = Evaluator(
+        network, trials, Coordinates.of(network, schur, None), measure_named("fvu")
+    )
     W_ablated = schur.ablated({"CC"}, 0.7)
     around = evaluator.of_network(ss.Network(W_ablated, network.W_xh, network.W_hy))
     assert around.full_outputs() == pytest.approx(
@@ -210,11 +214,13 @@ def test_levels_of_the_account_are_those_of_plain_loops(case):
     network, trials, schur = case
     found = ss.account(network, trials, alpha=0.6, rng=7)
     # The same probes, from the same stream.
-    evaluator = Evaluator(network, trials, schur, measure_named("fvu"))
+    evaluator = Evaluator(
+        network, trials, Coordinates.of(network, schur, None), measure_named("fvu")
+    )
     question = Question(network, trials, "fvu", None, None, 7, 1)
     atlas_of(question, "auto", 0.6, None)  # draws its own probes first
     (part,) = probes(evaluator, question.probes)
-    rates, deltas = evaluator.adjoints(part.signs[0])
+    rates, deltas = evaluator.adjoints(0, part.signs[0])
     z, d = rates @ schur.Q, deltas @ schur.Q
     count, n = z.shape[0] * z.shape[1], 12
     total = evaluator.total
@@ -287,9 +293,11 @@ def test_kinds_are_decided_in_order():
 
 def test_removing_every_pair_is_removing_every_coupling(trained):
     schur = ss.ordered_schur(trained.W_hh)
-    pairs = Pairs.of(schur)
-    evaluator = Evaluator(trained, TASK.trials(20, 5), schur, measure_named("fvu"))
-    every, _ = evaluator.sums(Batch.of_pairs(schur, pairs.blocks, np.zeros((1, len(pairs)))))
+    pairs = Pairs.of(Coordinates(("",), (schur,)))
+    evaluator = Evaluator(
+        trained, TASK.trials(20, 5), Coordinates.of(trained, schur, None), measure_named("fvu")
+    )
+    every, _ = evaluator.sums(pairs.batch(np.zeros((1, len(pairs)))))
     sectors = schur.sectors(0.9)
     named, _ = evaluator.sums(Batch.of([ss.Ablation.of("RR+CR+CC+BB", sectors)]))
     assert every == pytest.approx(named, rel=1e-5)

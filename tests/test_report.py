@@ -19,6 +19,8 @@ from click.testing import CliRunner
 import schurscope as ss
 from made_diagnoses import TASK, enlarged, small
 from schurscope.cli import main
+from schurscope.diagnosis.question import Question
+from schurscope.diagnosis.single_trials import trajectories_of, trial_effects_of
 from schurscope.reporting.data import packed
 from schurscope.reporting.svg import Scale, label_number, spanning
 from schurscope.reporting.tables import shown
@@ -218,9 +220,9 @@ def test_pages_are_small(found, tmp_path, n_hidden, megabytes):
 
 
 def test_a_diagnosis_without_some_parts_has_a_page(found, tmp_path):
-    names = ("cuts", "removable", "pairs_null", "partition_null", "account")
+    names = ("removable", "pairs_null", "partition_null", "account")
     names += ("trajectories", "trial_effects")
-    bare = replace(found, **dict.fromkeys(names))
+    bare = replace(found, curves={}, **dict.fromkeys(names))
     bare.report(tmp_path / "bare.html")
     ss.report([bare, found], tmp_path / "two.html")
     ss.report([bare], tmp_path / "one.html")
@@ -245,7 +247,7 @@ def test_a_page_survives_a_file_and_rollouts_that_diverge(found, tmp_path):
     wild = replace(
         found,
         atlas=replace(found.atlas, effect=effect),
-        cuts=replace(found.cuts, change=change),
+        curves={"": replace(found.cuts, change=change)},
         trajectories=replace(found.trajectories, outputs=outputs),
         dose=replace(found.dose, change=found.dose.change * np.inf),
     )
@@ -253,6 +255,19 @@ def test_a_page_survives_a_file_and_rollouts_that_diverge(found, tmp_path):
     assert (
         data_of((tmp_path / "wild.html").read_text(encoding="utf-8"))["cuts"]["change"][0] is None
     )
+
+
+def test_the_profile_of_gates_has_a_spectrum_for_each(tmp_path, rng):
+    gates = {"z": rng.standard_normal((6, 6)), "n": rng.standard_normal((6, 6))}
+    ablations = ["n:CR", "z:CC"]
+    profile = ss.ablate_with(gates, lambda W: (W["z"] @ W["n"]).sum(axis=1), ablations=ablations)
+    assert list(profile.gates) == ["z", "n"]
+    profile.report(tmp_path / "gru.html")
+    page = (tmp_path / "gru.html").read_text(encoding="utf-8")
+    assert [row[0] for row in rows_of(page, "gates")] == list(profile.gates)
+    assert [row[0] for row in rows_of(page, "profile")] == list(profile.names)
+    radii = [float(row[1]) for row in rows_of(page, "gates")]
+    assert radii == [cut.schur.rho for cut in profile.gates.values()]
 
 
 def test_what_cannot_be_compared_is_refused(found, tmp_path):
@@ -296,6 +311,20 @@ def test_single_trials_are_those_of_the_network(found):
     )
     largest = np.abs(found.atlas.effect[effects.pair])
     assert (np.diff(largest) <= 0).all()
+
+
+def test_single_trials_may_be_constant(rng):
+    network = ss.init_network(TASK, 6, "orthogonal", 0)
+    inputs = rng.standard_normal((600, 5, 3)).astype(np.float32)
+    targets = np.zeros((600, 5, 3), np.float32)
+    targets[17] = 1.0  # without this trial FVU is not defined
+    trials = ss.Trials(inputs, targets)
+    question = Question(network, trials, "fvu", None, None, 0, 0)
+    trajectories = trajectories_of(question, ss.ablate(network, trials))
+    assert trajectories.outputs.shape == (len(trajectories.names), 8, 5, 3)
+    effects = trial_effects_of(question, ss.atlas(network, trials, method="exact"))
+    assert (effects.trial == np.arange(600)).all()
+    assert np.isfinite(effects.effect).all()
 
 
 def test_hashes_and_seeds_tell_networks_apart(found):

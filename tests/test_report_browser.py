@@ -310,6 +310,14 @@ def test_tables_are_downloaded_and_copied_with_all_digits(driver, found, folder)
         assert float(row["effect"]) == np.float32(effect)
     assert len(rows) == len(found.atlas)
 
+    kept = found.trial_effects
+    scrolled_to(driver, at(driver, "pair-csv")).click()  # of the largest pair, chosen at first
+    to_block, from_block = found.atlas.pairs[kept.pair[0]]
+    rows = downloaded(folder, f"pair-{to_block}-{from_block}.csv")
+    assert [int(row["trial"]) for row in rows] == kept.trial.tolist()
+    effects = np.array([float(row["effect"]) for row in rows])
+    np.testing.assert_allclose(effects, kept.effect[0], atol=np.abs(kept.effect[0]).max() / 3e4)
+
     grant = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
     driver.execute_cdp_cmd("Browser.grantPermissions", grant)
     scrolled_to(driver, driver.find_element(By.CSS_SELECTOR, "[data-copy=account]")).click()

@@ -28,7 +28,8 @@ from schur_matrices import (
     orthogonal,
 )
 from schurscope import _core
-from schurscope.coordinates.schur import TIE_RULE, ordered_schur
+from schurscope.coordinates.orders import TIE_RULE
+from schurscope.coordinates.schur import ordered_schur
 
 
 @pytest.fixture(params=SPECIAL.values(), ids=SPECIAL.keys())

@@ -13,9 +13,10 @@ import scipy.stats
 from click.testing import CliRunner
 from matplotlib.collections import PathCollection
 
-from schurscope import CutCurve, Diagnosis, Network, Sweep, diagnose, plotting
+from schurscope import Diagnosis, Network, Sweep, diagnose, plotting
 from schurscope.cli import main
 from schurscope.diagnosis.account import KINDS
+from schurscope.diagnosis.cuts import CutCurves
 from schurscope.reporting.sweep import save_sweep_pages
 from schurscope.sweep import (
     Store,
@@ -143,7 +144,7 @@ def test_cut_curves_alone_are_those_of_the_diagnoses(found, tmp_path):
     for job, other in zip(plan(sweep), plan(DIAGNOSED), strict=True):
         assert job.key != other.key
         kept, expected = alone.cuts(job), found.cuts(other)
-        assert isinstance(load_result(alone.store, job.key).diagnosis, CutCurve)
+        assert isinstance(load_result(alone.store, job.key).diagnosis, CutCurves)
         for name in ("cut", "change", "removed_mass", "gap", "tied", "determined"):
             np.testing.assert_array_equal(getattr(kept, name), getattr(expected, name))
         with pytest.raises(ValueError, match='this one has diagnose = "cuts": see cuts'):

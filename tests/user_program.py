@@ -45,11 +45,11 @@ def memories(network: ss.Network, trials: ss.Trials) -> float:
     return jacobian.spectral_radius
 
 
-def gates(model: Any, trials: ss.Trials, weight: ss.pytorch.RecurrentWeight) -> ss.GatedAblation:
+def gates(model: Any, trials: ss.Trials, weight: ss.pytorch.RecurrentWeight) -> ss.Ablation:
     evaluate = ss.pytorch.evaluator(model, trials, "fvu", weight=weight)
     profile = ss.ablate_with(weight.matrices(), evaluate, ablations=["n:CR", "r:CR,z:CR"])
-    cuts: dict[str, ss.Sectors] = profile.cuts
-    return ss.GatedAblation.of("n:CR", cuts)
+    print(profile.gates["n"].n_R, profile.gate_masses["n"])
+    return ss.Ablation.of("n:CR", profile.gates)
 
 
 def mistakes(task: ss.Task, network: ss.Network, trials: ss.Trials) -> None:

@@ -19,7 +19,6 @@ from ._internal.embedding import get_cmake_dir, get_include
 from ._version import __version__
 from .ablation import measures, pytorch
 from .ablation.external import ablate_with
-from .ablation.gates import GatedAblation
 from .ablation.measures import fvu, replay_accuracy
 from .ablation.plan import Ablation
 from .ablation.profile import AblationProfile, AblationRow, Intervals
@@ -67,7 +66,6 @@ __all__ = [
     "Diagnosis",
     "Dose",
     "FixedPoints",
-    "GatedAblation",
     "ImportedNetwork",
     "Interactions",
     "Intervals",

@@ -51,7 +51,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
             "schur": None,
         },
     ),
-    "GatedAblation": (ss.GatedAblation.of, {"name": "r:CR", "sectors": {"r": _SCHUR.sectors(0.5)}}),
+    "Ablation.of": (ss.Ablation.of, {"name": "r:CR", "sectors": {"r": _SCHUR.sectors(0.5)}}),
     "jacobians": (
         ss.jacobians,
         {"network": _NETWORK, "inputs": _TRIALS.inputs, "h_0": None, "n_states": 3, "alpha": 0.9},

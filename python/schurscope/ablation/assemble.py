@@ -11,12 +11,10 @@ import numpy.typing as npt
 from .. import _core
 from .._internal.checks import FloatDType
 from .._version import __version__
-from ..coordinates.schur import OrderedSchur
-from ..coordinates.sectors import Sectors
+from ..coordinates.forms import Coordinates, by_gate, warning_of
 from .batch import Batch
-from .gates import GatedAblation, Row, rows_of
 from .measures import Measure, sensitivity
-from .plan import Ablation, removed_masses
+from .plan import Ablation, ablation_rows, gate_masses, removed_masses
 from .profile import AblationProfile
 from .scoring import TargetStatistics
 
@@ -30,7 +28,7 @@ class Assembly:
 
     Attributes
     ----------
-    rows : tuple of Row
+    rows : tuple of Ablation
         The full network first.
     vacuous : (ablations,) bool
         Rows that remove no more than N_h · eps of the weights' dtype. They are not run; they repeat
@@ -39,44 +37,27 @@ class Assembly:
 
     def __init__(
         self,
-        schurs: Mapping[str, OrderedSchur],
+        coordinates: Coordinates,
         alpha: float,
-        ablations: Iterable[str | Ablation] | Iterable[str | GatedAblation] | None,
+        ablations: Iterable[str | Ablation] | None,
         dtype: FloatDType,
         *,
         strict: bool,
     ) -> None:
-        """`schurs` has the form of every gate, or of the only recurrent matrix under ``""``."""
-        self._schurs, self._dtype = schurs, dtype
-        self._sectors = {gate: schur.sectors(alpha) for gate, schur in schurs.items()}
-        for sectors in self._sectors.values():
-            if strict and not sectors.determined:
-                raise ValueError(f"{sectors.warning} (strict=True)")
-        self.rows = tuple(rows_of(ablations, self._sectors))
-        self._gate_masses = {
-            gate: removed_masses(schur, Batch.of([row.parts[gate] for row in self.rows]))
-            for gate, schur in schurs.items()
-        }
-        self._removed_mass = self._joint_mass()
-        n_hidden = next(iter(schurs.values())).n_hidden
-        self.vacuous = self._removed_mass <= n_hidden * np.finfo(dtype).eps
+        self._cuts = coordinates.sectors(alpha)
+        if strict and (warning := warning_of(self._cuts)):
+            raise ValueError(f"{warning} (strict=True)")
+        self.rows = tuple(ablation_rows(ablations, self._cuts))
+        self._coordinates, self._dtype = coordinates, dtype
+        batch = Batch.of(self.rows, coordinates.gates)
+        self._removed_mass = removed_masses(coordinates, batch)
+        masses = np.where(batch.named, gate_masses(coordinates, batch), np.nan)
+        self._gate_masses = dict(zip(coordinates.gates, masses.T.copy(), strict=True))
+        self.vacuous = self._removed_mass <= coordinates.n_hidden * np.finfo(dtype).eps
         self.vacuous[0] = False  # the full network is the reference, not an intervention
 
-    def _joint_mass(self) -> _Float64:
-        """‖ΔT‖_F / ‖T‖_F over the gates that each row names."""
-        if len(self._schurs) == 1:
-            (only,) = self._gate_masses.values()
-            return only.copy()
-        norms = np.array([np.linalg.norm(schur.T) for schur in self._schurs.values()])
-        masses = np.stack(list(self._gate_masses.values()), axis=1)
-        named = np.array([[gate in row.named for gate in self._schurs] for row in self.rows])
-        removed, whole = (np.linalg.norm(x * norms, axis=1) for x in (masses, named))
-        shares = np.zeros(len(self.rows))
-        np.divide(removed, whole, out=shares, where=whole > 0)
-        return shares
-
     @property
-    def running(self) -> tuple[Row, ...]:
+    def running(self) -> tuple[Ablation, ...]:
         """The rows to run, in order."""
         return tuple(row for row, skip in zip(self.rows, self.vacuous, strict=True) if not skip)
 
@@ -111,20 +92,25 @@ class Assembly:
         change[self.vacuous] = 0.0
         undefined = self.vacuous.copy()
         undefined[0] = True
-        gates = list(self._schurs)
+        coordinates, cuts = self._coordinates, self._cuts
+        alpha = next(iter(cuts.values())).alpha
         origin = {
             "version": __version__,
             "level": _core.LEVEL,
             "dtype": self._dtype.name,
+            "tie_rule": coordinates.tie_rule,
             "measure": measure.name,
-            "alpha": self._sectors[gates[0]].alpha,
-            "N_h": self._schurs[gates[0]].n_hidden,
+            "alpha": alpha,
+            "gap": by_gate(cuts, lambda cut: cut.gap),
+            "n_R": by_gate(cuts, lambda cut: cut.n_R),
+            "determined": by_gate(cuts, lambda cut: cut.determined),
+            "noise_radius": by_gate(cuts, lambda cut: cut.noise_radius),
+            "null_dimensions": by_gate(cuts, lambda cut: cut.null_dimensions),
+            "N_h": coordinates.n_hidden,
             "n_trials": per_trial.shape[1],
-            "tie_rule": self._schurs[gates[0]].tie_rule,
+            "n_swaps": by_gate(cuts, lambda cut: cut.schur.n_swaps),
+            "n_refused": by_gate(cuts, lambda cut: len(cut.schur.refused)),
         }
-        cuts = {gate: _cut(self._schurs[gate], self._sectors[gate]) for gate in gates}
-        determined = all(cut["determined"] for cut in cuts.values())
-        origin |= cuts[""] if gates == [""] else {"determined": determined, "gates": cuts}
         return AblationProfile(
             names=tuple(row.name for row in self.rows),
             value=value,
@@ -136,23 +122,10 @@ class Assembly:
             vacuous=self.vacuous,
             diverged=~np.isfinite(value),
             definition=measure,
-            alpha=origin["alpha"],
-            schurs=self._schurs,
+            alpha=alpha,
+            coordinates=coordinates,
             gate_masses=self._gate_masses,
             settings={**origin, **(settings or {})},
             denominator=statistics.denominator,
             chance=statistics.chance,
         )
-
-
-def _cut(schur: OrderedSchur, sectors: Sectors) -> dict[str, Any]:
-    """What settings tell of one Schur form and its cut."""
-    return {
-        "gap": sectors.gap,
-        "n_R": sectors.n_R,
-        "determined": sectors.determined,
-        "noise_radius": sectors.noise_radius,
-        "null_dimensions": sectors.null_dimensions,
-        "n_swaps": schur.n_swaps,
-        "n_refused": len(schur.refused),
-    }

@@ -10,17 +10,15 @@ import numpy.typing as npt
 
 from .. import _core
 from .._internal.checks import FloatArray, Rng
-from ..coordinates.schur import Order, OrderedSchur, order_named, ordered_schur
-from ..networks.cell import Cell
-from ..networks.gates import require_vanilla
+from ..coordinates.forms import Coordinates
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .batch import Batch
 from .measures import Denominator, Measure, Score
-from .plan import ablated_matrix
+from .plan import ablated_weights
 from .scoring import judged_trials, summed_scores, target_statistics
 
-__all__ = ["Evaluator", "fitting_trials", "leak_of_order", "schur_of"]
+__all__ = ["Evaluator", "fitting_trials"]
 
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
@@ -29,11 +27,11 @@ _Int64 = npt.NDArray[np.int64]
 class Evaluator:
     """Measures ablations of one network, always on the same trials with the same noise.
 
-    Parameters are those of `schurscope.ablate`, with the measure and the Schur form resolved.
+    Parameters are those of `schurscope.ablate`, with the measure and the Schur forms resolved.
 
     Attributes
     ----------
-    network, schur, measure
+    network, coordinates, measure
     trials : Trials
         In the network's dtype. Targets are the full network's outputs if the measure needs none.
     statistics : TargetStatistics
@@ -43,14 +41,13 @@ class Evaluator:
         self,
         network: Network,
         trials: Trials,
-        schur: OrderedSchur,
+        coordinates: Coordinates,
         measure: Measure,
         *,
         rng: Rng = None,
         n_threads: int = 0,
     ) -> None:
-        require_vanilla(network.cell, "an Evaluator")
-        self.network, self.schur, self.measure = network, schur, measure
+        self.network, self.coordinates, self.measure = network, coordinates, measure
         self.trials = fitting_trials(network, trials)
         self._noise = network.noise(rng, trials.n_trials, trials.n_steps)
         self._n_threads = _core.resolve_threads(n_threads)
@@ -58,7 +55,7 @@ class Evaluator:
         self.statistics = target_statistics(measure, self.trials)
 
     def of_network(self, network: Network) -> Evaluator:
-        """The evaluator of a network with other weights and the same cell, noise and Schur form.
+        """The evaluator of a network with other weights and the same cell, noise and Schur forms.
 
         Its `features` and `adjoints` are around that network, in the coordinates of this one.
         """
@@ -73,10 +70,10 @@ class Evaluator:
         other.statistics = target_statistics(other.measure, other.trials)
         return other
 
-    def of_schur(self, schur: OrderedSchur) -> Evaluator:
-        """The evaluator of the same network, trials and noise in another of its Schur forms."""
+    def of_coordinates(self, coordinates: Coordinates) -> Evaluator:
+        """The evaluator of the same network, trials and noise in other Schur forms of it."""
         other = copy(self)
-        other.schur = schur
+        other.coordinates = coordinates
         return other
 
     @property
@@ -130,8 +127,8 @@ class Evaluator:
             return per_trial, per_step
         _core.run_ablations(
             self.network.core_arguments(),
-            [(self.schur.Q, self.schur.T)],
-            [batch.core_arguments()],
+            [(schur.Q, schur.T) for schur in self.coordinates.schurs],
+            batch.core_arguments(),
             self._core_trials(trials, noise),
             self.measure.kernel,
             (per_trial, per_step),
@@ -144,18 +141,23 @@ class Evaluator:
         return next(self._outputs([self.network.W_hh], *self._part(first, end)))
 
     def features(
-        self, entries: tuple[_Float64, _Int64], count: int, cotangents: FloatArray, first: int = 0
+        self,
+        entries: Sequence[tuple[_Float64, _Int64]],
+        count: int,
+        cotangents: FloatArray,
+        first: int = 0,
     ) -> FloatArray:
         """Derivatives with respect to the removal of labelled entries of T.
 
-        With the adjoints δ_t of the cotangents v at the recurrent products, for trial b and label
-        p: ``s_p(b) = Σ_t Σ_(i,j)∈p D_ij (Qᵀ δ_t)_i (Qᵀ r_(t-1))_j``. Removing p changes ``Σ v ŷ``
+        With the adjoints δ_t of the cotangents v at the recurrent products of a gate and their
+        operands r_(t-1), for trial b and label p:
+        ``s_p(b) = Σ_t Σ_(i,j)∈p D_ij (Qᵀ δ_t)_i (Qᵀ r_(t-1))_j``. Removing p changes ``Σ v ŷ``
         of the trial by -s_p(b) to first order.
 
         Parameters
         ----------
-        entries : D (N_h, N_h), labels (N_h, N_h)
-            What a removal takes from T; labels 0 to count - 1, negative for none.
+        entries : for each gate D (N_h, N_h), labels (N_h, N_h)
+            What a removal takes from T; labels 0 to count - 1 over all gates, negative for none.
         count : int
         cotangents : (trials, steps, N_y)
             v, for trials from `first`; 0 at steps without weight.
@@ -168,7 +170,10 @@ class Evaluator:
         found = np.empty((len(cotangents), count), self.network.dtype)
         _core.coupling_features(
             self.network.core_arguments(),
-            [(self.schur.Q, *entries)],
+            [
+                (schur.Q, *of_gate)
+                for schur, of_gate in zip(self.coordinates.schurs, entries, strict=True)
+            ],
             self._core_trials(*self._part(first, first + len(cotangents))),
             cotangents,
             found,
@@ -176,16 +181,26 @@ class Evaluator:
         )
         return found
 
-    def adjoints(self, cotangents: FloatArray, first: int = 0) -> tuple[FloatArray, FloatArray]:
-        """Rates r_(t-1) and adjoints δ_t of the recurrent products: (trials, steps, N_h) each.
+    def adjoints(
+        self, gate: int, cotangents: FloatArray, first: int = 0
+    ) -> tuple[FloatArray, FloatArray]:
+        """Operands of the recurrent products of a gate and the adjoints δ_t of the products.
 
-        Parameters are those of `features`.
+        The operands are the rates r_(t-1), or r ∘ h_(t-1) where a GRU's reset comes before the
+        product. Both are (trials, steps, N_h).
+
+        Parameters
+        ----------
+        gate : int
+            Its number; 0 for the vanilla cell.
+        cotangents, first
+            As for `features`.
         """
         shape = (*cotangents.shape[:2], self.network.n_hidden)
         rates, deltas = np.empty(shape, cotangents.dtype), np.empty(shape, cotangents.dtype)
         _core.adjoints(
             self.network.core_arguments(),
-            0,  # the vanilla cell's one recurrent matrix
+            gate,
             self._core_trials(*self._part(first, first + len(cotangents))),
             cotangents,
             rates,
@@ -209,11 +224,11 @@ class Evaluator:
         return trials.inputs, trials.targets, trials.step_weights, start, noise
 
     def _matrices(self, batch: Batch) -> Iterator[FloatArray]:
-        """W̃ (N_h, N_h) of each ablation, in the network's dtype."""
+        """W_hh of each ablation, the gates stacked, in the network's dtype."""
         for place in range(len(batch)):
-            W_ablated = ablated_matrix(self.schur, batch.rows(place, place + 1))
-            with np.errstate(over="ignore"):  # a large gain may overflow float32
-                yield W_ablated.astype(self.network.dtype)
+            yield ablated_weights(
+                self.coordinates, batch.rows(place, place + 1), self.network.dtype
+            )
 
     def _outputs(
         self, matrices: Iterable[FloatArray], trials: Trials, noise: FloatArray | None
@@ -258,40 +273,3 @@ def fitting_trials(network: Network, trials: Trials) -> Trials:
                 f"shape {network.W_hh.shape}, got {state.shape}"
             )
     return trials.astype(network.dtype)
-
-
-def schur_of(network: Network, schur: OrderedSchur | None, order: Order | None) -> OrderedSchur:
-    """The given Schur form, checked to be the network's, or else a new one in that order."""
-    require_vanilla(network.cell, "this analysis in Schur coordinates")
-    W_hh = network.W_hh.astype(np.float64)
-    order = None if order is None else order_named(order)
-    if schur is None:
-        order = order or "modulus"
-        return ordered_schur(W_hh, order, leak_of_order(order, network.cell))
-    if not isinstance(schur, OrderedSchur):
-        raise TypeError(f"schur must be an OrderedSchur or None, got {type(schur).__name__}")
-    if not np.array_equal(schur.W, W_hh):
-        raise ValueError("schur must be the Schur form of network.W_hh, got that of another matrix")
-    if order is not None and order != schur.order:
-        raise ValueError(f"order must be that of schur, {schur.order!r}, got {order!r}")
-    return schur
-
-
-def leak_of_order(order: Order, cell: Cell) -> float | None:
-    """The leak that `ordered_schur` needs for an order; None if it needs none.
-
-    Raises
-    ------
-    ValueError
-        The leaky modulus |1 - a + a λ| of a cell whose units have different leaks, which has no
-        one a.
-    """
-    if order != "leaky_modulus":
-        return None
-    low, high = np.min(cell.leak), np.max(cell.leak)
-    if low != high:
-        raise ValueError(
-            "order must be 'modulus' or 'real_part' for a cell whose units have different leaks, "
-            f"here {low:g} … {high:g}, got 'leaky_modulus', which needs one leak"
-        )
-    return float(low)

@@ -12,14 +12,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from .._internal.checks import FloatArray, FloatDType, real_array, shown
+from .._internal.checks import FloatArray, real_array, shown
+from ..coordinates.forms import Coordinates
 from ..coordinates.schur import OrderedSchur, ordered_schur
 from .assemble import Assembly
 from .batch import Batch
-from .gates import GatedAblation, Row
 from .measured import MeasuredModel
 from .measures import Measure, Score
-from .plan import Ablation, ablated_matrix
+from .plan import Ablation, ablated_weights
 from .profile import AblationProfile
 from .scoring import plain_mean
 
@@ -39,7 +39,7 @@ def ablate_with(
     evaluate: Evaluate,
     *,
     alpha: float = 0.9,
-    ablations: Iterable[str | Ablation] | Iterable[str | GatedAblation] | None = None,
+    ablations: Iterable[str | Ablation] | None = None,
     measure: str | None = None,
     schur: OrderedSchur | Mapping[str, OrderedSchur] | None = None,
     progress: Callable[[int, int], object] | None = None,
@@ -77,8 +77,8 @@ def ablate_with(
     ablations : iterable of str or Ablation, optional
         The ablations; None means every subset of the couplings RR, CR (C to R) and CC of N, and
         BB, the nonnormality inside the 2x2 blocks. The full network is always row 0 and need not be
-        named. Of gates, names such as ``"n:CR"`` or, together, ``"r:CR,z:CR+CC"``; None means every
-        subset of RR, CR and CC of each gate alone, and each of the three in all gates together.
+        named. Of gates, names are as for `ablate`: ``"CR"`` of all, ``"n:CR"`` of one,
+        ``"r:CR,z:CR+CC"`` of several together.
     measure : str, optional
         Name of the score, for tables and figures, "score" by default. An `evaluate` made by
         `schurscope.pytorch.evaluator` has a measure, which must not be named here.
@@ -110,12 +110,16 @@ def ablate_with(
     if not callable(evaluate):
         raise TypeError(f"evaluate must be callable, got {shown(evaluate)}")
     definition = _measure_of(evaluate, measure)
-    schurs = _schurs_of(matrices, schur, several)
-    assembly = Assembly(schurs, alpha, ablations, dtype, strict=strict)
+    forms = _schurs_of(matrices, schur, several)
+    coordinates = Coordinates(tuple(forms), tuple(forms.values()))
+    assembly = Assembly(coordinates, alpha, ablations, dtype, strict=strict)
 
-    def judged(row: Row, n_trials: int | str) -> tuple[_Float64, _Float64]:
-        found = {gate: _ablated(schurs[gate], row.parts[gate], dtype) for gate in matrices}
-        return _sums(evaluate, found if several else found[""], row.name, n_trials)
+    def judged(row: Ablation, n_trials: int | str) -> tuple[_Float64, _Float64]:
+        W_ablated = ablated_weights(coordinates, Batch.of([row], coordinates.gates), dtype)
+        # Copies, which the user may modify.
+        found = [part.copy() for part in np.split(W_ablated, len(coordinates))]
+        given = dict(zip(coordinates.gates, found, strict=True)) if several else found[0]
+        return _sums(evaluate, given, row.name, n_trials)
 
     running = assembly.running
     sums = judged(running[0], "trials")
@@ -201,12 +205,6 @@ def _schurs_of(
         if not np.array_equal(given[gate].W, W):
             raise ValueError(f"{name} must be the Schur form of W, got that of another matrix")
     return {gate: given[gate] for gate in matrices}
-
-
-def _ablated(schur: OrderedSchur, row: Ablation, dtype: FloatDType) -> FloatArray:
-    """W̃ of a row, rounded to `dtype`; infinite where a large gain overflows."""
-    with np.errstate(over="ignore"):
-        return ablated_matrix(schur, Batch.of([row])).astype(dtype)
 
 
 def _sums(

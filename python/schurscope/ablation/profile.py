@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,13 +13,14 @@ import numpy.typing as npt
 
 from .._internal.brief import brief
 from .._internal.checks import Rng, choice, fraction, generator, positive_int
-from .._internal.frozen import ReadOnly
-from .._internal.html import table
+from .._internal.frozen import ReadOnly, computed_once
+from ..coordinates.forms import Coordinates, Cuts, warning_of
 from ..coordinates.schur import OrderedSchur
 from ..coordinates.sectors import Sectors
 from ..coordinates.sectors import couplings as COUPLINGS_OF_N
 from .measures import Denominator, Measure
 from .resamples import Resamples, percentile_ends
+from .table import html_of, of_cuts, text_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +71,8 @@ class AblationProfile(ReadOnly):
     change : (ablations,)
         ``value - value[0]``; exactly 0 where the ablation is vacuous.
     removed_mass : (ablations,)
-        ‖ΔT‖_F / ‖T‖_F, also where it is only rounding error.
+        ‖ΔT‖_F / ‖T‖_F, also where it is only rounding error; in a gated network over the gates that
+        the ablation names.
     sensitivity : (ablations,)
         S_ΔT = change / removed_mass; NaN where the ablation is vacuous, and for the full network.
     per_trial : (ablations, trials)
@@ -86,19 +89,19 @@ class AblationProfile(ReadOnly):
     definition : Measure
         The measure.
     alpha : float
-    schurs : mapping from str to OrderedSchur
-        Gate → its ordered Schur form; of a network without gates, the only one under ``""``, which
-        is `schur`. The eigenvalues of a gate's matrix are the gate's, not the network's.
+    coordinates : Coordinates
+        The ablated Schur forms; see `schur` and `gates`.
+    gate_masses : mapping from str to (ablations,)
+        Gate → ‖ΔT‖_F / ‖T‖_F of its own T; NaN where the ablation does not name it. The gate of the
+        vanilla cell is ``""``.
     settings : dict
-        Provenance: package version, instruction-set level, dtype, tie-breaking rule, sizes.
+        Provenance: package version, instruction-set level, dtype, tie-breaking rule, sizes. What
+        belongs to a gate, such as n_R, is a dict by gate.
     denominator : Denominator or None
         Per-trial denominator of the measure, for the bootstrap; None for a score, which is a mean
         over trials.
     chance : float
         The value of an answer that ignores the inputs; NaN if unknown.
-    gate_masses : mapping from str to (ablations,)
-        Gate → ‖ΔT‖_F / ‖T‖_F of its own matrix. `removed_mass` is over all gates that the ablation
-        names.
     """
 
     names: tuple[str, ...]
@@ -112,20 +115,16 @@ class AblationProfile(ReadOnly):
     diverged: npt.NDArray[np.bool_]
     definition: Measure
     alpha: float
-    schurs: Mapping[str, OrderedSchur]
+    coordinates: Coordinates
+    gate_masses: Mapping[str, _Float64]
     settings: Mapping[str, Any]
     denominator: Denominator | None
     chance: float = np.nan
-    gate_masses: Mapping[str, _Float64] = field(default_factory=dict)
 
-    @property
-    def schur(self) -> OrderedSchur:
-        """The ablated coordinates; ValueError if there are several gates, see `schurs`."""
-        if len(self.schurs) > 1:
-            gates = ", ".join(self.schurs)
-            raise ValueError(f"this profile has a Schur form for each gate: .schurs[…] of {gates}")
-        (schur,) = self.schurs.values()
-        return schur
+    def __post_init__(self) -> None:
+        for mass in self.gate_masses.values():
+            mass.flags.writeable = False
+        super().__post_init__()
 
     @property
     def measure(self) -> str:
@@ -133,19 +132,32 @@ class AblationProfile(ReadOnly):
         return self.definition.name
 
     @property
-    def sectors(self) -> Sectors:
-        """The cut of the spectrum at `alpha`; ValueError if there are several gates."""
-        return self.schur.sectors(self.alpha)
+    def schur(self) -> OrderedSchur:
+        """The Schur form of W_hh; AttributeError for a gated network: see `gates`."""
+        return self.coordinates.only
 
     @property
-    def cuts(self) -> dict[str, Sectors]:
-        """Gate → the cut of its spectrum at `alpha`."""
-        return {gate: schur.sectors(self.alpha) for gate, schur in self.schurs.items()}
+    def sectors(self) -> Sectors:
+        """The cut of the spectrum at `alpha`; AttributeError for a gated network: see `gates`."""
+        return self.coordinates.only.sectors(self.alpha)
+
+    @property
+    def gates(self) -> Mapping[str, Sectors]:
+        """Gate → the cut of the spectrum of its W_hh at `alpha`; empty for the vanilla cell.
+
+        The eigenvalues are the gate's, not the network's.
+        """
+        return self.cuts if self.coordinates.is_gated else MappingProxyType({})
+
+    @computed_once
+    def cuts(self) -> Cuts:
+        """The same, and for the vanilla cell its one cut with the empty name."""
+        return MappingProxyType(self.coordinates.sectors(self.alpha))
 
     @property
     def determined(self) -> bool:
-        """Whether rounding of the weights decides no cut."""
-        return all(sectors.determined for sectors in self.cuts.values())
+        """Whether rounding of the weights leaves every cut as it is."""
+        return not self.warning
 
     @property
     def origin(self) -> str:
@@ -158,8 +170,7 @@ class AblationProfile(ReadOnly):
     @property
     def warning(self) -> str:
         """Why rounding of the weights decides the cut; empty if it does not."""
-        warnings = {gate: sectors.warning for gate, sectors in self.cuts.items()}
-        return "; ".join(f"{_of(gate)}{told}" for gate, told in warnings.items() if told)
+        return warning_of(self.cuts)
 
     @property
     def cautions(self) -> tuple[str, ...]:
@@ -259,12 +270,12 @@ class AblationProfile(ReadOnly):
         """Shapley values of couplings: their average effects over all orders of removal.
 
         See `Shapley`. They need every subset of the couplings among the ablations, as `ablate` runs
-        them by default.
+        them by default. For all couplings of all gates, see `subset_game`.
 
         Parameters
         ----------
         couplings : iterable of str
-            At least two.
+            At least two; in a gated network of all gates together, or of one: ``"n:CR"``.
         level, n_resamples, rng
             As for `interval`.
 
@@ -294,15 +305,18 @@ class AblationProfile(ReadOnly):
         return profile_game(self, couplings, level, n_resamples, rng)[1]
 
     def to_dataframe(self) -> pd.DataFrame:
-        """One row per ablation, with 95 % intervals; ``attrs`` holds the settings. Needs pandas."""
+        """One row per ablation, with 95 % intervals; ``attrs`` holds the settings. Needs pandas.
+
+        In a gated network, `gates` are those that the ablation names, `n_R` is given where that is
+        one, and `removed_mass_n`, for example, is the mass removed from the gate n.
+        """
         import pandas as pd
 
         frame = pd.DataFrame(list(self), columns=list(AblationRow._fields))
         for name, ends in self.interval()._asdict().items():
             frame[f"{name}_low"], frame[f"{name}_high"] = ends.T
-        for name in ("measure", "alpha", "n_R", "determined"):
-            if name in self.settings:  # n_R is that of one cut
-                frame[name] = self.settings[name]
+        for name, column in of_cuts(self).items():
+            frame[name] = column
         frame.attrs.update(self.settings)
         return frame
 
@@ -324,78 +338,24 @@ class AblationProfile(ReadOnly):
         }
         drawn = bars[choice(kind, "kind", bars)](self, ax=ax)
         n_R = ", ".join(f"{gate} {cut.n_R}".strip() for gate, cut in self.cuts.items())
-        cut = f"α = {self.alpha:g}, $n_R$ = {n_R} of {self.settings['N_h']}"
+        cut = f"α = {self.alpha:g}, $n_R$ = {n_R} of {self.coordinates.n_hidden}"
         drawn.set_title(f"{cut}, {self.settings['n_trials']} trials", fontsize=9, loc="left")
         return drawn
 
-    def report(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        title: str = "",
-        facts: Mapping[str, object] | None = None,
-        files: Iterable[str | os.PathLike[str]] = (),
-    ) -> None:
-        """Write everything as one HTML file, see `schurscope.report`. Needs Jinja2."""
+    def report(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """Write one HTML file; the title, facts and files as for `schurscope.report`."""
         from ..reporting import report
 
-        report(self, path, title=title, facts=facts, files=files)
+        report(self, path, **options)
 
     def __repr__(self) -> str:
         mark = "" if self.determined else ", cut not determined"
+        gates = f", gates={', '.join(self.gates)}" if self.gates else ""
         cut = f"alpha={self.alpha:g}{mark}"
-        return f"AblationProfile(measure={self.measure!r}, rows={len(self)}, {cut})"
+        return f"AblationProfile(measure={self.measure!r}, rows={len(self)}{gates}, {cut})"
 
     def __str__(self) -> str:
-        heading = self._heading()
-        rows = [heading, *(_cells(row) for row in self)]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(heading))]
-        lines = [_line(row, widths) for row in rows]
-        lines.insert(1, "─" * max(map(len, lines)))
-        cautions = [f"caution: {caution}" for caution in self.cautions]
-        warning = [f"warning: {self.warning}"] if self.warning else []
-        return "\n".join([*warning, *self._header(), *lines, *cautions])
+        return text_of(self)
 
     def _repr_html_(self) -> str:
-        warning = [f"warning: {self.warning}"] if self.warning else []
-        cautions = [f"caution: {caution}" for caution in self.cautions]
-        rows = map(_cells, self)
-        return table("Ablations", self._heading(), rows, [*warning, *self._header(), *cautions])
-
-    def _heading(self) -> tuple[str, ...]:
-        measure = self.definition.heading
-        return ("ablation", measure, f"Δ{measure}", "removed mass", "S_ΔT", "")
-
-    def _header(self) -> list[str]:
-        settings, lines = self.settings, [self.origin]
-        for gate, cut in self.cuts.items():
-            null = f" ({cut.null_dimensions} at noise level)" if cut.null_dimensions else ""
-            lines.append(
-                f"{_of(gate)}alpha {self.alpha:g}: n_R {cut.n_R} of N_h {cut.n_hidden}{null}, gap "
-                f"{cut.gap:.3g}; tie rule {settings['tie_rule']}, level {settings['level']}"
-            )
-        return lines
-
-
-def _of(gate: str) -> str:
-    """The beginning of a line about one of several gates."""
-    return f"gate {gate}, " if gate else ""
-
-
-def _cells(row: AblationRow) -> tuple[str, ...]:
-    is_full = row.name == "full"
-    marks = ["vacuous"] * row.vacuous + ["diverged"] * row.diverged
-    return (
-        row.name,
-        f"{row.value:.4g}",
-        "" if is_full else f"{row.change:+.4g}" if row.change else "0",
-        "" if is_full else f"{row.removed_mass:.3g}",
-        "" if is_full else "–" if np.isnan(row.sensitivity) else f"{row.sensitivity:.4g}",
-        ", ".join(marks),
-    )
-
-
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    first = cells[0].ljust(widths[0])
-    middle = [cell.rjust(width) for cell, width in zip(cells[1:-1], widths[1:-1], strict=True)]
-    return "  ".join([first, *middle, cells[-1]]).rstrip()
+        return html_of(self)

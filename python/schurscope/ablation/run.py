@@ -2,7 +2,7 @@
 
 In ordered Schur coordinates W_hh = Q T Qᵀ, an ablation scales entries of T above its diagonal
 blocks (0 removes them); the network then runs with W̃ = Q T̃ Qᵀ between the unchanged encoder and
-decoder. Source: Dräger, arXiv:2606.18457.
+decoder. Source: Dräger, arXiv:2606.18457. A gated network has a W_hh, Q and T for each gate.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .._internal.checks import Rng
-from ..coordinates.schur import Order, OrderedSchur
+from ..coordinates.forms import Coordinates, Schurs
+from ..coordinates.orders import Order
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .assemble import Assembly
 from .batch import Batch
-from .evaluate import Evaluator, fitting_trials, schur_of
+from .evaluate import Evaluator, fitting_trials
 from .measures import Measure, measure_named
 from .measures.base import ScoreFunction
 from .plan import Ablation
@@ -33,7 +34,7 @@ def ablate(
     measure: str | Measure | ScoreFunction = "fvu",
     n_threads: int = 0,
     order: Order | None = None,
-    schur: OrderedSchur | None = None,
+    schur: Schurs | None = None,
     rng: Rng = None,
     strict: bool = False,
 ) -> AblationProfile:
@@ -52,7 +53,9 @@ def ablate(
     ablations : iterable of str or Ablation, optional
         The ablations; None means every subset of the couplings RR, CR (C to R) and CC of N, and
         BB, the nonnormality inside the 2x2 blocks. The full network is always row 0 and need not be
-        named.
+        named. In a gated network ``"CR"`` is that of every gate, ``"n:CR"`` of one and
+        ``"r:CR,z:CR+CC"`` of several together; None means the same rows in all gates together, and
+        of each gate RR, CR, CC, all three, and BB.
     measure : str, Measure or callable
         ``"fvu"``, ``"replay_accuracy"``, ``"accuracy"``, ``"sign_accuracy"``, ``"cross_entropy"``
         or ``"fidelity"``, see `schurscope.measures`; a measure of your own; or a function
@@ -63,9 +66,9 @@ def ablate(
     order : {"modulus", "leaky_modulus", "real_part"}, optional
         Sort key of the blocks, see `ordered_schur`; the leaky modulus uses the leak of the
         network's cell. None means the order of `schur`, or modulus.
-    schur : OrderedSchur, optional
-        Ordered Schur form of this network's ``W_hh``, to avoid recomputing it or to use another
-        admissible order.
+    schur : OrderedSchur, or mapping of gates to OrderedSchur, optional
+        Ordered Schur form of this network's ``W_hh``, or of each gate's, to avoid recomputing it or
+        to use another admissible order.
     rng : numpy.random.Generator, SeedSequence or int
         Source of the cell's noise, if any, the same for every ablation; see `Network.rollout`.
     strict : bool
@@ -87,12 +90,11 @@ def ablate(
     """
     definition = measure_named(measure)
     fitting_trials(network, trials)
-    schur = schur_of(network, schur, order)
-    assembly = Assembly({"": schur}, alpha, ablations, network.dtype, strict=strict)
-    evaluator = Evaluator(network, trials, schur, definition, rng=rng, n_threads=n_threads)
-    running = assembly.running
-    batch = Batch.of([row.parts[""] for row in running])
-    sums = evaluator.sums(batch, names=[row.name for row in running])
+    coordinates = Coordinates.of(network, schur, order)
+    assembly = Assembly(coordinates, alpha, ablations, network.dtype, strict=strict)
+    evaluator = Evaluator(network, trials, coordinates, definition, rng=rng, n_threads=n_threads)
+    batch = Batch.of(assembly.running, coordinates.gates)
+    sums = evaluator.sums(batch, names=[row.name for row in assembly.running])
     return assembly.profile(
         definition,
         evaluator.statistics,

@@ -8,9 +8,9 @@ order the reference; here the same ablations run in other admissible orders.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,12 @@ import numpy.typing as npt
 from .. import _core
 from .._internal.checks import Rng, generator, nonnegative, positive_int
 from .._internal.frozen import ReadOnly
-from ..coordinates.schur import Order, OrderedSchur, order_named, ordered_schur
+from ..coordinates.forms import Coordinates, by_gate
+from ..coordinates.orders import Order
+from ..coordinates.schur import OrderedSchur
 from ..coordinates.sectors import Sectors
-from ..networks.gates import require_vanilla
 from ..networks.network import Network
 from ..trials.trials import Trials
-from .evaluate import leak_of_order
 from .measures import Measure
 from .plan import Ablation
 from .profile import AblationProfile
@@ -32,6 +32,7 @@ from .run import ablate
 __all__ = ["TieSpread", "tie_spread"]
 
 _Float64 = npt.NDArray[np.float64]
+Clusters: TypeAlias = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -45,10 +46,10 @@ class TieSpread(ReadOnly):
         The measure in the order of the tie-breaking rule.
     value : (n_orders, ablations)
         The measure in each random order.
-    clusters : tuple of tuple of int
+    clusters : tuple of tuple of int, or dict of them by gate
         Blocks, by index in the reference order, that were shuffled among themselves.
     n_refused : (n_orders,)
-        Swaps refused as unsafe on the way to each order.
+        Swaps refused as unsafe on the way to each order, in all gates.
     tolerance : float
         Neighbours whose keys are closer than ``tolerance`` times the largest are near ties.
     settings : dict
@@ -58,7 +59,7 @@ class TieSpread(ReadOnly):
     names: tuple[str, ...]
     reference: _Float64
     value: _Float64
-    clusters: tuple[tuple[int, ...], ...]
+    clusters: Clusters | Mapping[str, Clusters]
     n_refused: npt.NDArray[np.int64]
     tolerance: float
     settings: Mapping[str, Any]
@@ -73,13 +74,22 @@ class TieSpread(ReadOnly):
     @property
     def n_admissible(self) -> int:
         """Number of orders that the near ties allow."""
-        return math.prod(math.factorial(len(cluster)) for cluster in self.clusters)
+        sizes = [len(cluster) for of_gate in self._by_gate.values() for cluster in of_gate]
+        return math.prod(map(math.factorial, sizes))
+
+    @property
+    def _by_gate(self) -> Mapping[str, Clusters]:
+        return self.clusters if isinstance(self.clusters, Mapping) else {"": self.clusters}
 
     def __repr__(self) -> str:
         return f"TieSpread(names={self.names}, orders={len(self.value)})"
 
     def __str__(self) -> str:
-        sizes = ", ".join(str(len(cluster)) for cluster in self.clusters) or "none"
+        sizes = "; ".join(
+            f"{gate} " * bool(gate) + (", ".join(str(len(one)) for one in clusters) or "none")
+            for gate, clusters in self._by_gate.items()
+        )
+        width = max(10, 1 + max(map(len, self.names)))
         count = self.n_admissible
         orders = f"{count}" if count < 10**6 else f"about 10^{math.log10(count):.0f}"
         lines = [
@@ -87,14 +97,14 @@ class TieSpread(ReadOnly):
             f"alpha {self.settings['alpha']:g}",
             f"near ties ({self.settings['tie_rule']}): within {self.tolerance:g} of the largest; "
             f"blocks per cluster: {sizes}",
-            f"{'ablation':<10}{'reference':>12}{'lowest':>12}{'median':>12}{'highest':>12}"
+            f"{'ablation':<{width}}{'reference':>12}{'lowest':>12}{'median':>12}{'highest':>12}"
             f"{'spread':>12}",
         ]
         for place, name in enumerate(self.names):
             mine = self.value[:, place]
             shown = [self.reference[place], mine.min(), np.median(mine), mine.max()]
             cells = "".join(f"{number:>12.4g}" for number in [*shown, self.spread[place]])
-            lines.append(f"{name:<10}{cells}")
+            lines.append(f"{name:<{width}}{cells}")
         return "\n".join(lines)
 
 
@@ -122,7 +132,7 @@ def tie_spread(
     network, trials, alpha, measure, order, n_threads
         As for :func:`schurscope.ablate`.
     ablations : iterable of str
-        Names of couplings such as ``"RR"`` or ``"RR+CC"``.
+        Names of couplings such as ``"RR"`` or ``"RR+CC"``, ``"n:RR"`` in a gated network.
     tolerance : float
         Relative to the largest modulus, at least 0.
     n_orders : int
@@ -144,18 +154,15 @@ def tie_spread(
     random = generator(rng)
     if not isinstance(network, Network):
         raise TypeError(f"network must be a schurscope.Network, got {type(network).__name__}")
-    require_vanilla(network.cell, "tie_spread")
-    order = order_named(order)
-    leak = leak_of_order(order, network.cell)
-    schur = ordered_schur(network.W_hh.astype(np.float64), order, leak)
-    sectors = schur.sectors(alpha)
+    coordinates = Coordinates.of(network, None, order)
+    cuts = coordinates.sectors(alpha)
     # The rectangles of the reference serve every order: no block leaves its sector.
-    rows = [Ablation.of(name, sectors) for name in ablations]
+    rows = [Ablation.of(name, cuts) for name in ablations]
 
     # A seed, so that every order sees the same noise.
     noise = int(random.integers(2**63)) if network.cell.noise > 0 else None
 
-    def run(form: OrderedSchur) -> AblationProfile:
+    def run(forms: Sequence[OrderedSchur]) -> AblationProfile:
         return ablate(
             network,
             trials,
@@ -163,22 +170,25 @@ def tie_spread(
             ablations=rows,
             measure=measure,
             n_threads=n_threads,
-            schur=form,
+            schur=Coordinates(coordinates.gates, tuple(forms)).argument,
             rng=noise,
         )
 
-    profile = run(schur)
+    profile = run(coordinates.schurs)
     asked = [profile.names.index(row.name) for row in rows]
-    clusters = _clusters(schur, sectors, tolerance)
+    clusters = by_gate(cuts, lambda cut: _clusters(cut, tolerance))
+    chained = list(clusters.values()) if isinstance(clusters, dict) else [clusters]
     value = np.empty((n_orders, len(rows)))
     n_refused = np.zeros(n_orders, dtype=np.int64)
     for trial in range(n_orders):
-        places = np.arange(len(schur.starts), dtype=np.int64)
-        for cluster in clusters:
-            places[list(cluster)] = random.permutation(cluster)
-        form = schur.reordered(places)
-        n_refused[trial] = len(form.refused)
-        value[trial] = run(form).value[asked]
+        forms = []
+        for schur, of_gate in zip(coordinates.schurs, chained, strict=True):
+            places = np.arange(len(schur.starts), dtype=np.int64)
+            for cluster in of_gate:
+                places[list(cluster)] = random.permutation(cluster)
+            forms.append(schur.reordered(places))
+        n_refused[trial] = sum(len(form.refused) for form in forms)
+        value[trial] = run(forms).value[asked]
     settings = {
         **profile.settings,
         "tolerance": tolerance,
@@ -196,12 +206,10 @@ def tie_spread(
     )
 
 
-def _clusters(
-    schur: OrderedSchur, sectors: Sectors, tolerance: float
-) -> tuple[tuple[int, ...], ...]:
+def _clusters(sectors: Sectors, tolerance: float) -> Clusters:
     """Indices of chained near ties, two or more each, on one side of the cut."""
-    starts = schur.starts
-    keys = schur.keys
+    starts = sectors.starts
+    keys = sectors.schur.keys
     in_R = starts < sectors.n_R
     near = np.diff(-keys[starts]) <= tolerance * np.abs(keys).max()
     chained = near & (in_R[1:] == in_R[:-1])

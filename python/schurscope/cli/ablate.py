@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ..ablation.names import SUBSETS, alone
 from ..ablation.run import ablate
 from ..reporting.profile import print_profile, save_profile
 from .question import asked, question_options
@@ -19,14 +20,27 @@ from .question import asked, question_options
     "ablations",
     multiple=True,
     metavar="NAME",
-    help="E.g. CR or RR+CC; may be repeated.  [default: every subset of RR, CR and CC, and BB]",
+    help="E.g. CR or RR+CC, of a gated network also n:CR or r:CR,z:CR; may be repeated.  [default: "
+    "every subset of RR, CR and CC, and BB; of gates as ablate says]",
+)
+@click.option(
+    "--gate",
+    "gates",
+    multiple=True,
+    metavar="NAME",
+    help="Ablate this gate alone; may be repeated.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for CSV and figures."
 )
 @click.option("--strict", is_flag=True, help="Fail if rounding of the weights decides the cut.")
 def ablate_command(
-    network: Path, ablations: tuple[str, ...], out: Path | None, strict: bool, **options: Any
+    network: Path,
+    ablations: tuple[str, ...],
+    gates: tuple[str, ...],
+    out: Path | None,
+    strict: bool,
+    **options: Any,
 ) -> None:
     """Ablate the Schur couplings of a trained NETWORK and show the effect.
 
@@ -38,9 +52,12 @@ def ablate_command(
     \b
     Examples:
       schurscope ablate flipflop.npz --task flip-flop --ablation CR --ablation CC
+      schurscope ablate gru.npz --task flip-flop --gate n
       schurscope ablate model.pt --activation relu --trials trials.npz --out report
     """  # noqa: D301 - click reads the backspace
     question = asked(network, **options)
+    if gates:
+        ablations = alone(ablations or SUBSETS[1:], gates)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     profile = ablate(

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ..diagnosis.diagnose import diagnose
+from ..networks.gates import recurrent_matrix
 from ..reporting.diagnosis import print_diagnosis, save_diagnosis, shown_progress
 from ..reporting.render import environment
 from .question import asked, question_options
@@ -46,11 +47,19 @@ from .question import asked, question_options
     type=click.Path(path_type=Path, dir_okay=False),
     help="HTML file with everything, to look at and to send: needs nothing but a browser.",
 )
+@click.option(
+    "--gate",
+    "gates",
+    multiple=True,
+    metavar="NAME",
+    help="Also print the verdicts on this gate of a gated network; may be repeated.",
+)
 def diagnose_command(
     network: Path,
     tolerance: float,
     draws: int,
     repeats: int,
+    gates: tuple[str, ...],
     out: Path | None,
     page: Path | None,
     **options: Any,
@@ -68,6 +77,12 @@ def diagnose_command(
       schurscope diagnose model.pt --activation relu --trials trials.npz --report network.html
     """  # noqa: D301 - click reads the backspace
     question = asked(network, **options)
+    for gate in gates:
+        recurrent_matrix(question.network, gate)  # an error before the work, not after it
+    if page is not None and question.network.gates:
+        raise click.UsageError(
+            "--report is for the vanilla cell; --out writes every gate's results"
+        )
     if page is not None:
         environment()  # fails before the work, not after it
         page.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +99,7 @@ def diagnose_command(
             progress=progress,
             **question.arguments,
         )
-    print_diagnosis(diagnosis)
+    print_diagnosis(diagnosis, gates)
     if out is not None:
         save_diagnosis(out, diagnosis, question.settings)
         click.echo(f"wrote page.png, tables, settings.json and diagnosis.npz to {out}")

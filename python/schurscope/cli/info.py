@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import __version__, _core
+from ..coordinates.schur import ordered_schur
 from ..importers import contents
 from .options import NetworkPath, import_options, imported
 
@@ -25,7 +26,8 @@ def info_command(network: Path | None, **options: Any) -> None:
     """Show versions, instruction-set levels and threads; or the content of a NETWORK.
 
     List every entry with its dtype and shape, also if the file holds no network; then, for a
-    network trained elsewhere, the source of each part, the ignored entries and the assumptions.
+    network trained elsewhere, the source of each part, the ignored entries and the assumptions; and
+    the gates of a gated network.
     """
     if network is not None:
         entries = contents(network, trusted=bool(options["trusted"]))
@@ -33,7 +35,14 @@ def info_command(network: Path | None, **options: Any) -> None:
         width = min(60, max(map(len, entries), default=0))
         for name, what in entries.items():
             click.echo(f"  {name:{width}}  {what}")
-        click.echo(imported(network, **options))
+        origin = imported(network, **options)
+        click.echo(origin)
+        for gate in origin.network.gates:
+            schur = ordered_schur(origin.network, gate=gate)
+            click.echo(
+                f"  gate {gate}: W_hh ({schur.n_hidden}, {schur.n_hidden}), spectral radius of the "
+                f"gate, not the network, {schur.rho:.4g}"
+            )
         return
     build = _core.build_info()
     table = Table(show_header=False, box=None, pad_edge=False)

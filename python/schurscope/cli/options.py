@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ..coordinates.schur import Order, order_named
+from ..coordinates.orders import Order, order_named
 from ..importers import FORMATS, ImportedNetwork, import_network
 from ..importers.expressions import SIZES
 from ..importers.formats.tensorflow import index_of

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._internal.streams import streams
 from ..ablation.measures import MEASURES
-from ..coordinates.schur import ORDERS
+from ..coordinates.orders import ORDERS
 from ..networks.network import Network
 from ..trials.tasks import Task
 from ..trials.trials import Trials

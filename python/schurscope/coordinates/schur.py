@@ -12,33 +12,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import scipy  # loads scipy.linalg, which is slow, on first use
 
 from .. import _core
-from .._internal.checks import choice, fraction, real_array, real_number, shown
+from .._internal.checks import fraction, real_array, real_number, shown
 from .._internal.html import facts
+from ..networks.gates import recurrent_matrix
+from ..networks.network import Network
 from .conditioning import Conditioning, Perturbation, conditioning_of, perturbed_by_rounding
+from .orders import Order, keys_of, leak_of_order, order_named, tie_rule_of
 from .sectors import Sectors
 
-__all__ = ["ORDERS", "TIE_RULE", "Order", "OrderedSchur", "order_named", "ordered_schur"]
+__all__ = ["OrderedSchur", "ordered_schur"]
 
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
 _Complex128 = npt.NDArray[np.complex128]
 _Scalar = TypeVar("_Scalar", bound=np.generic)
-
-Order = Literal["modulus", "leaky_modulus", "real_part"]
-ORDERS: tuple[Order, ...] = ("modulus", "leaky_modulus", "real_part")
-
-TIE_RULE = "modulus-1"
-"""Version of the tie-breaking rule. Blocks have nonincreasing modulus. Moduli that agree to 1e-12
-rho, directly or through a chain of such agreements, are tied: the larger real part comes first, and
-real parts that agree to 1e-12 rho keep LAPACK's order. The other orders apply the rule to their own
-key, and their versions begin with their names: see `OrderedSchur.tie_rule`."""
 
 _TOLERANCE = 1e-12
 
@@ -114,14 +108,12 @@ class OrderedSchur:
 
         ``|lambda|`` (modulus), ``|1 - a + a lambda|`` (leaky modulus) or the real part.
         """
-        return _keys(self.eigenvalues, self.order, self.leak)
+        return keys_of(self.eigenvalues, self.order, self.leak)
 
     @property
     def tie_rule(self) -> str:
-        """The order and the version of its tie-breaking rule, such as `TIE_RULE`."""
-        if self.order == "leaky_modulus":
-            return f"leaky-modulus-1 (a {self.leak:g})"
-        return TIE_RULE if self.order == "modulus" else "real-part-1"
+        """The order and the version of its tie-breaking rule, such as ``"modulus-1"``."""
+        return tie_rule_of(self.order, self.leak)
 
     @property
     def rho(self) -> float:
@@ -183,7 +175,7 @@ class OrderedSchur:
                 sectors.alpha - _TOLERANCE,
                 self.eigenvalues,
                 self._noise[0],
-                lambda eigenvalues: _keys(eigenvalues, self.order, self.leak),
+                lambda eigenvalues: keys_of(eigenvalues, self.order, self.leak),
                 self.leak,
             )
         return self._cuts[key]
@@ -265,7 +257,11 @@ class OrderedSchur:
 
 
 def ordered_schur(
-    W: npt.ArrayLike, order: Order = "modulus", leak: float | None = None
+    W: npt.ArrayLike | Network,
+    order: Order = "modulus",
+    leak: float | None = None,
+    *,
+    gate: str | None = None,
 ) -> OrderedSchur:
     """Real Schur form of W with its diagonal blocks in nonincreasing order of modulus.
 
@@ -278,12 +274,16 @@ def ordered_schur(
 
     Parameters
     ----------
-    W : (N_h, N_h) array_like
-        Real and finite; float32, integers and booleans are converted to float64, exactly.
+    W : (N_h, N_h) array_like, or Network
+        Real and finite; float32, integers and booleans are converted to float64, exactly. Of a
+        network its W_hh, or that of one gate.
     order : {"modulus", "leaky_modulus", "real_part"}
         By ``|lambda|``, ``|1 - a + a lambda|`` or the real part of lambda, the largest first.
     leak : float, optional
-        a of the leaky modulus, in (0, 1]; the other orders have none.
+        a of the leaky modulus, in (0, 1]; the other orders have none. None means the leak of the
+        network's cell.
+    gate : str, optional
+        The gate of a gated network, such as ``"n"``. Its eigenvalues are not the network's.
 
     Returns
     -------
@@ -295,12 +295,18 @@ def ordered_schur(
         W is not an array of float32, float64 or integers: complex, float16, object, text.
     ValueError
         W is empty, not square, not finite, or so large that T overflows; an unknown order; a leak
-        outside (0, 1], missing, or given for an order that has none.
+        outside (0, 1], missing, or given for an order that has none; a gated network without a
+        gate, or a gate that W does not have.
     numpy.linalg.LinAlgError
         LAPACK's QR iteration did not converge.
     """
-    W = _frozen(real_array(W, "W", ("N_h", "N_h")).astype(np.float64))
     order = order_named(order)
+    if isinstance(W, Network):
+        leak = leak_of_order(order, W.cell) if leak is None else leak
+        W = recurrent_matrix(W, gate)
+    elif gate is not None:
+        raise ValueError(f"gate must be None for a matrix, which has no gates, got {gate!r}")
+    W = _frozen(real_array(W, "W", ("N_h", "N_h")).astype(np.float64))
     if (leak is None) == (order == "leaky_modulus"):
         raise ValueError(
             f"leak must be given for order='leaky_modulus', and for no other, got leak={leak} for "
@@ -314,15 +320,6 @@ def ordered_schur(
     T, Q = np.array(T, order="F"), np.array(Q, order="F")
     n_swaps, refused = _core.sort_blocks(T, Q, order == "real_part", shift)
     return _assembled(W, Q, T, exponent, n_swaps, refused, order, leak)
-
-
-def order_named(order: str) -> Order:
-    """The order of that name, also in the spelling before 0.2, with a space: "leaky modulus"."""
-    return cast(Order, choice(str(order).replace(" ", "_"), "order", ORDERS))
-
-
-def _keys(eigenvalues: _Complex128, order: Order, leak: float) -> _Float64:
-    return eigenvalues.real if order == "real_part" else np.abs(1 - leak + leak * eigenvalues)
 
 
 def _scaled(array: Any, exponent: int) -> Any:

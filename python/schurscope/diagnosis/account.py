@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +14,18 @@ from .._internal.frozen import ReadOnly
 from ..ablation.batch import Batch
 from ..ablation.evaluate import Evaluator
 from ..ablation.plan import Ablation
-from ..coordinates.schur import Order, OrderedSchur
-from ..coordinates.sectors import COUPLINGS, Sectors
+from ..coordinates.forms import Cuts, Schurs
+from ..coordinates.orders import Order
+from ..coordinates.sectors import COUPLINGS
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .atlas import Atlas, atlas_of
 from .exact import full_sums
+from .moments import FACTORS, Moments, factors_of, moments_of
 from .pairs import Pairs
 from .question import MeasureLike, Question
 from .runs import changes, mean_change
-from .second_order import SecondOrder, probes
+from .second_order import SecondOrder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,8 +36,6 @@ _Float64 = npt.NDArray[np.float64]
 
 KINDS = ("needed", "helps", "small", "silent", "unread", "compensated")
 """Verdicts on a pair, in the order in which they are decided."""
-
-FACTORS = ("mass", "activity", "reading", "coherence", "response")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,12 +55,14 @@ class Account(ReadOnly):
     potential, drive, reading : (pairs,)
         The three nested predictions of the loss: ``‖T_p‖² ⟨z²⟩ ⟨δ²⟩``, ``E‖T_p z‖² ⟨δ²⟩`` and the
         quadratic part of the second-order model, summed over trials and steps, over the measure's
-        denominator; z = Qᵀ r are the rates and δ the adjoints of random probes on the outputs.
+        denominator; z = Qᵀ r are the rates and δ the adjoints of random probes on the outputs, of
+        the gate that the pair belongs to.
     effect : (pairs,)
         Loss when the pair is removed, as in the atlas.
     mass_share : dict
         Share of Σ ‖T_p‖² in each kind.
     couplings : tuple of str
+        RR, CR, CC and BB; in a gated network of each gate, ``"n:CR"``.
     factors : (couplings, 5)
         Columns: ``mass``, the potential of the coupling; ``activity``, drive over potential;
         ``reading``, what the outputs read at single steps over drive; ``coherence``, what they read
@@ -71,11 +73,13 @@ class Account(ReadOnly):
     mean_ablated : (couplings,)
         The same when the coupling's mean drive stays as a bias.
     state_share : dict
-        Share of the rates' variance in R and C.
+        Share of the rates' variance in R and C; by gate, ``"n:R"``, in a gated network.
     components : (3, 2)
-        Share in R and in C of each of the three leading principal components of the rates.
+        Share in R and in C of each of the three leading principal components of the rates; in a
+        gated network (gates, 3, 2).
     readout_share : dict
-        Share of ‖W_hy‖² that reads R and C; of currents, where the readout reads them.
+        Share of ‖W_hy‖² that reads R and C, as for `state_share`; of currents, where the readout
+        reads them.
     settings : dict
     """
 
@@ -117,10 +121,13 @@ class Account(ReadOnly):
         ):
             cells = "".join(f"{value:>11.3g}" for value in (*factors, exact, mean))
             lines.append(f"{name:<10}{cells}")
-        lines.append(
-            f"R holds {self.state_share['R']:.0%} of the rates' variance and "
-            f"{self.readout_share['R']:.0%} of the readout"
-        )
+        for name, share in self.state_share.items():
+            gate, _, sector = name.rpartition(":")
+            if sector == "R":
+                lines.append(
+                    f"R{f' of {gate}' if gate else ''} holds {share:.0%} of the rates' variance "
+                    f"and {self.readout_share[name]:.0%} of the readout"
+                )
         return "\n".join(lines)
 
 
@@ -132,7 +139,7 @@ def account(
     alpha: float = 0.9,
     measure: MeasureLike = "fvu",
     order: Order | None = None,
-    schur: OrderedSchur | None = None,
+    schur: Schurs | None = None,
     rng: Rng = 0,
     n_threads: int = 0,
 ) -> Account:
@@ -159,38 +166,56 @@ def account(
 
 def account_of(question: Question, effects: Atlas, alpha: float, tolerance: float) -> Account:
     """The account of a question whose measure has a second derivative; see `account`."""
-    pairs, sectors = Pairs.of(question.schur), question.schur.sectors(alpha)
+    coordinates = question.coordinates
+    pairs, cuts = Pairs.of(coordinates), coordinates.sectors(alpha)
     evaluator = question.evaluator()
-    moments = _Moments.of(evaluator, pairs, sectors, question)
+    removed = [
+        [np.where(cut.mask(name), D, 0.0) for name in COUPLINGS]
+        for cut, (D, _) in zip(cuts.values(), pairs.entries, strict=True)
+    ]
+    moments = moments_of(evaluator, removed, question.probes)
     model = SecondOrder.of(evaluator, pairs, question.probes)
-    isotropic = moments.count * moments.state_power * moments.adjoint_power / evaluator.total
-    potential = pairs.squares * isotropic
+    total = evaluator.total
+    isotropic = np.array([one.isotropic(total) for one in moments])
+    potential = pairs.squares * isotropic[pairs.gate]
     # E‖D_p z‖² = tr(D_p C D_pᵀ), with C the second moment of z within a block.
-    block = pairs.schur.block_of_row
-    within = np.where(block[:, None] == block, moments.second, 0.0)
-    drive = pairs.total(pairs.D * (pairs.D @ within)) * moments.adjoint_power / evaluator.total
+    drives = []
+    for schur, (D, _), one in zip(coordinates.schurs, pairs.entries, moments, strict=True):
+        block = schur.block_of_row
+        within = np.where(block[:, None] == block, one.second, 0.0)
+        drives.append(D * (D @ within))
+    adjoint_power = np.array([one.adjoint_power for one in moments])[pairs.gate]
+    drive = pairs.total(drives) * adjoint_power / total
     reading, effect = model.quadratic, np.asarray(effects.effect)
     kind = _kinds(effect, potential, drive, reading, tolerance)
-    total = pairs.squares.sum() or 1.0
-    in_R = np.arange(len(block)) < sectors.n_R
-    variance = np.diag(moments.covariance)
-    readout = np.square(question.network.W_hy.astype(np.float64) @ pairs.schur.Q).sum(axis=0)
-    directions = np.linalg.eigh(moments.covariance)[1][:, ::-1][:, :3]
-    in_components = np.square(directions[in_R]).sum(axis=0)
+    names = [f"{gate}:{name}" if gate else name for gate in cuts for name in COUPLINGS]
+    exact, mean_ablated = _ablated(evaluator, names, cuts, removed, moments)
+    W_hy = question.network.W_hy.astype(np.float64)
+    state: dict[str, float] = {}
+    readout: dict[str, float] = {}
+    components = []
+    for (gate, cut), one in zip(cuts.items(), moments, strict=True):
+        in_R = np.arange(cut.n_hidden) < cut.n_R
+        state |= _shares(gate, np.diag(one.covariance), in_R)
+        readout |= _shares(gate, np.square(W_hy @ cut.schur.Q).sum(axis=0), in_R)
+        directions = np.linalg.eigh(one.covariance)[1][:, ::-1][:, :3]
+        in_components = np.square(directions[in_R]).sum(axis=0)
+        components.append(np.stack([in_components, 1 - in_components], axis=1))
+    mass = pairs.squares.sum() or 1.0
     return Account(
         kind=kind,
         potential=potential,
         drive=drive,
         reading=reading,
         effect=effect,
-        mass_share={name: float(pairs.squares[kind == name].sum() / total) for name in KINDS},
-        couplings=COUPLINGS,
-        factors=moments.factors(evaluator.total, isotropic),
-        exact=moments.exact,
-        mean_ablated=moments.mean_ablated,
-        state_share=_shares(variance, in_R),
-        components=np.stack([in_components, 1 - in_components], axis=1),
-        readout_share=_shares(readout, in_R),
+        mass_share={name: float(pairs.squares[kind == name].sum() / mass) for name in KINDS},
+        couplings=tuple(names),
+        factors=factors_of(moments, total, exact),
+        exact=exact,
+        mean_ablated=mean_ablated,
+        state_share=state,
+        components=np.array(components) if coordinates.is_gated else components[0],
+        readout_share=readout,
         settings={
             "measure": evaluator.measure.name,
             "alpha": alpha,
@@ -213,109 +238,43 @@ def _kinds(
     return np.select(conditions, KINDS[:-1], KINDS[-1])
 
 
-def _shares(values: _Float64, in_R: npt.NDArray[np.bool_]) -> dict[str, float]:
+def _shares(gate: str, values: _Float64, in_R: npt.NDArray[np.bool_]) -> dict[str, float]:
     total = float(values.sum()) or 1.0
-    return {"R": float(values[in_R].sum()) / total, "C": float(values[~in_R].sum()) / total}
-
-
-@dataclass(frozen=True, eq=False)
-class _Moments:
-    """Moments of rates and adjoints over trials and steps, and of the couplings' drives.
-
-    Attributes
-    ----------
-    count : int
-        Trials times steps.
-    state_power, adjoint_power : float
-        ⟨z²⟩ and ⟨δ²⟩, means over trials, steps and dimensions.
-    second : (N_h, N_h)
-        Σ z zᵀ over trials and steps.
-    covariance : (N_h, N_h)
-        Of the rates in Schur coordinates.
-    squares, drive, incoherent, coherent : (couplings,)
-        ‖D_g‖², Σ ‖D_g z‖², Σ (δᵀ D_g z)² over trials and steps, and Σ over trials of the square of
-        the sum over steps.
-    exact, mean_ablated : (couplings,)
-    """
-
-    count: int
-    state_power: float
-    adjoint_power: float
-    second: _Float64
-    covariance: _Float64
-    squares: _Float64
-    drive: _Float64
-    incoherent: _Float64
-    coherent: _Float64
-    exact: _Float64
-    mean_ablated: _Float64
-
-    @classmethod
-    def of(
-        cls, evaluator: Evaluator, pairs: Pairs, sectors: Sectors, question: Question
-    ) -> _Moments:
-        Q, n_hidden = pairs.schur.Q, pairs.schur.n_hidden
-        removed = [np.where(sectors.mask(name), pairs.D, 0.0) for name in COUPLINGS]
-        second, first = np.zeros((n_hidden, n_hidden)), np.zeros(n_hidden)
-        adjoint = 0.0
-        drive, incoherent, coherent = np.zeros((3, len(COUPLINGS)))
-        for part in probes(evaluator, question.probes):
-            rates, deltas = evaluator.adjoints(part.signs[0], part.first)
-            z, d = (values.astype(np.float64) @ Q for values in (rates, deltas))
-            steps = z.reshape(-1, n_hidden)
-            second += steps.T @ steps
-            first += steps.sum(axis=0)
-            adjoint += float(np.square(d).sum())
-            for place, D in enumerate(removed):
-                driven = z @ D.T
-                read = (d * driven).sum(axis=2)
-                drive[place] += np.square(driven).sum()
-                incoherent[place] += np.square(read).sum()
-                coherent[place] += np.square(read.sum(axis=1)).sum()
-        count = evaluator.n_trials * evaluator.trials.n_steps
-        mean = first / count
-        exact, mean_ablated = _ablated(evaluator, pairs, sectors, [D @ mean for D in removed])
-        return cls(
-            count,
-            float(np.trace(second)) / (count * n_hidden),
-            adjoint / (count * n_hidden),
-            second,
-            second / count - np.outer(mean, mean),
-            np.array([np.square(D).sum() for D in removed]),
-            drive,
-            incoherent,
-            coherent,
-            exact,
-            mean_ablated,
-        )
-
-    def factors(self, total: float, isotropic: float) -> _Float64:
-        """The factors of each coupling: (couplings, 5)."""
-        levels = np.stack(
-            [
-                self.squares * isotropic,
-                self.drive * self.adjoint_power / total,
-                self.incoherent / total,
-                self.coherent / total,
-                self.exact,
-            ],
-            axis=1,
-        )
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = levels[:, 1:] / levels[:, :-1]
-        return np.concatenate([levels[:, :1], ratios], axis=1)
+    prefix = f"{gate}:" if gate else ""
+    return {
+        f"{prefix}R": float(values[in_R].sum()) / total,
+        f"{prefix}C": float(values[~in_R].sum()) / total,
+    }
 
 
 def _ablated(
-    evaluator: Evaluator, pairs: Pairs, sectors: Sectors, mean_drives: list[_Float64]
+    evaluator: Evaluator,
+    names: Sequence[str],
+    cuts: Cuts,
+    removed: Sequence[Sequence[_Float64]],
+    moments: Sequence[Moments],
 ) -> tuple[_Float64, _Float64]:
     """Losses without each coupling, and with its mean drive as a bias."""
-    batch = Batch.of([Ablation.of(name, sectors) for name in COUPLINGS])
+    batch = Batch.of([Ablation.of(name, cuts) for name in names], tuple(cuts))
     full, network = full_sums(evaluator), evaluator.network
     biased = np.empty(len(batch))
-    for place, drive in enumerate(mean_drives):
-        b_h = network.biases[0].astype(np.float64) + pairs.schur.Q @ drive
-        other = evaluator.of_network(replace(network, b_h=b_h.astype(network.dtype)))
-        sums, _ = other.sums(batch.rows(place, place + 1))
-        biased[place] = mean_change(evaluator, sums[0] - full)
+    place = 0
+    for cut, of_gate, one, gate in zip(cuts.values(), removed, moments, cuts, strict=True):
+        for D in of_gate:
+            drive = cut.schur.Q @ (D @ one.mean)
+            other = evaluator.of_network(_with_drive(network, gate, drive))
+            sums, _ = other.sums(batch.rows(place, place + 1))
+            biased[place] = mean_change(evaluator, sums[0] - full)
+            place += 1
     return changes(evaluator, batch), biased
+
+
+def _with_drive(network: Network, gate: str, drive: _Float64) -> Network:
+    """The network with a constant added to a gate's recurrent product."""
+    if network.cell.reset == "after" and gate == "n":  # the product lies inside the reset
+        b_hn = drive if network.b_hn is None else network.b_hn.astype(np.float64) + drive
+        return replace(network, b_hn=b_hn.astype(network.dtype))
+    b_h = network.biases[0].astype(np.float64)
+    first = network.cell.gates.index(gate) * len(drive) if gate else 0
+    b_h[first : first + len(drive)] += drive
+    return replace(network, b_h=b_h.astype(network.dtype))

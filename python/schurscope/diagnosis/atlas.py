@@ -12,7 +12,9 @@ import scipy
 
 from .._internal.checks import Rng, choice, nonnegative_int, positive, positive_int
 from .._internal.frozen import ReadOnly
-from ..coordinates.schur import Order, OrderedSchur
+from ..coordinates.forms import Coordinates, Schurs
+from ..coordinates.orders import Order
+from ..coordinates.schur import OrderedSchur
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .exact import Effects, decided, single_pairs
@@ -61,6 +63,8 @@ class Atlas(ReadOnly):
     pairs : (pairs, 2)
         Block indices I <= J. A pair I < J couples block J to block I; (I, I) is the nonnormality
         inside a 2x2 block.
+    gate : (pairs,) of str
+        The gate whose T the blocks belong to; empty text for the vanilla cell.
     coupling : (pairs,) of str
         ``"RR"``, ``"CR"``, ``"CC"`` or ``"BB"`` at `alpha`.
     effect : (pairs,)
@@ -73,15 +77,17 @@ class Atlas(ReadOnly):
     trials_used : (pairs,)
         Trials of each exact effect; 0 for the others.
     mass : (pairs,)
-        ‖T_p‖_F / ‖T‖_F.
+        ‖T_p‖_F / ‖T‖_F, T being that of the gate.
     agreement : Agreement or None
         None if nothing was both predicted and run.
-    schur : OrderedSchur
+    coordinates : Coordinates
+        The Schur forms.
     settings : dict
         Measure, alpha, method, tolerance, numbers of trials.
     """
 
     pairs: _Int64
+    gate: npt.NDArray[np.str_]
     coupling: npt.NDArray[np.str_]
     effect: _Float64
     predicted: _Float64
@@ -90,7 +96,7 @@ class Atlas(ReadOnly):
     trials_used: _Int64
     mass: _Float64
     agreement: Agreement | None
-    schur: OrderedSchur
+    coordinates: Coordinates
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -98,11 +104,20 @@ class Atlas(ReadOnly):
         """Trials run for exact effects, as a share of all trials for all pairs."""
         return float(self.trials_used.sum() / max(1, len(self) * self.settings["n_trials"]))
 
-    def matrix(self) -> _Float64:
-        """The effects as a matrix of blocks, (blocks, blocks); NaN where there is no pair."""
-        n_blocks = len(self.schur.starts)
+    @property
+    def schur(self) -> OrderedSchur:
+        """The Schur form of W_hh; AttributeError for a gated network, see `coordinates`."""
+        return self.coordinates.only
+
+    def matrix(self, gate: str | None = None) -> _Float64:
+        """The effects as a matrix of blocks, (blocks, blocks); NaN where there is no pair.
+
+        Of a gate in a gated network.
+        """
+        n_blocks = len(self.coordinates[gate].starts)
         values = np.full((n_blocks, n_blocks), np.nan)
-        values[tuple(self.pairs.T)] = self.effect
+        mine = self.gate == (gate or "")
+        values[tuple(self.pairs[mine].T)] = self.effect[mine]
         return values
 
     def to_dataframe(self) -> pd.DataFrame:
@@ -110,13 +125,17 @@ class Atlas(ReadOnly):
         import pandas as pd
 
         first, last = self.pairs.T
-        starts = self.schur.starts
+        rows = np.empty_like(self.pairs)
+        for gate, schur in self.coordinates:
+            mine = self.gate == gate
+            rows[mine] = schur.starts[self.pairs[mine]]
         frame = pd.DataFrame(
             {
+                **({"gate": self.gate} if self.coordinates.is_gated else {}),
                 "to_block": first,
                 "from_block": last,
-                "to_row": starts[first],
-                "from_row": starts[last],
+                "to_row": rows[:, 0],
+                "from_row": rows[:, 1],
                 "coupling": self.coupling,
                 "effect": self.effect,
                 "standard_error": self.standard_error,
@@ -152,8 +171,10 @@ class Atlas(ReadOnly):
         lines.append(f"{'pair':<12}{'coupling':<10}{'effect':>11}{'mass':>10}")
         for place in np.argsort(-np.abs(self.effect), kind="stable")[:10]:
             first, last = self.pairs[place]
+            gate = self.gate[place]
+            coupling = f"{gate}:{self.coupling[place]}" if gate else self.coupling[place]
             lines.append(
-                f"{f'({first}, {last})':<12}{self.coupling[place]:<10}"
+                f"{f'({first}, {last})':<12}{coupling:<10}"
                 f"{self.effect[place]:>+11.4g}{self.mass[place]:>10.3g}"
             )
         return "\n".join(lines)
@@ -170,7 +191,7 @@ def atlas(
     confirm: int = 100,
     n_probes: int = 1,
     order: Order | None = None,
-    schur: OrderedSchur | None = None,
+    schur: Schurs | None = None,
     rng: Rng = 0,
     n_threads: int = 0,
     progress: Progress | None = None,
@@ -226,12 +247,11 @@ def atlas_of(
     progress: Progress | None = None,
 ) -> Atlas:
     """The atlas of a question; see `atlas`."""
-    pairs = Pairs.of(question.schur)
+    pairs = Pairs.of(question.coordinates)
     trials = question.trials if tolerance is None else question.shuffled()
     evaluator = question.evaluator(trials)
-    sectors = question.schur.sectors(alpha)
-    count, n_hidden = len(pairs), question.schur.n_hidden
-    cost = float(count) * trials.n_trials * trials.n_steps * n_hidden**2
+    count, n_weights = len(pairs), question.network.W_hh.size
+    cost = float(count) * trials.n_trials * trials.n_steps * n_weights
     run_all = method == "exact" or (method == "auto" and cost <= _EXACT_COST)
     predicted = np.full(count, np.nan)
     # Where everything is run, a measure that cannot be predicted only lacks the prediction.
@@ -264,7 +284,8 @@ def atlas_of(
     comparable = exact & np.isfinite(predicted) & (question.measure.surrogate == "")
     return Atlas(
         pairs=pairs.blocks,
-        coupling=pairs.couplings(sectors),
+        gate=pairs.gate_names,
+        coupling=pairs.couplings(question.coordinates.sectors(alpha)),
         effect=effect,
         predicted=predicted,
         exact=exact,
@@ -272,7 +293,7 @@ def atlas_of(
         trials_used=used,
         mass=pairs.mass,
         agreement=_agreement(effect[comparable], predicted[comparable]),
-        schur=question.schur,
+        coordinates=question.coordinates,
         settings={
             "measure": question.measure.name,
             "predicted_measure": question.measure.surrogate or question.measure.name,

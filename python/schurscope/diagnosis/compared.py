@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ..ablation.batch import Batch
 from ..ablation.evaluate import Evaluator
-from ..coordinates.schur import OrderedSchur
+from ..coordinates.forms import Coordinates
 from .exact import decided
 from .runs import changes
 
@@ -30,10 +30,12 @@ class Compared:
         self._known: dict[tuple[int, int], _Float64] = {}
 
     def changes(
-        self, batch: Callable[[_Int64], Batch], n: int, schur: OrderedSchur | None = None
+        self, batch: Callable[[_Int64], Batch], n: int, coordinates: Coordinates | None = None
     ) -> _Float64:
-        """Changes under n ablations, of the network's Schur form or another: (n,)."""
-        evaluator = self._evaluator if schur is None else self._evaluator.of_schur(schur)
+        """Changes under n ablations, of the network's Schur forms or others: (n,)."""
+        evaluator = self._evaluator
+        if coordinates is not None:
+            evaluator = evaluator.of_coordinates(coordinates)
         if not np.isfinite(self._change):  # nothing to compare with
             return changes(evaluator, batch(np.arange(n)))
         effects = decided(
@@ -47,9 +49,9 @@ class Compared:
         compared: _Float64 = self._change + effects.change
         return compared
 
-    def change_of(self, row: Batch, schur: OrderedSchur) -> float:
-        """Change under one ablation of another of the network's Schur forms."""
-        return float(self.changes(lambda _: row, 1, schur)[0])
+    def change_of(self, row: Batch, coordinates: Coordinates) -> float:
+        """Change under one ablation of other Schur forms of the network."""
+        return float(self.changes(lambda _: row, 1, coordinates)[0])
 
     def _sums(self, first: int, end: int) -> _Float64:
         if (first, end) not in self._known:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .._internal.checks import Rng, fraction, nonnegative
+from .._internal.checks import Rng, fraction, generator, nonnegative
 from .._internal.frozen import ReadOnly
 from ..ablation.batch import Batch
 from ..ablation.plan import Ablation, removed_masses
 from ..ablation.resamples import percentile_ends
-from ..coordinates.schur import Order, OrderedSchur
+from ..coordinates.forms import Coordinates, Schurs
+from ..coordinates.orders import Order
+from ..coordinates.schur import OrderedSchur
 from ..coordinates.sectors import Sectors
 from ..networks.network import Network
 from ..trials.trials import Trials
@@ -24,7 +26,7 @@ from .runs import batch_differences, mean_change, resamples_of
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CutCurve", "cut_curve"]
+__all__ = ["CutCurve", "CutCurves", "cut_curve", "cut_curves_of"]
 
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
@@ -69,6 +71,11 @@ class CutCurve(ReadOnly):
     determined: _Bool
     schur: OrderedSchur
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def gate(self) -> str:
+        """The gate whose spectrum is cut; empty text for the vanilla cell."""
+        return str(self.settings.get("gate", ""))
 
     def at(self, alpha: float) -> int:
         """Index of the cut that alpha makes, see `OrderedSchur.sectors`.
@@ -127,9 +134,10 @@ class CutCurve(ReadOnly):
     def __str__(self) -> str:
         settings = self.settings
         level = f"{settings['level']:.0%} interval"
+        gate = f" of the gate {self.gate}" if self.gate else ""
         lines = [
-            f"{settings['measure']} over {settings['n_trials']} trials: C→R removed at each of "
-            f"{len(self)} cuts, the largest effects",
+            f"{settings['measure']} over {settings['n_trials']} trials: C→R{gate} removed at each "
+            f"of {len(self)} cuts, the largest effects",
             f"{'k':>5}{'change':>11}{level:>22}{'mass':>9}{'key':>9}{'gap':>10}",
         ]
         for place in np.sort(np.argsort(-np.abs(self.change), kind="stable")[:10]):
@@ -144,13 +152,27 @@ class CutCurve(ReadOnly):
         return "\n".join(lines)
 
 
+@dataclass(frozen=True, eq=False)
+class CutCurves(ReadOnly):
+    """The cut curves of a network.
+
+    Attributes
+    ----------
+    curves : dict
+        Gate → its `CutCurve`, unless its T is a single block; the vanilla cell's gate is ``""``.
+    """
+
+    curves: Mapping[str, CutCurve]
+
+
 def cut_curve(
     network: Network,
     trials: Trials,
     *,
+    gate: str | None = None,
     measure: MeasureLike = "fvu",
     order: Order | None = None,
-    schur: OrderedSchur | None = None,
+    schur: Schurs | None = None,
     tolerance: float = 1e-3,
     level: float = 0.95,
     rng: Rng = 0,
@@ -167,6 +189,8 @@ def cut_curve(
     ----------
     network, trials, measure, order, schur, n_threads
         As for `ablate`.
+    gate : str, optional
+        The gate of a gated network whose spectrum is cut; the others stay as they are.
     tolerance : float
         A cut whose gap is at most this share of the largest key divides near-tied eigenvalues.
     level : float
@@ -182,29 +206,47 @@ def cut_curve(
     Raises
     ------
     TypeError, ValueError
-        As for `ablate`; T is a single block, which cannot be cut.
+        As for `ablate`; T is a single block, which cannot be cut; a gated network without a gate.
     """
     tolerance, level = nonnegative(tolerance, "tolerance"), fraction(level, "level")
     question = Question(network, trials, measure, order, schur, rng, n_threads)
-    return cut_curve_of(question, tolerance, level)
+    return cut_curve_of(question, gate, tolerance, level)
 
 
-def cut_curve_of(question: Question, tolerance: float, level: float) -> CutCurve:
+def cut_curves_of(
+    network: Network, trials: Trials, coordinates: Coordinates, rng: Rng, **options: Any
+) -> dict[str, CutCurve]:
+    """The cut curves of all gates; `options` are those of `cut_curve`."""
+    source = generator(rng)
+    return {
+        gate: cut_curve(
+            network, trials, gate=gate or None, schur=coordinates.argument, rng=source, **options
+        )
+        for gate, form in coordinates
+        if len(form.starts) > 1
+    }
+
+
+def cut_curve_of(question: Question, gate: str | None, tolerance: float, level: float) -> CutCurve:
     """The cut curve of a question; see `cut_curve`."""
-    schur, n_hidden = question.schur, question.schur.n_hidden
+    schur = question.coordinates[gate]
+    n_hidden, name = schur.n_hidden, gate or ""
     cut = schur.starts[1:]
     if not cut.size:
         raise ValueError(
             f"network must have two diagonal blocks in T, got W_hh of {schur.W.shape} with one"
         )
-    batch = Batch.of([Ablation(f"k={k}", ((0, k, k, n_hidden),), (0.0,)) for k in cut.tolist()])
+    ablations = [
+        Ablation(f"k={k}", ((0, k, k, n_hidden),), (0.0,), gates=name) for k in cut.tolist()
+    ]
+    batch = Batch.of(ablations, question.coordinates.gates)
     evaluator = question.evaluator()
     resamples = resamples_of(evaluator, question.intervals)
     change, interval = np.empty(len(cut)), np.empty((len(cut), 2))
     for rows, differences in batch_differences(evaluator, batch):
         change[rows] = mean_change(evaluator, differences)
         interval[rows] = percentile_ends(resamples.values(differences), level)
-    removed_mass = removed_masses(schur, batch)
+    removed_mass = removed_masses(question.coordinates, batch)
     vacuous = removed_mass <= n_hidden * np.finfo(question.network.dtype).eps
     change[vacuous] = interval[vacuous] = 0.0
     gap = _gaps(schur.keys, cut)
@@ -227,6 +269,7 @@ def cut_curve_of(question: Question, tolerance: float, level: float) -> CutCurve
         schur=schur,
         settings={
             "measure": question.measure.name,
+            **({"gate": gate} if gate else {}),
             "level": level,
             "tolerance": tolerance,
             "n_trials": evaluator.n_trials,

@@ -9,28 +9,32 @@ import numpy as np
 from .._internal.checks import Rng, fraction, generator, positive, positive_int
 from .._internal.fingerprint import fingerprint, seed_of
 from .._version import __version__
+from ..ablation.names import single_names
 from ..ablation.profile import AblationProfile
 from ..ablation.run import ablate
-from ..coordinates.schur import Order, OrderedSchur
-from ..coordinates.sectors import COUPLINGS, couplings
+from ..coordinates.forms import Schurs
+from ..coordinates.orders import Order
+from ..coordinates.sectors import couplings
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .account import account_of
 from .atlas import atlas, atlas_of
-from .cuts import cut_curve
+from .chance import has_partition
+from .cuts import cut_curves_of
 from .dose import dose
-from .draws import has_choice
 from .interactions import profile_game
 from .nulls import Null, null
 from .question import MeasureLike, Progress, Question
 from .removable import removable
 from .result import Diagnosis
 from .single_trials import trajectories_of, trial_effects_of
+from .subset_game import subset_game
 
 __all__ = ["diagnose"]
 
 _PARTS = 9
 _ERROR_RATE = 0.01
+_GAME_COST = 1e12  # multiply-adds of rollouts
 _ALL_TRIALS_UP_TO = 100  # units: beyond, pairs stop when they are decided
 
 
@@ -42,7 +46,7 @@ def diagnose(
     tolerance: float = 0.01,
     measure: MeasureLike = "fvu",
     order: Order | None = None,
-    schur: OrderedSchur | None = None,
+    schur: Schurs | None = None,
     level: float = 0.95,
     draws: int = 200,
     repeats: int = 2,
@@ -54,7 +58,9 @@ def diagnose(
 
     Ablates the couplings, cuts the spectrum everywhere, removes every pair of blocks, searches for
     what can go at once on half of the trials and accepts it on the other half, tests the couplings
-    against chance, and explains them.
+    against chance, and explains them. In a gated network it does so for the couplings of all gates
+    together and of each, and plays the game of each coupling of each gate (`SubsetGame`) on as many
+    trials as take a few seconds.
 
     Parameters
     ----------
@@ -84,19 +90,20 @@ def diagnose(
     tolerance, level = positive(tolerance, "tolerance"), fraction(level, "level")
     draws, repeats = positive_int(draws, "draws"), positive_int(repeats, "repeats")
     source = generator(rng)
-    streams = source.spawn(11)
+    streams = source.spawn(12)
     question = Question(network, trials, measure, order, schur, streams[0], n_threads)
     question.require_direction()
     if trials.n_trials < 16:
         raise ValueError(f"trials must be at least 16 to be split, got {trials.n_trials}")
-    schur, measured = question.schur, question.measure
-    done = 0
+    coordinates, measured = question.coordinates, question.measure
+    schur = coordinates.argument
+    done, parts = 0, _PARTS + coordinates.is_gated
 
     def finished() -> None:
         nonlocal done
         done += 1
         if progress is not None:
-            progress(done, _PARTS)
+            progress(done, parts)
 
     profile = ablate(
         network,
@@ -109,9 +116,9 @@ def diagnose(
     )
     finished()
     common: dict[str, Any] = {"measure": measured, "schur": schur, "n_threads": n_threads}
-    cuts = None
-    if len(schur.starts) > 1:
-        cuts = cut_curve(network, trials, level=level, rng=streams[2], **common)
+    curves = cut_curves_of(
+        network, trials, coordinates, streams[2], measure=measured, level=level, n_threads=n_threads
+    )
     finished()
     smooth = question.has_smooth
     method = "auto" if smooth else "exact"
@@ -121,7 +128,7 @@ def diagnose(
         trials,
         method=method,
         alpha=alpha,
-        tolerance=of_pairs if schur.n_hidden > _ALL_TRIALS_UP_TO else None,
+        tolerance=of_pairs if coordinates.n_hidden > _ALL_TRIALS_UP_TO else None,
         rng=streams[3],
         **common,
     )
@@ -161,13 +168,19 @@ def diagnose(
     trial_effects = trial_effects_of(single, effects) if effects.exact.any() else None
     finished()
     shapley, interactions = profile_game(profile, couplings, level, 2000, 0)
+    game = None
+    if coordinates.is_gated:
+        some = trials[streams[11].permutation(trials.n_trials)[: _affordable(network, trials)]]
+        game = subset_game(network, some, alpha=alpha, level=level, rng=streams[11], **common)
+        finished()
     return Diagnosis(
         profile=profile,
-        cuts=cuts,
+        curves=curves,
         atlas=effects,
         removable=can_go,
         shapley=shapley,
         interactions=interactions,
+        game=game,
         pairs_null=pairs_null,
         partition_null=partition_null,
         account=explained,
@@ -192,6 +205,12 @@ def diagnose(
     )
 
 
+def _affordable(network: Network, trials: Trials) -> int:
+    """Number of trials on which the game of a gated network takes a few seconds."""
+    coalitions = 2 ** (len(couplings) * len(network.cell.gates))
+    return max(64, int(_GAME_COST / (coalitions * trials.n_steps * network.W_hh.size)))
+
+
 def _null(
     profile: AblationProfile,
     network: Network,
@@ -202,11 +221,10 @@ def _null(
     n_threads: int,
 ) -> Null | None:
     """The null of the couplings; None where there is nothing to draw."""
-    names = [name for name in COUPLINGS if not profile[name].vacuous]
+    names = single_names(profile.coordinates.gates)
+    names = tuple(name for name in names if not profile[name].vacuous)
     if kind == "partition":
-        names = [name for name in names if name != "BB"]
-        if not has_choice(profile.schur.block_sizes, profile.sectors.n_R):
-            return None
+        names = tuple(x for x in names if "BB" not in x and has_partition(profile.cuts, x))
     if not names:
         return None
     return null(

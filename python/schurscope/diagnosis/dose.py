@@ -12,10 +12,11 @@ import numpy.typing as npt
 from .._internal.checks import Rng, fraction, real_number, shown
 from .._internal.frozen import ReadOnly
 from ..ablation.batch import Batch
+from ..ablation.names import single_names
 from ..ablation.plan import Ablation, removed_masses
 from ..ablation.resamples import percentile_ends
-from ..coordinates.schur import Order, OrderedSchur
-from ..coordinates.sectors import COUPLINGS
+from ..coordinates.forms import Schurs
+from ..coordinates.orders import Order
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .question import MeasureLike, Question
@@ -106,11 +107,11 @@ def dose(
     trials: Trials,
     *,
     gains: Iterable[float] = GAINS,
-    couplings: Iterable[str] = COUPLINGS,
+    couplings: Iterable[str] | None = None,
     alpha: float = 0.9,
     measure: MeasureLike = "fvu",
     order: Order | None = None,
-    schur: OrderedSchur | None = None,
+    schur: Schurs | None = None,
     level: float = 0.95,
     rng: Rng = 0,
     n_threads: int = 0,
@@ -126,8 +127,9 @@ def dose(
         As for `ablate`.
     gains : iterable of float
         Distinct and finite; gain 1 is the full network.
-    couplings : iterable of str
-        Distinct names such as ``"RR"`` or ``"RR+CC"``.
+    couplings : iterable of str, optional
+        Distinct names such as ``"RR"`` or ``"RR+CC"``, ``"n:RR"`` in a gated network. None means
+        RR, CR, CC and BB, in a gated network in all gates together and in each.
     level : float
         Of the bootstrap intervals, in (0, 1].
     rng : numpy.random.Generator, SeedSequence or int
@@ -148,19 +150,22 @@ def dose(
         raise ValueError(f"gains must be one or more distinct numbers, got {shown(factors)}")
     level = fraction(level, "level")
     question = Question(network, trials, measure, order, schur, rng, n_threads)
-    sectors = question.schur.sectors(alpha)
+    coordinates = question.coordinates
+    cuts = coordinates.sectors(alpha)
+    couplings = single_names(coordinates.gates) if couplings is None else couplings
     if isinstance(couplings, str):
         raise TypeError(f"couplings must be a collection of names, got {shown(couplings)}")
-    names = tuple(Ablation.of(name, sectors).name for name in couplings)
+    names = tuple(Ablation.of(name, cuts).name for name in couplings)
     if not names or len(set(names)) < len(names) or "full" in names:
         raise ValueError(f"couplings must be one or more distinct names, got {shown(names)}")
     run = list(dict.fromkeys([*factors, *SMALL]))
     small = [run.index(gain) for gain in SMALL]
-    batch = Batch.of([Ablation.of(name, sectors, gain) for name in names for gain in run])
+    rows = [Ablation.of(name, cuts, gain) for name in names for gain in run]
+    batch = Batch.of(rows, coordinates.gates)
     shape = (len(names), len(run))
-    mass = removed_masses(question.schur, batch).reshape(shape)
+    mass = removed_masses(coordinates, batch).reshape(shape)
     # What is within rounding of the weights is no dose.
-    vacuous = mass <= question.schur.n_hidden * np.finfo(network.dtype).eps
+    vacuous = mass <= coordinates.n_hidden * np.finfo(network.dtype).eps
     evaluator = question.evaluator()
     differences = np.concatenate([part for _, part in batch_differences(evaluator, batch)])
     differences = differences.reshape(*shape, -1)
@@ -183,7 +188,7 @@ def dose(
         curvature_interval=interval[:, -1] / squared[:, None],
         settings={
             "measure": question.measure.name,
-            "alpha": sectors.alpha,
+            "alpha": fraction(alpha, "alpha"),
             "level": level,
             "n_trials": evaluator.n_trials,
         },

@@ -45,14 +45,15 @@ class Effects:
 
 def full_sums(evaluator: Evaluator, first: int = 0, end: int | None = None) -> _Float64:
     """Sums of the full network for each trial: (trials,)."""
-    per_trial, _ = evaluator.sums(Batch.of([Ablation("full", (), ())]), first=first, end=end)
+    nothing = Batch.of([Ablation("full", (), ())], evaluator.coordinates.gates)
+    per_trial, _ = evaluator.sums(nothing, first=first, end=end)
     full: _Float64 = per_trial[0]
     return full
 
 
 def single_pairs(pairs: Pairs, which: _Int64) -> Batch:
     """One ablation for each of these pairs."""
-    return Batch.of_pairs(pairs.schur, pairs.blocks[which], 1.0 - np.eye(len(which)))
+    return pairs.batch(1.0 - np.eye(len(which)), which)
 
 
 def decided(

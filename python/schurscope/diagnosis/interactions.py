@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from .._internal.checks import Rng, fraction
 from .._internal.frozen import ReadOnly
+from ..ablation.names import joined_name, named_couplings, single_names
 from ..ablation.profile import AblationProfile
 from ..ablation.resamples import Resamples, percentile_ends
 from ..coordinates.sectors import COUPLINGS, coupling_names
@@ -37,6 +38,9 @@ __all__ = [
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
 _ROUNDING = 1e-14
+
+Couplings: TypeAlias = Mapping[str, tuple[str, ...]]
+"""Gate → the couplings that are removed from it."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -201,17 +205,19 @@ def profile_game(
 ) -> tuple[Shapley, Interactions]:
     """The game of couplings whose subsets are the ablations of a profile."""
     level = fraction(level, "level")
-    asked = coupling_names(couplings, COUPLINGS)
-    names = tuple(name for name in COUPLINGS if name in asked)
-    if len(names) < 2:
-        raise ValueError(f"couplings must name at least two, got {list(names)}")
+    gates = profile.coordinates.gates
+    players = named_players(couplings, gates)
+    names = tuple(players)
     coalitions = all_coalitions(len(names))
-    subsets = ["+".join(np.array(names)[members]) or "full" for members in coalitions]
+    subsets = [
+        _joined([players[name] for name in np.array(names)[who]], gates) for who in coalitions
+    ]
     missing = [repr(subset) for subset in subsets if subset not in profile.names]
     if missing:
+        listed = ", ".join([*missing[:4], f"… ({len(missing)} in all)"][: 4 + (len(missing) > 4)])
         raise ValueError(
-            f"the profile must hold every subset of {', '.join(names)}, it lacks "
-            f"{', '.join(missing)}; ablate runs those of RR, CR and CC by default"
+            f"the profile must hold every subset of {', '.join(names)}, it lacks {listed}; ablate "
+            "runs those of RR, CR and CC by default, and subset_game those of any groups"
         )
     rows = [profile.names.index(subset) for subset in subsets]
     resamples, sums = profile.resamples(n_resamples, rng)
@@ -232,6 +238,35 @@ def profile_game(
         credits(names, projected[: 3 * n], total, resamples, level, np.zeros(n), settings),
         interactions(names, pairs, projected[3 * n :], resamples, level, settings),
     )
+
+
+def named_players(couplings: Iterable[str], gates: Sequence[str]) -> dict[str, Couplings]:
+    """Couplings in the order of gates and couplings, and what each removes from which gate.
+
+    TypeError or ValueError unless they are a collection of at least two, each one coupling of one
+    gate or of all, and disjoint.
+    """
+    known = single_names(gates)
+    asked = coupling_names(couplings, known)
+    names = [name for name in known if name in asked]
+    if len(names) < 2:
+        raise ValueError(f"couplings must name at least two, got {names}")
+    joint = asked & set(COUPLINGS)
+    for name in names:
+        if name.partition(":")[2] in joint:
+            raise ValueError(
+                f"couplings must not share entries of T, got {name!r} and that of all gates"
+            )
+    return {name: named_couplings(name, gates) for name in names}
+
+
+def _joined(members: Sequence[Couplings], gates: Sequence[str]) -> str:
+    """The name of the ablation that removes all of these."""
+    removed = {
+        gate: [name for name in COUPLINGS if any(name in one.get(gate, ()) for one in members)]
+        for gate in gates
+    }
+    return joined_name(removed, gates)
 
 
 def project(coefficients: _Float64, differences: _Float64) -> tuple[_Float64, _Float64]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..ablation.batch import Batch
 from ..ablation.evaluate import Evaluator
 from ..ablation.resamples import Resamples, percentile_ends
 from .exact import full_sums
@@ -30,8 +29,7 @@ class Losses:
         gains = np.ones((len(sets), len(self._pairs)))
         for row, members in enumerate(sets):
             gains[row, members] = 0.0
-        batch = Batch.of_pairs(self._pairs.schur, self._pairs.blocks, gains)
-        per_trial, _ = self.evaluator.sums(batch)
+        per_trial, _ = self.evaluator.sums(self._pairs.batch(gains))
         with np.errstate(invalid="ignore", over="ignore"):
             difference: _Float64 = self._sign * (per_trial - self._full)
         return difference

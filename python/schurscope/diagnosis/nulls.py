@@ -14,22 +14,19 @@ from .._internal.frozen import ReadOnly
 from .._internal.holm import holm
 from ..ablation.batch import Batch
 from ..ablation.measures import Score
-from ..ablation.plan import Ablation, removed_masses
+from ..ablation.names import is_of_couplings, named_couplings
+from ..ablation.plan import Ablation
 from ..ablation.profile import AblationProfile
-from ..coordinates.sectors import COUPLINGS, Sectors
 from ..networks.network import Network
 from ..trials.trials import Trials
+from .chance import has_partition, pair_draws, partition_draws
 from .compared import Compared
-from .draws import drawn_blocks, drawn_gains, has_choice
 from .exact import full_sums
-from .pairs import Pairs
 from .question import Question
 from .runs import changes
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ..coordinates.schur import OrderedSchur
 
 __all__ = ["Null", "null"]
 
@@ -37,7 +34,6 @@ _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
 KINDS = ("pairs", "partition")
 _SAME = 1e-3  # relative difference of rows 0 run on machines of different instruction sets
-_GAINS_AT_ONCE = 2**22
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -63,7 +59,7 @@ class Null(ReadOnly):
     p : (tests,)
         Two-sided: twice the smaller of the two, at most 1.
     p_holm : (tests,)
-        `p`, corrected by Holm over the ablations tested with the same pool.
+        `p`, corrected by Holm over the ablations tested with the same pool, in the same gates.
     settings : dict
         Kind, measure, alpha, number of trials and draws.
     """
@@ -160,11 +156,12 @@ def null(
     ``"pairs"`` removes random pairs of blocks of N until as much mass ‖ΔT‖ is gone as the ablation
     removes; the last pair gets the gain that makes it exact. The pairs come from all of N, and in a
     second test from what the ablation leaves of N. Is the ablation's effect more, or less, than
-    that of its mass?
+    that of its mass? In a gated network, each gate that the ablation names loses as much mass as
+    the ablation removes from it.
 
     ``"partition"`` puts a random set of eigenvalues in the place of R, of its dimension and drawn
     uniformly from all such sets of blocks, and runs the same ablation. Is the cut by modulus
-    special?
+    special? In a gated network, each gate that the ablation names gets a set of its own.
 
     Parameters
     ----------
@@ -175,7 +172,7 @@ def null(
     kind : {"pairs", "partition"}
     draws : int
         The smallest two-sided p is 2 / (1 + draws), and Holm multiplies it by the number of
-        ablations.
+        ablations in the same gates.
     ablations : iterable of str, optional
         Rows of the profile that are named by couplings, such as ``"CR"``. None means all of them
         that are not vacuous, for ``"partition"`` without BB, which has no sectors.
@@ -201,32 +198,32 @@ def null(
     choice(kind, "kind", KINDS)
     draws = positive_int(draws, "draws")
     question = _question(profile, network, trials, rng, n_threads)
-    sectors, evaluator = profile.sectors, question.evaluator()
+    cuts, coordinates, evaluator = profile.cuts, profile.coordinates, question.evaluator()
     names = _rows(profile, kind, ablations)
-    if kind == "partition" and not has_choice(profile.schur.block_sizes, sectors.n_R):
-        raise ValueError(
-            "profile must have a cut that another set of eigenvalues could make, got n_R = "
-            f"{sectors.n_R} of {profile.schur.n_hidden} at alpha={profile.alpha:g}"
-        )
+    named = [tuple(named_couplings(name, coordinates.gates)) for name in names]
     if error_rate is not None:
         error_rate = fraction(error_rate, "error_rate")
         evaluator = question.evaluator(question.shuffled())
-    batch = Batch.of([Ablation.of(name, sectors) for name in names])
+    batch = Batch.of([Ablation.of(name, cuts) for name in names], coordinates.gates)
     observed = changes(evaluator, batch)
     compared = [
         Compared(evaluator, batch.rows(place, place + 1), float(value), error_rate)
         for place, value in enumerate(observed)
     ]
     if kind == "pairs":
-        row, pool, drawn = _pair_draws(compared, profile.schur, draws, question.draws)
+        row, pool, drawn = pair_draws(compared, coordinates, draws, question.draws)
     else:
         row, pool = np.arange(len(names)), np.full(len(names), "partition")
-        drawn = _partition_draws(compared, sectors, names, draws, question.draws)
+        drawn = partition_draws(compared, cuts, names, draws, question.draws)
     change = observed[row]
     p_above, p_below, p = _p_values(change, drawn)
     corrected = np.full(len(p), np.nan)
-    for name in np.unique(pool):
-        corrected[pool == name] = holm(p[pool == name])
+    # The couplings of each gate are a family, and so are those of all gates together.
+    family = np.array(
+        [f"{pool_} {sorted(named[place])}" for pool_, place in zip(pool, row, strict=True)]
+    )
+    for name in np.unique(family):
+        corrected[family == name] = holm(p[family == name])
     return Null(
         names=np.array(names)[row],
         pool=pool,
@@ -254,7 +251,8 @@ def _question(
         raise TypeError(f"profile must be an AblationProfile, got {type(profile).__name__}")
     if isinstance(profile.definition, Score) and profile.definition.function is None:
         raise ValueError("profile must come from ablate, got scores of ablate_with")
-    question = Question(network, trials, profile.definition, None, profile.schur, rng, n_threads)
+    schur = profile.coordinates.argument
+    question = Question(network, trials, profile.definition, None, schur, rng, n_threads)
     n_trials = profile.per_trial.shape[1]
     if trials.n_trials != n_trials:
         raise ValueError(f"trials must be the profile's {n_trials}, got {trials.n_trials}")
@@ -273,90 +271,33 @@ def _question(
 
 def _rows(profile: AblationProfile, kind: str, asked: Iterable[str] | None) -> list[str]:
     """Names of the rows to test; errors as for `null`."""
+    gates = profile.coordinates.gates
     known = [
         name
         for name, vacuous in zip(profile.names, profile.vacuous, strict=True)
-        if set(name.split("+")) <= set(COUPLINGS)
+        if is_of_couplings(name, gates)
         and not vacuous
         and not (kind == "partition" and "BB" in name)
     ]
     if asked is None:
-        names = known
+        names = [
+            name for name in known if kind == "pairs" or has_partition(profile.cuts, name)
+        ] or known
     elif isinstance(asked, str):
         raise TypeError(f"ablations must be an iterable of names, got {shown(asked)}")
     else:
         names = [choice(name, "ablations", known) for name in asked]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"ablations must be one or more distinct rows of {known}, got {names}")
+    if kind == "partition" and (
+        lacking := [x for x in names if not has_partition(profile.cuts, x)]
+    ):
+        cuts = ", ".join(f"{gate} {cut.n_R}".strip() for gate, cut in profile.cuts.items())
+        raise ValueError(
+            "profile must have a cut that another set of eigenvalues could make, got n_R = "
+            f"{cuts} of {profile.coordinates.n_hidden} at alpha={profile.alpha:g} for {lacking[0]}"
+        )
     return names
-
-
-def _pair_draws(
-    compared: list[Compared], schur: OrderedSchur, n: int, rng: np.random.Generator
-) -> tuple[_Int64, npt.NDArray[np.str_], _Float64]:
-    """Row and pool of each test, (tests,), and changes under random pairs: (tests, draws)."""
-    pairs = Pairs.of(schur)
-    in_N, squares = pairs.blocks[:, 0] < pairs.blocks[:, 1], pairs.squares
-    norm = np.linalg.norm(schur.T)
-    tests = []
-    for row, one in enumerate(compared):
-        taken = pairs.total(one.row.mask(schur).astype(np.float64)) > 0
-        tests.append((row, "N", in_N))
-        if (in_N & taken).any():
-            tests.append((row, "outside", in_N & ~taken))
-    rows, labels, _ = zip(*tests, strict=True)
-    drawn = np.full((len(tests), n), np.nan)
-    for test, (row, _, pool) in enumerate(tests):
-        target = float(np.square(removed_masses(schur, compared[row].row)[0] * norm))
-        if squares[pool].sum() > target * (1 + 1e-9):
-            drawn[test] = _changes_of_pairs(
-                compared[row], schur, pairs.blocks[pool], squares[pool], target, n, rng
-            )
-    return np.array(rows), np.array(labels), drawn
-
-
-def _changes_of_pairs(
-    compared: Compared,
-    schur: OrderedSchur,
-    blocks: _Int64,
-    squares: _Float64,
-    target: float,
-    n: int,
-    rng: np.random.Generator,
-) -> _Float64:
-    change = np.empty(n)
-    size = max(1, _GAINS_AT_ONCE // len(blocks))
-    for first in range(0, n, size):
-        gains = drawn_gains(squares, target, min(size, n - first), rng)
-
-        def of(rows: _Int64, gains: _Float64 = gains) -> Batch:
-            return Batch.of_pairs(schur, blocks, gains[rows])
-
-        change[first : first + size] = compared.changes(of, len(gains))
-    return change
-
-
-def _partition_draws(
-    compared: list[Compared],
-    sectors: Sectors,
-    names: list[str],
-    n: int,
-    rng: np.random.Generator,
-) -> _Float64:
-    """Changes under the same ablations at random cuts: (rows, draws)."""
-    schur, n_R = sectors.schur, sectors.n_R
-    drawn = np.full((len(names), n), np.nan)
-    blocks = np.arange(len(schur.starts))
-    for draw in range(n):
-        chosen = drawn_blocks(schur.block_sizes, n_R, rng)
-        form = schur.reordered(np.concatenate([chosen, np.setdiff1d(blocks, chosen)]))
-        if len(form.refused):
-            continue
-        cut = Sectors(sectors.alpha, n_R, np.nan, form)
-        for place, name in enumerate(names):
-            row = Batch.of([Ablation.of(name, cut)])
-            drawn[place, draw] = compared[place].change_of(row, form)
-    return drawn
 
 
 def _p_values(change: _Float64, draws: _Float64) -> tuple[_Float64, _Float64, _Float64]:

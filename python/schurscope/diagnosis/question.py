@@ -8,10 +8,11 @@ from typing import TypeAlias
 
 from .. import _core
 from .._internal.checks import Rng, generator
-from ..ablation.evaluate import Evaluator, fitting_trials, schur_of
+from ..ablation.evaluate import Evaluator, fitting_trials
 from ..ablation.measures import MEASURES, Measure, measure_named
 from ..ablation.measures.base import ScoreFunction
-from ..coordinates.schur import Order, OrderedSchur
+from ..coordinates.forms import Coordinates, Schurs
+from ..coordinates.orders import Order
 from ..networks.network import Network
 from ..trials.trials import Trials
 
@@ -23,7 +24,7 @@ Progress: TypeAlias = Callable[[int, int], object]
 
 
 class Question:
-    """Evaluators of one network and Schur form, on any trials, with streams of random numbers.
+    """Evaluators of one network in its Schur coordinates, on any trials, and random streams.
 
     Parameters are those of `schurscope.ablate`, except that one `rng` is the source of the cell's
     noise and of everything else that is drawn.
@@ -35,14 +36,14 @@ class Question:
         trials: Trials,
         measure: MeasureLike,
         order: Order | None,
-        schur: OrderedSchur | None,
+        schur: Schurs | None,
         rng: Rng,
         n_threads: int,
     ) -> None:
         fitting_trials(network, trials)
         self.network, self.trials = network, trials
         self.measure = measure_named(measure)
-        self.schur = schur_of(network, schur, order)
+        self.coordinates = Coordinates.of(network, schur, order)
         self.n_threads = _core.resolve_threads(n_threads)
         # One stream for each use, so that one does not move another.
         self._noise, self.draws, self.probes, self.intervals, self._order = generator(rng).spawn(5)
@@ -53,7 +54,7 @@ class Question:
         return Evaluator(
             self.network,
             self.trials if trials is None else trials,
-            self.schur,
+            self.coordinates,
             measure or self.measure,
             rng=self._noise.spawn(1)[0] if noisy else None,
             n_threads=self.n_threads,

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from .._internal.checks import Rng, choice, fraction, positive, positive_int
 from .._internal.frozen import ReadOnly
 from ..ablation.evaluate import fitting_trials
-from ..coordinates.schur import Order, OrderedSchur
+from ..coordinates.forms import Schurs
+from ..coordinates.orders import Order
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .losses import Losses
@@ -43,6 +44,8 @@ class Removable(ReadOnly):
     ----------
     removed : (removed, 2)
         Block indices of the pairs of the set.
+    removed_gates : (removed,) of str
+        The gate of each; empty text for the vanilla cell.
     change : float
         Loss of the measure when they are all removed, on the fresh trials: the increase of an
         error, or the decrease of an accuracy.
@@ -52,9 +55,11 @@ class Removable(ReadOnly):
     random_pair_share, random_mass_share : float
         The same for pairs removed in random order, as many as the loss itself on the fresh trials
         allows, whatever its interval; means over draws.
-    core : (core, 2)
+    gate_shares : dict
+        Gate → share of its pairs and share of its mass that the set removes.
+    core, core_gates : (core, 2), (core,) of str
         Pairs kept in every repeat on resampled search trials.
-    free : (free, 2)
+    free, free_gates : (free, 2), (free,) of str
         Pairs removed in every repeat. The others are interchangeable: some repeats need them.
     jaccard : float
         Mean Jaccard index of the sets kept by two repeats.
@@ -75,14 +80,18 @@ class Removable(ReadOnly):
     """
 
     removed: _Int64
+    removed_gates: npt.NDArray[np.str_]
     change: float
     interval: _Float64
     pair_share: float
     mass_share: float
     random_pair_share: float
     random_mass_share: float
+    gate_shares: Mapping[str, tuple[float, float]]
     core: _Int64
+    core_gates: npt.NDArray[np.str_]
     free: _Int64
+    free_gates: npt.NDArray[np.str_]
     jaccard: float
     curve: _Float64
     random_curve: _Float64
@@ -104,6 +113,15 @@ class Removable(ReadOnly):
         added, error = self.minimality.T
         needed: npt.NDArray[np.bool_] = added > 2 * error
         return needed
+
+    @property
+    def _of_gates(self) -> list[str]:
+        shares = [
+            f"{gate} {of_pairs:.0%} and {of_mass:.0%}"
+            for gate, (of_pairs, of_mass) in self.gate_shares.items()
+            if gate
+        ]
+        return [f"of each gate's pairs and mass: {', '.join(shares)}"] if shares else []
 
     def to_dataframe(self) -> pd.DataFrame:
         """The curves: one row per point; ``attrs`` holds the settings. Needs pandas."""
@@ -129,6 +147,7 @@ class Removable(ReadOnly):
                 f"the mass, can go at a loss of at most {settings['tolerance']:g}",
                 f"loss on fresh trials {self.change:+.4g} [{low:.4g}, {high:.4g}]; in random order "
                 f"{self.random_pair_share:.0%} of pairs, {self.random_mass_share:.0%} of the mass",
+                *self._of_gates,
                 f"{int(self.needed.sum())} of {len(self.needed)} kept pairs tested are needed: the "
                 "loss rises when one goes too",
                 f"core {counts['core']}, interchangeable {counts['interchangeable']}, free "
@@ -149,11 +168,11 @@ def removable(
     n_random: int = 4,
     level: float = 0.95,
     order: Order | None = None,
-    schur: OrderedSchur | None = None,
+    schur: Schurs | None = None,
     rng: Rng = 0,
     n_threads: int = 0,
 ) -> Removable:
-    """Remove as many pairs of blocks at once as the tolerance allows.
+    """Remove as many pairs of blocks at once as the tolerance allows, in all gates together.
 
     A second-order model of the search trials orders the pairs by what they cost. Bisection with
     exact rollouts of the search trials finds how far along the order the loss stays within the
@@ -206,11 +225,11 @@ def removable_of(
 ) -> Removable:
     """The removable set of a question whose trials are those of the search; see `removable`."""
     question.require_direction()
-    pairs = Pairs.of(question.schur)
+    pairs = Pairs.of(question.coordinates)
     if not len(pairs):
         raise ValueError(
-            f"network must have a coupling to remove, got W_hh of {question.schur.W.shape}, whose "
-            "T is a single block"
+            f"network must have a coupling to remove, got W_hh of {question.network.W_hh.shape}, "
+            "whose T is a single block"
         )
     total = pairs.squares.sum() or 1.0
     shares = [pairs.squares / total, np.full(len(pairs), 1 / len(pairs))]
@@ -245,14 +264,18 @@ def removable_of(
     always, never, jaccard = _repeated(question, pairs, price, tolerance, repeats, removed)
     return Removable(
         removed=pairs.blocks[np.sort(removed)],
+        removed_gates=pairs.gate_names[np.sort(removed)],
         change=float(change),
         interval=interval,
         pair_share=n_removed / len(pairs),
         mass_share=float(pairs.squares[removed].sum() / total),
         random_pair_share=float(np.mean(random_sizes)),
         random_mass_share=float(np.mean(random_mass)),
+        gate_shares=_shares(pairs, removed),
         core=pairs.blocks[never],
+        core_gates=pairs.gate_names[never],
         free=pairs.blocks[always],
+        free_gates=pairs.gate_names[always],
         jaccard=jaccard,
         curve=curve,
         random_curve=random_curve,
@@ -271,6 +294,20 @@ def removable_of(
             "level": level,
         },
     )
+
+
+def _shares(pairs: Pairs, removed: _Int64) -> dict[str, tuple[float, float]]:
+    """Gate → shares of its pairs and of its squared mass that are removed."""
+    is_removed = np.zeros(len(pairs), dtype=np.bool_)
+    is_removed[removed] = True
+    shares = {}
+    for number, gate in enumerate(pairs.coordinates.gates):
+        mine, squares = pairs.gate == number, pairs.squares
+        shares[gate] = (
+            float((mine & is_removed).sum() / max(mine.sum(), 1)),
+            float(squares[mine & is_removed].sum() / (squares[mine].sum() or 1.0)),
+        )
+    return shares
 
 
 def _points(n_pairs: int) -> _Int64:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +13,22 @@ import numpy.typing as npt
 from .._internal.files import MAX_BYTES
 from .._internal.frozen import ReadOnly, computed_once
 from ..ablation.measures import Variance, Weight
+from ..ablation.names import single_names
 from ..ablation.profile import AblationProfile
+from ..coordinates.forms import Coordinates
 from ..coordinates.schur import OrderedSchur
 from ..coordinates.sectors import COUPLINGS
 from .account import Account
 from .atlas import Agreement, Atlas
-from .cuts import CutCurve
+from .cuts import CutCurve, CutCurves
 from .dose import Dose
 from .files import load_result, save_result
 from .interactions import Interactions, Shapley
 from .nulls import Null
+from .page import text_of
 from .removable import Removable
 from .single_trials import Trajectories, TrialEffects
+from .subset_game import SubsetGame
 from .verdicts import decision, verdict, warnings
 
 if TYPE_CHECKING:
@@ -45,13 +49,16 @@ class Diagnosis(ReadOnly):
     ----------
     profile : AblationProfile
         The couplings and their subsets.
-    cuts : CutCurve or None
-        None if T is a single block.
+    curves : dict
+        Gate → its `CutCurve`, unless its T is a single block; the vanilla cell's gate is ``""``.
     atlas : Atlas
     removable : Removable or None
         None if the measure has no second derivative and no surrogate.
     shapley : Shapley
     interactions : Interactions
+        Of RR, CR and CC; in a gated network in all gates together.
+    game : SubsetGame or None
+        The game of RR, CR and CC of each gate; None for the vanilla cell.
     pairs_null : Null or None
         Against random pairs; None if nothing can be removed.
     partition_null : Null or None
@@ -69,11 +76,12 @@ class Diagnosis(ReadOnly):
     """
 
     profile: AblationProfile
-    cuts: CutCurve | None
+    curves: Mapping[str, CutCurve]
     atlas: Atlas
     removable: Removable | None
     shapley: Shapley
     interactions: Interactions
+    game: SubsetGame | None
     pairs_null: Null | None
     partition_null: Null | None
     account: Account | None
@@ -83,8 +91,22 @@ class Diagnosis(ReadOnly):
     trial_effects: TrialEffects | None = None
 
     @property
+    def cuts(self) -> CutCurve | None:
+        """The cut curve, None if T is a single block; AttributeError if gated: see `curves`."""
+        if self.profile.gates:
+            raise AttributeError(
+                "a diagnosis of a gated network has a cut curve for each: curves[…]"
+            )
+        return self.curves.get("")
+
+    @property
     def couplings(self) -> tuple[str, ...]:
-        """RR, CR, CC and BB."""
+        """RR, CR, CC and BB; in a gated network of all gates together, then of each: ``"n:CR"``."""
+        return single_names(self.profile.coordinates.gates)
+
+    @property
+    def joint(self) -> tuple[str, ...]:
+        """RR, CR, CC and BB, in all gates together."""
         return COUPLINGS
 
     @property
@@ -129,12 +151,23 @@ class Diagnosis(ReadOnly):
             return float("nan"), float("nan")
         return float(null_.p_holm[at][0]), float(null_.quantile[at][0])
 
+    def credit(self, coupling: str) -> tuple[float, float]:
+        """The Shapley value of a coupling, and its effect when it is removed last; NaN for BB.
+
+        Those of a gate are of the game of all gates' couplings.
+        """
+        for shapley in (self.shapley, self.game.shapley if self.game is not None else None):
+            if shapley is not None and coupling in shapley.names:
+                place = shapley.names.index(coupling)
+                return float(shapley.value[place]), float(shapley.last[place])
+        return float("nan"), float("nan")
+
     def why(self, coupling: str) -> str:
         """Why a harmless coupling is harmless: small, silent, unread or compensated.
 
-        Empty without an account.
+        Empty without an account, and for all gates together, which have none.
         """
-        if self.account is None:
+        if self.account is None or coupling not in self.account.couplings:
             return ""
         tolerance = self.settings["tolerance"]
         mass, activity, reading, coherence, _ = np.nan_to_num(
@@ -164,10 +197,10 @@ class Diagnosis(ReadOnly):
                 "quantile_pairs": self.chance(name)[1],
                 "curvature": self.dose.curvature[self.dose.names.index(name)],
             }
-            if name in self.shapley.names:
-                place = self.shapley.names.index(name)
-                entry |= {"shapley": self.shapley.value[place], "last": self.shapley.last[place]}
-            if self.account is not None:
+            credit, last = self.credit(name)
+            if np.isfinite(credit):
+                entry |= {"shapley": credit, "last": last}
+            if self.account is not None and name in self.account.couplings:
                 place = self.account.couplings.index(name)
                 entry["mean_ablated"] = self.account.mean_ablated[place]
             rows.append({**entry, "verdict": sentence})
@@ -181,18 +214,11 @@ class Diagnosis(ReadOnly):
 
         return diagnosis_page(self)
 
-    def report(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        title: str = "",
-        facts: Mapping[str, object] | None = None,
-        files: Iterable[str | os.PathLike[str]] = (),
-    ) -> None:
-        """Write everything as one HTML file, see `schurscope.report`. Needs Jinja2."""
+    def report(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """Write one HTML file; the title, facts and files as for `schurscope.report`."""
         from ..reporting import report
 
-        report(self, path, title=title, facts=facts, files=files)
+        report(self, path, **options)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an .npz file to exactly `path`, atomically."""
@@ -218,84 +244,38 @@ class Diagnosis(ReadOnly):
         return f"Diagnosis(measure={self.profile.measure!r}, alpha={self.profile.alpha:g})"
 
     def __str__(self) -> str:
-        profile, sectors = self.profile, self.profile.sectors
-        lines = [f"warning: {text}" for text in self.warnings]
-        lines += [
-            f"{profile.origin}; alpha {profile.alpha:g}: n_R {sectors.n_R} of "
-            f"N_h {profile.schur.n_hidden}, gap {sectors.gap:.3g}",
-            f"full network: {profile.definition.heading} {profile.value[0]:.4g}",
-            "",
-            *self.verdicts,
-            "",
-            _table(self),
-            "",
-        ]
-        for part in (self.removable, self.account):
-            if part is not None:
-                lines += [str(part), ""]
-        return "\n".join(lines).rstrip()
+        return text_of(self)
 
 
-def save_part(path: str | os.PathLike[str], part: Diagnosis | CutCurve) -> None:
-    """Write a diagnosis or a cut curve alone; see `Diagnosis.save`."""
+def save_part(path: str | os.PathLike[str], part: Diagnosis | CutCurves) -> None:
+    """Write a diagnosis or cut curves alone; see `Diagnosis.save`."""
     save_result(path, _FORMAT, part)
 
 
-def load_part(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Diagnosis | CutCurve:
+def load_part(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Diagnosis | CutCurves:
     """Read what `save_part` wrote; errors as for `Diagnosis.load`."""
     types = {kind.__name__: kind for kind in _TYPES}
     part = load_result(path, _FORMAT, types, max_bytes)
-    if not isinstance(part, (Diagnosis, CutCurve)):
-        raise ValueError(f"{path} holds a {type(part).__name__}, not a diagnosis or a cut curve")
+    if not isinstance(part, (Diagnosis, CutCurves)):
+        raise ValueError(f"{path} holds a {type(part).__name__}, not a diagnosis or cut curves")
     return part
-
-
-def _table(diagnosis: Diagnosis) -> str:
-    """Mass, effect alone and last, Shapley value, chance, curvature and mean ablation."""
-    frame = [
-        f"{'coupling':<10}{'mass':>8}{'alone':>10}{'last':>10}{'Shapley':>10}{'p chance':>10}"
-        f"{'curvature':>11}{'mean abl.':>11}"
-    ]
-    shapley, explained = diagnosis.shapley, diagnosis.account
-    for name in diagnosis.couplings:
-        row = diagnosis.profile[name]
-        last = credit = mean = float("nan")
-        if name in shapley.names:
-            place = shapley.names.index(name)
-            last, credit = float(shapley.last[place]), float(shapley.value[place])
-        if explained is not None:
-            mean = float(explained.mean_ablated[explained.couplings.index(name)])
-        curvature = float(diagnosis.dose.curvature[diagnosis.dose.names.index(name)])
-        cells = (
-            (row.removed_mass, ">8.3f"),
-            (row.change, ">+10.3g"),
-            (last, ">+10.3g"),
-            (credit, ">+10.3g"),
-            (diagnosis.chance(name)[0], ">10.2g"),
-            (curvature, ">11.3g"),
-            (mean, ">+11.3g"),
-        )
-        frame.append(f"{name:<10}" + "".join(_cell(value, spec) for value, spec in cells))
-    return "\n".join(frame)
-
-
-def _cell(value: float, spec: str) -> str:
-    width = int("".join(c for c in spec.split(".")[0] if c.isdigit()))
-    return f"{'–':>{width}}" if np.isnan(value) else format(value, spec)
 
 
 _TYPES = (
     Diagnosis,
     AblationProfile,
+    Coordinates,
     OrderedSchur,
     Variance,
     Weight,
     CutCurve,
+    CutCurves,
     Atlas,
     Agreement,
     Removable,
     Shapley,
     Interactions,
+    SubsetGame,
     Null,
     Account,
     Dose,

@@ -7,9 +7,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from ..ablation.batch import Batch
 from ..ablation.evaluate import Evaluator
-from ..ablation.plan import ablated_matrix
+from ..ablation.plan import ablated_weights
 from ..trials.trials import Trials
 from .losses import Losses
 from .pairs import Pairs
@@ -113,8 +112,8 @@ class Search:
         """The model around the network without these pairs."""
         gains = np.where(removed, 0.0, 1.0)[None]
         network, pairs = self._evaluator.network, self._pairs
-        W_ablated = ablated_matrix(pairs.schur, Batch.of_pairs(pairs.schur, pairs.blocks, gains))
-        around = replace(network, W_hh=W_ablated.astype(network.dtype))
+        W_hh = ablated_weights(pairs.coordinates, pairs.batch(gains), network.dtype)
+        around = replace(network, W_hh=W_hh)
         model = SecondOrder.of(self._evaluator.of_network(around), pairs, self._probes, _PROBES)
         if not (np.isfinite(model.linear).all() and np.isfinite(model.samples).all()):
             raise ValueError(

@@ -61,7 +61,7 @@ class SecondOrder:
         cls, evaluator: Evaluator, pairs: Pairs, rng: np.random.Generator, n_probes: int = 1
     ) -> SecondOrder:
         """The model on all trials of the evaluator, whose measure has a second derivative."""
-        entries, count = (pairs.D, pairs.labels), len(pairs)
+        entries, count = pairs.entries, len(pairs)
         linear = np.zeros(count)
         samples = np.empty((n_probes, evaluator.n_trials, count), evaluator.network.dtype)
         for part in probes(evaluator, rng, n_probes, values_per_trial=count):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -12,10 +12,12 @@ import numpy.typing as npt
 
 from .._internal.checks import Rng, fraction, positive, positive_int, shown
 from .._internal.frozen import ReadOnly
-from ..ablation.batch import Batch
+from ..ablation.batch import Batch, Places
 from ..ablation.plan import Ablation, ablation_rows
-from ..coordinates.schur import Order, OrderedSchur
-from ..coordinates.sectors import Sectors
+from ..coordinates.forms import Coordinates, Cuts, Schurs
+from ..coordinates.orders import Order
+from ..coordinates.schur import OrderedSchur
+from ..coordinates.sectors import couplings as COUPLINGS_OF_N
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .exact import looks, undecided
@@ -39,8 +41,10 @@ _Float64 = npt.NDArray[np.float64]
 _Bool = npt.NDArray[np.bool_]
 MOST_EXACT = 12  # groups, 4096 subsets
 _ERROR_RATE = 0.01
-Group: TypeAlias = "str | Ablation | npt.ArrayLike"
-"""A name of couplings, an ablation, or (n, 2) pairs of blocks."""
+Group: TypeAlias = "str | Ablation | npt.ArrayLike | Mapping[str, npt.ArrayLike]"
+"""A name of couplings, an ablation, or (n, 2) pairs of blocks, by gate in a gated network."""
+
+_NONE = np.empty((0, 2), dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -99,12 +103,12 @@ class SubsetGame(ReadOnly):
 def subset_game(
     network: Network,
     trials: Trials,
-    groups: Mapping[str, Group],
+    groups: Mapping[str, Group] | Iterable[str] | None = None,
     *,
     alpha: float = 0.9,
     measure: MeasureLike = "fvu",
     order: Order | None = None,
-    schur: OrderedSchur | None = None,
+    schur: Schurs | None = None,
     n_permutations: int = 256,
     tolerance: float | None = None,
     level: float = 0.95,
@@ -120,10 +124,12 @@ def subset_game(
     ----------
     network, trials, alpha, measure, order, schur, n_threads
         As for `ablate`.
-    groups : mapping
-        At least two. Name → what the group removes: couplings (``"RR"``, ``"CR+BB"``), an
-        `Ablation`, or pairs of block indices I <= J, (n, 2) integers, of which (I, I) is the
-        nonnormality of a 2x2 block. No two groups may share an entry of T.
+    groups : mapping, or iterable of str
+        At least two. Name → what the group removes: couplings (``"RR"``, ``"CR+BB"``,
+        ``"n:CR"``), an `Ablation`, or pairs of block indices I <= J, (n, 2) integers, of which
+        (I, I) is the nonnormality of a 2x2 block; in a gated network a mapping of gates to such
+        pairs. No two groups may share an entry of T. Names alone are those of couplings. None means
+        RR, CR and CC, in a gated network of each gate: 9 groups of a GRU and 12 of an LSTM.
     n_permutations : int
         Number of orders for more than 12 groups, even and at least 4.
     tolerance : float, optional
@@ -155,8 +161,7 @@ def subset_game(
     if tolerance is not None:
         tolerance = positive(tolerance, "tolerance")
     question = Question(network, trials, measure, order, schur, rng, n_threads)
-    sectors = question.schur.sectors(alpha)
-    names, players = _players(groups, sectors)
+    names, players = _players(groups, question.coordinates, alpha)
     n = len(names)
     orders = None
     if n <= MOST_EXACT:
@@ -195,7 +200,7 @@ def subset_game(
     resamples = resamples_of(evaluator, question.intervals)
     settings = {
         "measure": question.measure.name,
-        "alpha": sectors.alpha,
+        "alpha": fraction(alpha, "alpha"),
         "level": level,
         "n_trials": evaluator.n_trials,
         "n_permutations": 0 if orders is None else n_permutations,
@@ -214,18 +219,24 @@ def subset_game(
     )
 
 
-def _players(groups: Mapping[str, Group], sectors: Sectors) -> tuple[tuple[str, ...], Batch]:
+def _players(
+    groups: Mapping[str, Group] | Iterable[str] | None, coordinates: Coordinates, alpha: float
+) -> tuple[tuple[str, ...], Batch]:
     """Names of the groups, and one ablation for each; errors as for `subset_game`."""
-    if not isinstance(groups, Mapping):
+    if groups is None:
+        gates = [f"{gate}:" if gate else "" for gate in coordinates.gates]
+        groups = [gate + coupling for gate in gates for coupling in COUPLINGS_OF_N]
+    if isinstance(groups, str) or not isinstance(groups, Iterable):
         raise TypeError(
-            f"groups must be a mapping from names to couplings, ablations or pairs of blocks, got "
-            f"{shown(groups)}"
+            f"groups must be a mapping from names to couplings, ablations or pairs of blocks, or "
+            f"names of couplings, got {shown(groups)}"
         )
-    if len(groups) < 2:
-        raise ValueError(f"groups must have at least two entries, got {len(groups)}")
-    names = tuple(map(str, groups))
-    batches = [_batch(name, group, sectors) for name, group in groups.items()]
-    masks = [batch.mask(sectors.schur) for batch in batches]
+    named = groups if isinstance(groups, Mapping) else {name: name for name in groups}
+    if len(named) < 2:
+        raise ValueError(f"groups must have at least two entries, got {len(named)}")
+    names, cuts = tuple(map(str, named)), coordinates.sectors(alpha)
+    batches = [_batch(name, group, cuts) for name, group in named.items()]
+    masks = [np.stack(batch.masks(coordinates.schurs)) for batch in batches]
     if np.sum(masks, axis=0).max() > 1:
         for i, j in combinations(range(len(names)), 2):
             if (masks[i] & masks[j]).any():
@@ -235,29 +246,41 @@ def _players(groups: Mapping[str, Group], sectors: Sectors) -> tuple[tuple[str, 
     return names, Batch.joined(batches)
 
 
-def _batch(name: str, group: Group, sectors: Sectors) -> Batch:
+def _batch(name: str, group: Group, cuts: Cuts) -> Batch:
     """The ablation of one group, a batch of one."""
     if isinstance(group, (str, Ablation)):
-        row = Ablation.of(group, sectors) if isinstance(group, str) else group
-        ablation_rows([row], sectors)  # checks that it lies inside T
-        return Batch.of([row])
-    schur, pairs = sectors.schur, np.asarray(group)
+        row = Ablation.of(group, cuts) if isinstance(group, str) else group
+        ablation_rows([row], cuts)  # checks that it lies inside T
+        return Batch.of([row], tuple(cuts))
+    what = f"groups[{name!r}]"
+    of_gates = group if isinstance(group, Mapping) else {"": group}
+    if unknown := [gate for gate in of_gates if gate not in cuts]:
+        wanted = "(n, 2) pairs" if "" in cuts else f"a mapping of gates {', '.join(cuts)} to pairs"
+        raise ValueError(f"{what} must be {wanted} of blocks, got {shown(unknown[0] or group)}")
+    return Batch(
+        tuple(_places(what, of_gates.get(gate, _NONE), cut.schur) for gate, cut in cuts.items())
+    )
+
+
+def _places(what: str, group: npt.ArrayLike, schur: OrderedSchur) -> Places:
+    """The removal of pairs of blocks of one T."""
+    pairs = np.asarray(group)
     if pairs.dtype.kind not in "iu":
         raise TypeError(
-            f"groups[{name!r}] must be the name of couplings, an Ablation or pairs of block "
-            f"indices, got {shown(group)}"
+            f"{what} must be the name of couplings, an Ablation or pairs of block indices, got "
+            f"{shown(group)}"
         )
     if pairs.ndim != 2 or pairs.shape[1] != 2:
-        raise ValueError(f"groups[{name!r}] must have shape (n, 2), got {pairs.shape}")
+        raise ValueError(f"{what} must have shape (n, 2), got {pairs.shape}")
     n_blocks = len(schur.starts)
     first, last = pairs.T
     single = (first == last) & (schur.block_sizes[np.clip(first, 0, n_blocks - 1)] == 1)
     bad = (first < 0) | (last < first) | (last >= n_blocks) | single
     if bad.any():
         raise ValueError(
-            f"groups[{name!r}] must hold pairs 0 <= I <= J < {n_blocks} of blocks, I = J only for "
-            f"a 2x2 block, got {tuple(pairs[bad][0].tolist())}"
+            f"{what} must hold pairs 0 <= I <= J < {n_blocks} of blocks, I = J only for a 2x2 "
+            f"block, got {tuple(pairs[bad][0].tolist())}"
         )
     if len(np.unique(pairs, axis=0)) < len(pairs):
-        raise ValueError(f"groups[{name!r}] must hold each pair once")
-    return Batch.of_pairs(schur, pairs.astype(np.int64), np.zeros((1, len(pairs))))
+        raise ValueError(f"{what} must hold each pair once")
+    return Places.of_pairs(schur, pairs.astype(np.int64), np.zeros((1, len(pairs))))

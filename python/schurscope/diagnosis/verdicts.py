@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from .cuts import CutCurve
     from .result import Diagnosis
 
 __all__ = ["APART", "decision", "verdict", "warnings"]
@@ -46,41 +47,27 @@ def verdict(diagnosis: Diagnosis, coupling: str) -> str:
     measure = diagnosis.profile.definition.change_label
     tolerance = diagnosis.settings["tolerance"]
     decided = decision(diagnosis, coupling)
+    named = _named(diagnosis, coupling)
     if decided == "vacuous":
-        return f"{coupling}: nothing to remove."
+        return f"{named}: nothing to remove."
     if row.diverged:
-        return f"{coupling}: needed; without it the rollouts diverge."
+        return f"{named}: needed; without it the rollouts diverge."
     number = f"{measure} {row.change:+.3g}, interval [{_interval(diagnosis, coupling)}]"
     if decided == "needed":
-        return f"{coupling}: needed ({number}){_beside_chance(diagnosis, coupling)}."
+        return f"{named}: needed ({number}){_beside_chance(diagnosis, coupling)}."
     if decided == "a burden":
-        return f"{coupling}: a burden; the network does better without it ({number})."
+        return f"{named}: a burden; the network does better without it ({number})."
     if decided == "not needed":
-        return f"{coupling}: not needed ({number}){_WHY.get(diagnosis.why(coupling), '')}."
-    return f"{coupling}: undecided at tolerance {tolerance:g} ({number}); use more trials."
+        return f"{named}: not needed ({number}){_WHY.get(diagnosis.why(coupling), '')}."
+    return f"{named}: undecided at tolerance {tolerance:g} ({number}); use more trials."
 
 
 def warnings(diagnosis: Diagnosis) -> list[str]:
     """What a reader should know before believing the verdicts."""
     found = [diagnosis.profile.warning, diagnosis.profile.caution]
-    cuts, settings = diagnosis.cuts, diagnosis.settings
-    tolerance = settings["tolerance"]
-    if cuts is not None and diagnosis.profile.sectors.n_R < diagnosis.profile.schur.n_hidden:
-        here = cuts.at(diagnosis.profile.alpha)
-        if cuts.tied[here]:
-            found.append(
-                f"the cut at alpha={diagnosis.profile.alpha:g} divides near-tied eigenvalues "
-                f"(gap {cuts.gap[here]:.2g}): CR, RR and CC depend on their order"
-            )
-        near = cuts.near(diagnosis.profile.alpha)
-        change = np.abs(np.where(np.isfinite(cuts.change), cuts.change, np.inf))
-        place = near[int(np.argmax(change[near]))]
-        if change[place] > max(APART * change[here], tolerance):
-            found.append(
-                f"alpha decides what CR costs: {cuts.change[here]:+.3g} at this cut "
-                f"(n_R {cuts.cut[here]}), {cuts.change[place]:+.3g} at n_R {cuts.cut[place]}; "
-                "see the cut curve"
-            )
+    for gate, curve in diagnosis.curves.items():
+        if diagnosis.profile.cuts[gate].n_R < diagnosis.profile.coordinates.n_hidden:
+            found += _about_cut(diagnosis, gate, curve)
     if saturated := [name for name in diagnosis.couplings if _saturates(diagnosis, name)]:
         found.append(
             f"{', '.join(saturated)}: the measure is near or beyond chance without it, so effects "
@@ -99,6 +86,35 @@ def warnings(diagnosis: Diagnosis) -> list[str]:
             f"{agreement.spearman:.2f}): use method='exact'"
         )
     return [text for text in found if text]
+
+
+def _about_cut(diagnosis: Diagnosis, gate: str, cuts: CutCurve) -> list[str]:
+    """What a gate's cut curve says about its cut."""
+    alpha, tolerance, found = diagnosis.profile.alpha, diagnosis.settings["tolerance"], []
+    prefix, here = f"gate {gate}: " if gate else "", cuts.at(alpha)
+    if cuts.tied[here]:
+        found.append(
+            f"{prefix}the cut at alpha={alpha:g} divides near-tied eigenvalues "
+            f"(gap {cuts.gap[here]:.2g}): CR, RR and CC depend on their order"
+        )
+    near = cuts.near(alpha)
+    change = np.abs(np.where(np.isfinite(cuts.change), cuts.change, np.inf))
+    place = near[int(np.argmax(change[near]))]
+    if change[place] > max(APART * change[here], tolerance):
+        found.append(
+            f"{prefix}alpha decides what CR costs: {cuts.change[here]:+.3g} at this cut "
+            f"(n_R {cuts.cut[here]}), {cuts.change[place]:+.3g} at n_R {cuts.cut[place]}; "
+            "see the cut curve"
+        )
+    return found
+
+
+def _named(diagnosis: Diagnosis, coupling: str) -> str:
+    """The coupling, and in a gated network where: "CR of all gates", "CR of n"."""
+    gate, _, name = coupling.rpartition(":")
+    if not diagnosis.profile.gates:
+        return coupling
+    return f"{name} of {gate or 'all gates'}"
 
 
 def _interval(diagnosis: Diagnosis, coupling: str) -> str:

@@ -18,6 +18,7 @@ from .._internal.frozen import ReadOnly
 from .._internal.html import facts, table
 from ..ablation.batch import Batch
 from ..ablation.plan import Ablation, removed_masses
+from ..coordinates.forms import Coordinates
 from ..coordinates.schur import OrderedSchur, ordered_schur
 from ..coordinates.sectors import COUPLINGS, Sectors
 from ..networks.network import Network
@@ -123,7 +124,7 @@ class Jacobian(_Description):
     def masses(self) -> dict[str, float]:
         """Coupling → its share of ‖T‖_F; of BB, the nonnormality of the 2x2 blocks."""
         removals = [Ablation.of(name, self._sectors) for name in COUPLINGS]
-        shares = removed_masses(self._schur, Batch.of(removals))
+        shares = removed_masses(Coordinates(("",), (self._schur,)), Batch.of(removals))
         return dict(zip(COUPLINGS, shares.tolist(), strict=True))
 
     @property

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
-from .._internal.checks import FloatArray
+from .._internal.checks import FloatArray, choice
 from .cell import Cell
 
-__all__ = ["Gate", "gates_of", "require_vanilla"]
+__all__ = ["Gate", "gates_of", "recurrent_matrix", "require_vanilla"]
 
 
 class _Network(Protocol):
@@ -51,6 +51,26 @@ def gates_of(network: _Network) -> Mapping[str, Gate]:
         b_h = None if network.b_h is None else network.b_h[rows]
         gates[name] = Gate(network.W_hh[rows], network.W_xh[rows], b_h)
     return MappingProxyType(gates)
+
+
+def recurrent_matrix(network: _Network, gate: str | None) -> FloatArray:
+    """The W_hh (N_h, N_h) of a gate, or the one of the vanilla cell.
+
+    ValueError if the network is gated and no gate is named, or the other way round.
+    """
+    names = network.cell.gates
+    if not names:
+        if gate is not None:
+            raise ValueError(
+                f"gate must be None for the vanilla cell, which has none, got {gate!r}"
+            )
+        return network.W_hh
+    if gate is None:
+        listed = ", ".join(map(repr, names))
+        raise ValueError(
+            f"gate must be one of {listed}, because {network.cell!r} has a W_hh for each, got None"
+        )
+    return gates_of(network)[choice(gate, "gate", names)].W_hh
 
 
 def require_vanilla(cell: Cell, asked: str) -> None:

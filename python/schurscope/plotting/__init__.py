@@ -30,6 +30,7 @@ from .diagnosis import (
     cut_effects,
     diagnosis_page,
     dose_curves,
+    gate_effects,
     removal_curve,
 )
 from .style import COLORS, label, save_figure
@@ -47,6 +48,7 @@ __all__ = [
     "diagnosis_page",
     "dose_curves",
     "effect_distributions",
+    "gate_effects",
     "label",
     "legend_handles",
     "network_cuts",

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from ..ablation.profile import AblationProfile
-from .style import COLORS, INK, NORMAL, OTHER, PALE, SMALL, WARNING, axes_or_new, label, tidy
+from .style import INK, NORMAL, OTHER, PALE, SMALL, WARNING, axes_or_new, color_of, label, tidy
 
 BAR_ALPHA, HATCH = 0.55, "////"
 
@@ -127,7 +127,7 @@ def _bars(
     ends = getattr(profiles[0].interval(), quantity)[rows] if seeds == 1 else None
     marks = paper or {}
     for place, name in enumerate(names):
-        color = COLORS.get(name, OTHER)
+        color = color_of(name)
         mine = values[:, place]
         if np.isfinite(mine).any():
             is_noise = undetermined == seeds and name != "full"

@@ -24,7 +24,9 @@ CELLS = 256  # along a side; a figure has too few pixels for more
 ZOOMED = 16  # rows
 
 
-def schur_matrix(schur: OrderedSchur, sectors: Sectors, ax: Axes | None = None) -> Axes:
+def schur_matrix(
+    schur: OrderedSchur, sectors: Sectors, ax: Axes | None = None, *, gate: str = ""
+) -> Axes:
     """The ordered ``|T|`` on a log scale, every coupling in its colour, diagonal blocks in grey.
 
     Entries at the level of rounding, or six decades below the largest, are white. In matrices of
@@ -37,6 +39,8 @@ def schur_matrix(schur: OrderedSchur, sectors: Sectors, ax: Axes | None = None) 
     sectors : Sectors
         The cut to draw, ``schur.sectors(alpha)``.
     ax : matplotlib Axes, optional
+    gate : str
+        The gate that it is of, for the title.
     """
     ax = axes_or_new(ax, (4.6, 4.2))
     n, r = schur.n_hidden, sectors.n_R
@@ -91,7 +95,7 @@ def schur_matrix(schur: OrderedSchur, sectors: Sectors, ax: Axes | None = None) 
         handlelength=1.0,
     )
     ax.set_title(
-        f"ordered $T$,  $n_R$ = {r} of {n},  α = {sectors.alpha:g}",
+        f"ordered $T${f' of {gate}' if gate else ''},  $n_R$ = {r} of {n},  α = {sectors.alpha:g}",
         fontsize=NORMAL,
         color=INK,
         pad=20,
@@ -132,10 +136,13 @@ _LARGEST = {
 }
 
 
-def spectrum(schur: OrderedSchur, sectors: Sectors, ax: Axes | None = None) -> Axes:
+def spectrum(
+    schur: OrderedSchur, sectors: Sectors, ax: Axes | None = None, *, gate: str = ""
+) -> Axes:
     """Eigenvalues in the complex plane, by sector, with the cut at alpha times the largest key.
 
-    The key is that of the form's order, by default the modulus, see `OrderedSchur.keys`.
+    The key is that of the form's order, by default the modulus, see `OrderedSchur.keys`. The title
+    names the gate, whose eigenvalues they are, and not the network's.
     """
     ax = axes_or_new(ax, (3.8, 3.8))
     values = schur.eigenvalues
@@ -167,7 +174,8 @@ def spectrum(schur: OrderedSchur, sectors: Sectors, ax: Axes | None = None) -> A
     ax.set_ylim(-reach, reach)
     ax.set_aspect("equal")
     ax.set_title(
-        f"ρ = {schur.rho:.3g},  cut at {sectors.alpha:g} {_LARGEST[schur.order]}",
+        f"gate {gate}:  " * bool(gate)
+        + f"ρ = {schur.rho:.3g},  cut at {sectors.alpha:g} {_LARGEST[schur.order]}",
         fontsize=NORMAL,
         color=INK,
     )

@@ -11,12 +11,13 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from .._internal.checks import positive
-from ..coordinates.schur import OrderedSchur, ordered_schur
-from ..networks.gates import require_vanilla
+from ..ablation.batch import Batch
+from ..ablation.plan import Ablation, ablated_weights
+from ..coordinates.forms import Coordinates, Schurs
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .bars import Profiles, profile_list
-from .style import COLORS, INK, NORMAL, OTHER, PALE, SMALL, axes_or_new, label, tidy
+from .style import INK, NORMAL, PALE, SMALL, axes_or_new, color_of, label, tidy
 
 _Float64: TypeAlias = NDArray[np.float64]
 
@@ -26,7 +27,8 @@ def accuracy_per_lag(profiles: Profiles, ax: Axes | None = None) -> Axes:
 
     With several profiles (seeds of one experiment) the curve is their mean and the band runs from
     the lowest to the highest. Steps of weight 0 are left out, and so are ablations that are
-    vacuous in every profile, whose curve is the full network's.
+    vacuous in every profile, whose curve is the full network's, and those of single gates where
+    some are of all gates together.
     """
     several = profile_list(profiles)
     measure = several[0].definition
@@ -38,10 +40,12 @@ def accuracy_per_lag(profiles: Profiles, ax: Axes | None = None) -> Axes:
     stack = stack[:, :, counted]
     lags = 1 + np.arange(stack.shape[2])
     vacuous: list[bool] = np.all([profile.vacuous for profile in several], axis=0).tolist()
+    joint = [":" not in name for name in several[0].names]
+    shown = joint if sum(joint) > 1 else [True] * len(joint)  # the full network is always there
     for row, name in enumerate(several[0].names):
-        if vacuous[row]:
-            continue  # same curve as the full network
-        color = COLORS.get(name, OTHER)
+        if vacuous[row] or not shown[row]:
+            continue  # same curve as the full network, or too many curves
+        color = color_of(name)
         on_top = "CC" in name.split("+")  # often equal to its partner without CC: dashes show both
         ax.plot(
             lags,
@@ -80,7 +84,7 @@ def trajectories(
     alpha: float = 0.9,
     trial: int = 0,
     channel: int = 0,
-    schur: OrderedSchur | None = None,
+    schur: Schurs | None = None,
     dt: float | None = None,
     unit: str = "",
     ax: Axes | None = None,
@@ -95,13 +99,13 @@ def trajectories(
     network : Network
     trials : Trials
     ablations : sequence of str
-        Names such as ``"CR"`` or ``"RR+CC"``, one row each.
+        Names such as ``"CR"``, ``"RR+CC"`` or ``"n:CR"``, one row each.
     alpha : float
         Cut of the spectrum.
     trial, channel : int
         Indices of the trial and output channel to show.
-    schur : OrderedSchur, optional
-        Ordered Schur form of ``network.W_hh``, if already computed.
+    schur : OrderedSchur, or mapping of gates to OrderedSchur, optional
+        Ordered Schur form of ``network.W_hh``, or of each gate's, if already computed.
     dt : float, optional
         Duration of a step in `unit`; None counts steps.
     unit : str
@@ -133,7 +137,7 @@ def trajectories(
             solid_capstyle="round",
         )
         shown = np.where((values >= low) & (values <= high), values, np.nan)
-        color = COLORS.get(name, OTHER)
+        color = color_of(name)
         ax.plot(time, shown + base, color=color, lw=1.4, label=label(name))
     names = [label(name) for name in outputs]
     middle = (low + high) / 2
@@ -159,7 +163,7 @@ def trajectories(
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
     for text, name in zip(ax.get_yticklabels(), outputs, strict=True):
-        text.set_color(COLORS.get(name, OTHER))
+        text.set_color(color_of(name))
     return ax
 
 
@@ -170,15 +174,16 @@ def _curves(
     alpha: float,
     trial: int,
     channel: int,
-    schur: OrderedSchur | None,
+    schur: Schurs | None,
 ) -> tuple[_Float64, dict[str, _Float64]]:
     """The target, NaN where it does not count, and the output of the full and ablated networks."""
-    require_vanilla(network.cell, "plotting ablated outputs")
-    if schur is None:
-        schur = ordered_schur(network.W_hh.astype(np.float64))
+    coordinates = Coordinates.of(network, schur, None)
+    cuts = coordinates.sectors(alpha)
     trials = trials.astype(network.dtype)
     inputs = trials.inputs[trial : trial + 1]
-    h_0 = None if trials.h_0 is None else trials.h_0[trial : trial + 1]
+    h_0, c_0 = (
+        None if state is None else state[trial : trial + 1] for state in (trials.h_0, trials.c_0)
+    )
     rng = 0 if network.cell.noise else None  # the same noise for every curve
     target = np.full(trials.n_steps, np.nan)
     if trials.has_targets:
@@ -186,10 +191,10 @@ def _curves(
         target[counts] = trials.targets[trial, counts, channel]
     outputs = {}
     for name in ("full", *ablations):
-        removed = set() if name == "full" else set(name.split("+"))
-        W_hh = schur.ablated(removed, alpha=alpha).astype(network.dtype)
-        ablated = replace(network, W_hh=W_hh, cayley=None) if removed else network
-        rolled = ablated.rollout(inputs, h_0=h_0, rng=rng)
+        row = Batch.of([Ablation.of(name, cuts)], coordinates.gates)
+        W_hh = ablated_weights(coordinates, row, network.dtype)
+        ablated = network if name == "full" else replace(network, W_hh=W_hh, cayley=None)
+        rolled = ablated.rollout(inputs, h_0=h_0, c_0=c_0, rng=rng)
         outputs[name] = rolled[0, :, channel].astype(np.float64)
     return target, outputs
 

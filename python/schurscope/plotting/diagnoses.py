@@ -36,12 +36,13 @@ def network_cuts(curves: pd.DataFrame, by: str = "cut", *, ax: Axes | None = Non
     Parameters
     ----------
     curves : DataFrame
-        Rows of `schurscope.sweep.cut_curves` of one task, construction and width.
+        Rows of `schurscope.sweep.cut_curves` of one task, construction, width and any gate.
     by : {"cut", "from_gap"}
         Align the curves by the number of dimensions in R, or by the largest gap.
     ax : matplotlib Axes, optional
     """
-    curves = of_one_kind(curves, ("task", "recurrent", "N_h"))
+    gate = ["gate"] if "gate" in curves else []
+    curves = of_one_kind(curves, ("task", "recurrent", "N_h", *gate))
     ax = axes_or_new(ax, (4.4, 3.0))
     color, passed = COLORS["CR"], curves[curves["passed"]]
     networks: Any = passed.groupby("key", observed=True, sort=False)
@@ -66,7 +67,9 @@ def network_cuts(curves: pd.DataFrame, by: str = "cut", *, ax: Axes | None = Non
         ax.axvline(0.0, color=INK, lw=0.9, ls="--", zorder=0)
     ax.set_xlabel(_AXES[by], fontsize=NORMAL, color=INK)
     ax.set_ylabel(f"{quantity_label(curves, 'change')} without CR", fontsize=NORMAL, color=INK)
-    ax.set_title(_title(curves) + f", $N_h$ {curves['N_h'].iloc[0]}", fontsize=NORMAL, color=INK)
+    of_gate = f", gate {curves['gate'].iloc[0]}" if gate else ""
+    title = f"{_title(curves)}, $N_h$ {curves['N_h'].iloc[0]}{of_gate}"
+    ax.set_title(title, fontsize=NORMAL, color=INK)
     return tidy(ax)
 
 
@@ -124,7 +127,7 @@ def save_removable_figures(table: pd.DataFrame, folder: Path) -> list[str]:
 
 
 def save_cut_figures(curves: pd.DataFrame, folder: Path) -> list[str]:
-    """Write a figure of cut curves for every task and construction; return the files' names.
+    """Write a figure of cut curves for every task, construction and gate; return the files' names.
 
     Parameters
     ----------
@@ -147,9 +150,10 @@ def save_cut_figures(curves: pd.DataFrame, folder: Path) -> list[str]:
 
 def _kinds(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """The rows of each task and construction, and the stem of their files' names."""
-    kinds: Any = table.groupby(["task", "recurrent"], observed=True, sort=False)
-    for (task, recurrent), mine in kinds:
-        yield f"{task}-{recurrent}".replace("/", "-").replace(" ", "-"), mine
+    names = ["task", "recurrent", *(["gate"] if "gate" in table else [])]
+    kinds: Any = table.groupby(names, observed=True, sort=False)
+    for kind, mine in kinds:
+        yield "-".join(map(str, kind)).replace("/", "-").replace(" ", "-"), mine
 
 
 def _title(rows: pd.DataFrame) -> str:

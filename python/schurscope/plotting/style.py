@@ -34,10 +34,16 @@ DPI = 200
 
 
 def label(name: str) -> str:
-    """An ablation's name as figures write it: ``"CR+CC"`` → ``"−CR −CC"``."""
-    if name == "full" or name not in COLORS:
+    """An ablation's name as figures write it: ``"−CR −CC"`` of "CR+CC", ``"n −CR"`` of "n:CR"."""
+    gate, colon, couplings = name.rpartition(":")
+    if couplings == "full" or couplings not in COLORS or "," in gate:
         return name
-    return "−" + name.replace("+", " −")
+    return (f"{gate} −" if colon else "−") + couplings.replace("+", " −")
+
+
+def color_of(name: str) -> str:
+    """The colour of an ablation; that of a gate's couplings is theirs."""
+    return COLORS.get(name.rpartition(":")[2], OTHER)
 
 
 def axes_or_new(ax: Axes | None, size: tuple[float, float]) -> Axes:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..ablation.measures import MEASURES
 from .bars import Published
-from .style import COLORS, INK, NORMAL, OTHER, PALE, SMALL, axes_or_new, label, save_figure, tidy
+from .style import INK, NORMAL, OTHER, PALE, SMALL, axes_or_new, color_of, label, save_figure, tidy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,7 @@ def effect_distributions(
     ax = axes_or_new(ax, (_width(len(names), len(widths)), 3.0))
     step = 0.8 / len(widths)
     for place, name in enumerate(names):
-        color = COLORS.get(name, OTHER)
+        color = color_of(name)
         every = rows[rows["ablation"] == name]
         if every["vacuous"].all():
             ax.text(place, 0.0, "vacuous\n", ha="center", va="bottom", fontsize=SMALL, color=OTHER)
@@ -103,8 +103,8 @@ def quantity_against_width(
 ) -> Axes:
     """A quantity against N_h: a point per network, a line through the means, ± SEM.
 
-    One line per ablation; n_R, which no ablation changes, has a single line. Only networks that
-    passed their gate are shown.
+    One line per ablation; n_R, which no ablation changes, has a single line, or one for each gate
+    of gated networks. Only networks that passed their gate are shown.
 
     Parameters
     ----------
@@ -116,16 +116,19 @@ def quantity_against_width(
     rows = of_one_kind(rows, ("task", "recurrent", "alpha"))
     ax = axes_or_new(ax, (3.6, 3.0))
     of_network = quantity == "n_R"
-    names = ["full"] if of_network else [n for n in rows["ablation"].unique() if n != "full"]
-    for place, name in enumerate(names):
+    if of_network:
+        names = _one_for_each_cut(rows)
+    else:
+        names = {name: label(name) for name in rows["ablation"].unique() if name != "full"}
+    for place, (name, words) in enumerate(names.items()):
         mine = rows[(rows["ablation"] == name) & rows["passed"]]
-        numbers = mine[quantity].to_numpy(dtype=np.float64)
+        numbers = mine[quantity].to_numpy(dtype=np.float64, na_value=np.nan)
         kept = np.isfinite(numbers)
         width, numbers = mine["N_h"].to_numpy(dtype=np.float64)[kept], numbers[kept]
         if not len(numbers):
             continue
         shift = 2 ** (0.03 * (place - (len(names) - 1) / 2))  # so that the points stay apart
-        color = COLORS.get(name, OTHER)
+        color = color_of(name)
         ax.scatter(width * shift, numbers, s=7, color=color, alpha=0.45, linewidth=0, zorder=2)
         at, mean, sem = group_means(width, numbers)
         ax.errorbar(
@@ -135,7 +138,7 @@ def quantity_against_width(
             color=color,
             lw=1.3,
             capsize=2.0,
-            label=label(name),
+            label=words,
             zorder=3,
         )
     if not ax.has_data():
@@ -147,9 +150,20 @@ def quantity_against_width(
         ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     else:
         ax.axhline(0.0, color=PALE, lw=0.8, zorder=0)
-        if ax.get_legend_handles_labels()[0]:
-            ax.legend(fontsize=SMALL, frameon=False)
+    if (len(names) > 1 or not of_network) and ax.get_legend_handles_labels()[0]:
+        ax.legend(fontsize=SMALL, frameon=False)
     return tidy(ax)
+
+
+def _one_for_each_cut(rows: pd.DataFrame) -> dict[str, str]:
+    """The full network, or in gated networks one ablation of each gate: its name → the gate."""
+    if rows["n_R"].notna().all():
+        return {"full": "full"}
+    of_gates = rows.loc[rows["n_R"].notna(), "ablation"].unique()
+    first: dict[str, str] = {}
+    for name in of_gates:
+        first.setdefault(name.partition(":")[0], name)
+    return {name: gate for gate, name in first.items()}
 
 
 def spectra_against_width(
@@ -160,7 +174,8 @@ def spectra_against_width(
     Parameters
     ----------
     moduli : mapping
-        N_h → the moduli of each network of that width, (N_h,) in any order.
+        N_h → the moduli of each network of that width, (N_h,) in any order; of a gated network
+        those of its gates, (gates, N_h), a line each.
     alpha : float
         Cut of the spectrum, drawn as a line.
     ax : matplotlib Axes, optional
@@ -170,7 +185,8 @@ def spectra_against_width(
     for shade, (width, networks) in zip(shades, sorted(moduli.items()), strict=False):
         color = (0.0, 0.45 * float(shade), 0.7 * float(shade))
         rank = (np.arange(width) + 0.5) / width
-        curves = np.array([np.sort(one)[::-1] / np.max(one) for one in networks])
+        each = np.concatenate([np.atleast_2d(one) for one in networks])
+        curves = np.sort(each, axis=1)[:, ::-1] / each.max(axis=1, keepdims=True)
         ax.plot(rank, curves.T, color=color, lw=0.4, alpha=0.35, zorder=2)
         ax.plot(rank, curves.mean(axis=0), color=color, lw=1.5, label=f"{width}", zorder=3)
     ax.axhline(alpha, color=PALE, lw=0.8, zorder=1)

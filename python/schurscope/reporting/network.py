@@ -79,7 +79,7 @@ def profile_content(
     """The values of the template of a profile."""
     intervals = profile.interval()
     rows = [place for place, name in enumerate(profile.names) if name != "full"]
-    change, schur = profile.definition.change_label, profile.schur
+    change = profile.definition.change_label
     warnings = [text for text in (profile.warning, *profile.cautions) if text]
     return {
         **_shared(
@@ -102,16 +102,26 @@ def profile_content(
         )
         if rows
         else "",
-        "spectrum_section": sections.spectrum_section(schur, profile.sectors),
+        **_coordinates(profile),
         "provenance": provenance(profile, {}, facts),
-        "data": json_element(
-            {
-                "alpha": profile.alpha,
-                "n_R": profile.sectors.n_R,
-                "N_h": schur.n_hidden,
-                "schur": schur_data(schur),
-            }
-        ),
+    }
+
+
+def _coordinates(profile: AblationProfile) -> dict[str, Any]:
+    """The spectrum and |T|, or the spectrum of each gate."""
+    if profile.gates:
+        section = sections.gates_section(profile.gates)
+        return {"spectrum_section": section, "data": json_element({})}
+    cut = profile.sectors
+    shown_on_demand = {
+        "alpha": profile.alpha,
+        "n_R": cut.n_R,
+        "N_h": cut.n_hidden,
+        "schur": schur_data(cut.schur),
+    }
+    return {
+        "spectrum_section": sections.spectrum_section(cut.schur, cut),
+        "data": json_element(shown_on_demand),
     }
 
 
@@ -143,18 +153,20 @@ def provenance(
 
 
 def _shared(profile: AblationProfile, title: str, kind: str) -> dict[str, Any]:
-    order = _ORDERS[profile.schur.order]
+    order = _ORDERS[next(iter(profile.cuts.values())).schur.order]
     return {"title": title, "kind": kind, "order": order, "alpha": f"{profile.alpha:g}"}
 
 
 def _summary(profile: AblationProfile) -> list[tuple[str, str]]:
-    own, sectors = profile.settings, profile.sectors
+    own, cuts = profile.settings, profile.cuts
+    n_R = ", ".join(f"{gate} {cut.n_R}".strip() for gate, cut in cuts.items())
+    gaps = ", ".join(f"{gate} {shown(cut.gap)}".strip() for gate, cut in cuts.items())
     steps = f" of {own['n_steps']} steps" if "n_steps" in own else ""
     return [
         (f"{profile.definition.heading}, full network", shown(float(profile.value[0]))),
-        ("units", str(profile.schur.n_hidden)),
-        ("dimensions in R", f"{sectors.n_R} at α = {profile.alpha:g}"),
-        ("gap", shown(sectors.gap)),
+        ("units", str(next(iter(cuts.values())).n_hidden)),
+        ("dimensions in R", f"{n_R} at α = {profile.alpha:g}"),
+        ("gap", gaps),
         ("trials", f"{own['n_trials']:,}{steps}"),
     ]
 

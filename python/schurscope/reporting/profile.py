@@ -17,6 +17,7 @@ from rich.table import Table
 from .._internal.files import atomic_path
 from .._internal.json import write_json
 from ..ablation.profile import AblationProfile, Intervals
+from ..ablation.table import named_gates
 from ..networks.network import Network
 from ..trials.trials import Trials
 
@@ -42,11 +43,11 @@ def print_profile(profile: AblationProfile, intervals: Intervals) -> None:
             )
         value = "diverged" if row.diverged else f"{row.value:.4f}"
         table.add_row(escape(row.name), value, _ends(intervals.value[place]), *effect)
-    cuts = ", ".join(
-        f"{gate} n_R {cut.n_R} of N_h {cut.n_hidden} at alpha {cut.alpha:g}, gap {cut.gap:.3g}"
-        for gate, cut in profile.cuts.items()
-    ).strip()
-    console.print(f"{profile.origin}; {cuts}", highlight=False, markup=False)
+    console.print(
+        f"{profile.origin}; {_cuts(profile)}",
+        highlight=False,
+        markup=False,
+    )
     console.print(table, highlight=False)
     console.print(
         f"intervals: paired bootstrap over trials; tie rule {settings['tie_rule']}, "
@@ -56,6 +57,18 @@ def print_profile(profile: AblationProfile, intervals: Intervals) -> None:
     )
     for caution in profile.cautions:
         console.print(f"caution: {caution}", style="yellow", highlight=False, markup=False)
+
+
+def _cuts(profile: AblationProfile) -> str:
+    n_hidden = profile.coordinates.n_hidden
+    if not profile.gates:
+        cut = profile.sectors
+        return f"n_R {cut.n_R} of N_h {n_hidden} at alpha {profile.alpha:g}, gap {cut.gap:.3g}"
+    each = ", ".join(f"{gate} {cut.n_R} ({cut.gap:.3g})" for gate, cut in profile.gates.items())
+    return (
+        f"alpha {profile.alpha:g} of each gate's spectrum, which is not the network's: n_R (gap) "
+        f"{each} of N_h {n_hidden}"
+    )
 
 
 def _ends(interval: NDArray[np.float64]) -> str:
@@ -83,24 +96,23 @@ def save_profile(
     ):
         writer = csv.writer(stream)
         ends = ["value_low", "value_high", "change_low", "change_high"]
-        writer.writerow([*profile["full"]._fields, *ends, "determined"])
-        determined = profile.determined
-        for place, row in enumerate(profile):
-            writer.writerow([*row, *intervals.value[place], *intervals.change[place], determined])
+        masses = [f"removed_mass_{gate}" for gate in profile.gates]
+        writer.writerow([*profile["full"]._fields, *ends, "determined", *masses])
+        for place, (row, gates) in enumerate(zip(profile, named_gates(profile), strict=True)):
+            determined = all(profile.cuts[gate].determined for gate in gates or profile.cuts)
+            of_gates = [profile.gate_masses[gate][place] for gate in profile.gates]
+            numbers = [*intervals.value[place], *intervals.change[place]]
+            writer.writerow([*row, *numbers, determined, *of_gates])
     write_json(out / "settings.json", settings)
     names = [name for name in profile.names if name != "full"]
-    axes = {
-        f"{kind}_{gate}".rstrip("_"): draw(profile.schurs[gate], sectors)
-        for gate, sectors in profile.cuts.items()
-        for kind, draw in (
-            ("schur_matrix", plotting.schur_matrix),
-            ("spectrum", plotting.spectrum),
-        )
-    }
-    axes["change"] = plotting.change_bars(profile)
+    axes = {"change": plotting.change_bars(profile)}
+    for gate, cut in profile.cuts.items():
+        ending = f"_{gate}" if gate else ""
+        axes[f"schur_matrix{ending}"] = plotting.schur_matrix(cut.schur, cut, gate=gate)
+        axes[f"spectrum{ending}"] = plotting.spectrum(cut.schur, cut, gate=gate)
     if rollouts is not None:
         axes["trajectories"] = plotting.trajectories(
-            *rollouts, ablations=names[:3], alpha=profile.alpha, schur=profile.schur
+            *rollouts, ablations=names[:3], alpha=profile.alpha, schur=profile.coordinates.argument
         )
     if profile.definition.limits == (0.0, 1.0):
         axes["accuracy_per_lag"] = plotting.accuracy_per_lag(profile)

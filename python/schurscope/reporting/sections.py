@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ __all__ = [
     "account_content",
     "coupling_figure",
     "cut_content",
+    "gates_section",
     "null_content",
     "pair_content",
     "removal_content",
@@ -82,9 +84,14 @@ def pair_content(found: Diagnosis, change: str) -> dict[str, Any]:
     if kept is not None:
         trial_words = (
             f"this file keeps the effects of the {len(kept.pair)} largest pairs on each of "
-            f"{len(kept.trial):,} trials, and of the other {len(kept.rest):,} pairs that were run "
-            "only quantiles over trials (5, 25, 50, 75, 95%), on up to 256 of these."
+            f"{len(kept.trial):,} trials"
         )
+        if len(kept.rest):
+            trial_words += (
+                f", and of the other {len(kept.rest):,} pairs that were run only quantiles over "
+                "trials (5, 25, 50, 75, 95%), on up to 256 of these"
+            )
+        trial_words += "."
     classes = []
     if found.account is not None:
         classes.append(("verdict", [(f"kind:{1 + i}", name) for i, name in enumerate(KINDS)]))
@@ -113,7 +120,7 @@ def pair_content(found: Diagnosis, change: str) -> dict[str, Any]:
         "agreement": agreement,
         "trial_words": trial_words,
         "classes": classes,
-        "pair_tolerance": f"{found.settings['tolerance'] / 10:g}",
+        "pair_tolerance": f"{found.account.settings['tolerance']:g}" if found.account else "",
         "coupling_names": found.couplings,
         "atlas_label": (
             f"Effect on {heading} of removing each pair of blocks, {n_blocks} by {n_blocks}; the "
@@ -242,6 +249,35 @@ def spectrum_section(schur: OrderedSchur, sectors: Sectors) -> Markup:
             sectors_words=words,
         )
     )
+    return Markup(text)
+
+
+def gates_section(cuts: Mapping[str, Sectors]) -> Markup:
+    """The section on the spectra of a network's gates."""
+    columns = [
+        Column("gate", "gate", numeric=False),
+        Column("rho", "spectral radius"),
+        Column("departure", "departure from normality"),
+        Column("n_R", "n_R"),
+        Column("gap", "gap"),
+    ]
+    rows = [
+        [
+            Cell(gate),
+            tables.number(cut.schur.rho),
+            tables.number(cut.schur.departure),
+            tables.whole(cut.n_R),
+            tables.number(cut.gap),
+        ]
+        for gate, cut in cuts.items()
+    ]
+    radius = max(cut.schur.rho for cut in cuts.values())
+    drawn = [
+        (gate, figures.spectrum(cut.schur, cut.n_R, cut.alpha, radius=radius))
+        for gate, cut in cuts.items()
+    ]
+    gates = Table("gates", "The matrices of the gates", columns, rows)
+    text = environment().get_template("gates.html").render(gates=gates, drawn=drawn)
     return Markup(text)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from .. import _core
 from .._internal.files import atomic_path
 from .._internal.json import plain, write_json
-from ..coordinates.schur import TIE_RULE
+from ..coordinates.orders import TIE_RULE
 from ..sweep.plan import Job
 from ..sweep.work import place_of_work
 from .experiments import PAPER

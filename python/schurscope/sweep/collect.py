@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,8 @@ import numpy.typing as npt
 from .._internal.brief import Brief
 from .._internal.checks import shown
 from .._internal.files import atomic_path
-from ..diagnosis.cuts import CutCurve
+from ..ablation.names import named_couplings
+from ..diagnosis.cuts import CutCurve, CutCurves
 from ..diagnosis.result import Diagnosis, load_part
 from .config import Sweep, SweepTask
 from .plan import Job, plan
@@ -49,7 +50,9 @@ class Collection(Brief):
         One row per finished job, cut and ablation: `task`, `N_h`, `recurrent`, `seed`,
         `alpha`, `ablation`, `measure`, `value`, `change`, `removed_mass`, `sensitivity`,
         `vacuous`, `diverged`, `n_R`, `gap`, `baseline`, `passed`, `loss` and `key`; see
-        `AblationProfile`. Rows are bit-identical however the jobs were run.
+        `AblationProfile`. Rows are bit-identical however the jobs were run. In gated networks
+        `n_R` and `gap` are those of the one gate that the ablation names, missing where it is not
+        one.
     store : Store
         Where they come from.
     """
@@ -82,12 +85,25 @@ class Collection(Brief):
     def cuts(self, of: Any) -> CutCurve | None:
         """Read the cut curve of one network, None if its T is a single block.
 
-        Parameters and errors as for `diagnosis`; a sweep with ``diagnose = "cuts"`` suffices.
+        Parameters and errors as for `diagnosis`; a sweep with ``diagnose = "cuts"`` suffices. Gated
+        networks have `curves`.
         """
-        found = self._diagnosed(of, 'true or "cuts"')
-        return found.cuts if isinstance(found, Diagnosis) else found
+        curves = self.curves(of)
+        if set(curves) - {""}:
+            raise ValueError(
+                f"of must have the vanilla cell, got gates {', '.join(curves)}: curves"
+            )
+        return curves.get("")
 
-    def _diagnosed(self, of: Any, setting: str) -> Diagnosis | CutCurve:
+    def curves(self, of: Any) -> Mapping[str, CutCurve]:
+        """Read the cut curves of one network: gate → curve, unless its T is a single block.
+
+        The vanilla cell's gate is ``""``. Parameters and errors as for `diagnosis`; a sweep with
+        ``diagnose = "cuts"`` suffices.
+        """
+        return self._diagnosed(of, 'true or "cuts"').curves
+
+    def _diagnosed(self, of: Any, setting: str) -> Diagnosis | CutCurves:
         key = of if isinstance(of, str) else of.key
         path = self.store.diagnosis_path(key)
         if not (self.store.has(key) and path.exists()):
@@ -115,9 +131,11 @@ class Collection(Brief):
         frame = self.rows.astype(dict.fromkeys(("task", "recurrent", "ablation"), str))
         names = [*FLOATS, "vacuous", "diverged"]
         dataset = _on_axes(frame, AXES, names)
-        of_cut = frame.drop_duplicates(list(AXES[:5]))
+        # Gates have cuts of their own, and ablations name the gates.
+        axes = AXES if frame["n_R"].dtype == "Int64" else AXES[:5]
+        of_cut = frame.drop_duplicates(list(axes))
         of_network = frame.drop_duplicates(list(AXES[:4]))
-        return dataset.merge(_on_axes(of_cut, AXES[:5], ["n_R", "gap"])).merge(
+        return dataset.merge(_on_axes(of_cut, axes, ["n_R", "gap"])).merge(
             _on_axes(of_network, AXES[:4], ["baseline", "passed", "loss"])
         )
 
@@ -171,8 +189,8 @@ def spectra(
 ) -> dict[tuple[str, str], dict[int, list[npt.NDArray[np.float64]]]]:
     """Moduli of the eigenvalues of trained networks: (task, construction) → N_h → list of (N_h,).
 
-    Reads the records of the first `most` networks of each kind and width that reach their gate; if
-    none does, of the first `most`. Errors as in `load_result`.
+    Of gated networks (gates, N_h). Reads the records of the first `most` networks of each kind and
+    width that reach their gate; if none does, of the first `most`. Errors as in `load_result`.
     """
     found: dict[tuple[str, str], dict[int, list[npt.NDArray[np.float64]]]] = {}
     done = collection.jobs[collection.jobs["state"] == "done"]
@@ -252,10 +270,31 @@ def _rows(sweep: Sweep, jobs: pd.DataFrame, entries: dict[str, Entry]) -> pd.Dat
         rows.insert(7 + place, name, numbers[:, place])
     rows.insert(11, "vacuous", numbers[:, 4].astype(np.bool_))
     rows.insert(12, "diverged", numbers[:, 5].astype(np.bool_))
-    cuts = np.repeat(np.array([entry.cuts for entry in found]).reshape(-1, 2), n_ablations, axis=0)
-    rows.insert(13, "n_R", cuts[:, 0].astype(np.int64))
-    rows.insert(14, "gap", cuts[:, 1])
+    rows.insert(13, "n_R", _n_R(sweep, found))
+    rows.insert(14, "gap", _of_ablations(sweep, found, 1))
     return rows
+
+
+def _n_R(sweep: Sweep, found: Sequence[Entry]) -> Any:
+    import pandas as pd
+
+    n_R = _of_ablations(sweep, found, 0)
+    return pd.Series(n_R).astype("Int64" if sweep.cell.gates else np.int64)
+
+
+def _of_ablations(sweep: Sweep, found: Sequence[Entry], which: int) -> npt.NDArray[np.float64]:
+    """n_R or the gap of the cut that each row ablates: (entries · alphas · ablations,).
+
+    NaN for the ablations of a gated network that name several gates, or none.
+    """
+    cuts = np.array([entry.cuts[..., which] for entry in found])
+    gates = sweep.cell.gates
+    if not gates:
+        return np.repeat(cuts.ravel(), len(sweep.ablations))
+    named = [tuple(named_couplings(name, gates)) for name in sweep.ablations]
+    columns = [gates.index(one[0]) if len(one) == 1 else len(gates) for one in named]
+    cuts = cuts.reshape(-1, len(gates))
+    return np.pad(cuts, [(0, 0), (0, 1)], constant_values=np.nan)[:, columns].ravel()
 
 
 def _category(values: Sequence[str], known: Sequence[str] | None = None) -> Any:
@@ -278,8 +317,8 @@ def _on_axes(frame: pd.DataFrame, axes: Sequence[str], names: Sequence[str]) -> 
         coordinates[axis] = labels
     arrays = {}
     for name in names:
-        column = frame[name].to_numpy()
-        is_flag = column.dtype == np.bool_
+        is_flag = frame[name].dtype == np.bool_
+        column = frame[name].to_numpy() if is_flag else frame[name].to_numpy(float, na_value=np.nan)
         array = np.zeros(sizes, np.bool_) if is_flag else np.full(sizes, np.nan)
         array[tuple(places)] = column
         arrays[name] = (tuple(axes), array)

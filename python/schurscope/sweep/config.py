@@ -19,8 +19,8 @@ from .._internal.checks import (
     suggest,
 )
 from ..ablation.measures import MEASURES
-from ..ablation.plan import SUBSETS
-from ..networks.cell import Cell
+from ..ablation.names import SUBSETS, default_names, joined_name, named_couplings
+from ..networks.cell import KINDS, Cell
 from ..networks.constructions import RECURRENT
 from ..training import TrainingOptions
 from ..trials.tasks import Task
@@ -133,8 +133,9 @@ class Sweep:
         Options of `schurscope.train`.
     alphas : sequence of float
         Cuts of the spectrum, each in (0, 1].
-    ablations : sequence of str
-        Subsets such as ``"RR+CC"``; the full network always comes first.
+    ablations : sequence of str, optional
+        Subsets such as ``"RR+CC"``, in a gated network also ``"n:CR"``; the full network always
+        comes first. None means those of `schurscope.ablate`.
     evaluation_trials : int
         Number of held-out trials per network.
     dtype : {"float32", "float64"}
@@ -142,7 +143,8 @@ class Sweep:
     entropy : int
         Root of all random numbers.
     cell : Cell
-        Cell of all networks, with one leak for all units; the default is h = tanh(…).
+        Cell of all networks, with one leak for all units; the default is h = tanh(…). In TOML a
+        table, or its kind alone: ``cell = "gru"``.
     diagnose : bool or "cuts"
         Whether each job also diagnoses its network, at the first of `alphas`, on the evaluation
         trials; see `schurscope.diagnose`. This takes several times as long as ablating. With
@@ -160,7 +162,7 @@ class Sweep:
     seeds: int | Sequence[int] = 3
     training: Mapping[str, Any] = field(default_factory=dict)
     alphas: Sequence[float] = (0.9,)
-    ablations: Sequence[str] = SUBSETS
+    ablations: Sequence[str] = None  # type: ignore[assignment] # a tuple after __post_init__
     evaluation_trials: int = 2048
     dtype: str = "float32"
     entropy: int = 0
@@ -182,7 +184,14 @@ class Sweep:
                 if positive_int(seeds, "seeds") > MAX_SEEDS:
                     raise ValueError(f"seeds must be at most {MAX_SEEDS}, got {seeds}")
                 seeds = range(seeds)
-        ablations = distinct(self.ablations, "ablations", lambda x, n: choice(x, n, SUBSETS))
+        if not isinstance(self.cell, Cell):
+            raise SweepError(
+                ("cell",), f"cell must be a schurscope.Cell, got {type(self.cell).__name__}"
+            )
+        gates = self.cell.gates
+        asked: object = self.ablations
+        named = default_names(gates) if asked is None else self.ablations
+        ablations = distinct(named, "ablations", lambda x, n: _ablation(x, n, gates))
         checked: dict[str, Any] = {
             "tasks": tasks,
             "widths": distinct(self.widths, "widths", positive_int),
@@ -193,6 +202,11 @@ class Sweep:
         }
         odd = [width for width in checked["widths"] if width % 2]
         used = {*checked["constructions"]}.union(*(task.constructions or () for task in tasks))
+        if "cayley" in used and gates:
+            raise SweepError(
+                ("constructions",),
+                f'constructions must not be "cayley", the vanilla cell\'s, for {self.cell!r}',
+            )
         if "normal" in used and odd:
             raise SweepError(
                 ("widths",), f'widths must be even for the construction "normal", got {odd[0]}'
@@ -209,16 +223,6 @@ class Sweep:
             raise SweepError(
                 ("diagnose",),
                 f'diagnose must be true, false or "cuts", got {shown(self.diagnose)}',
-            )
-        if not isinstance(self.cell, Cell):
-            raise SweepError(
-                ("cell",), f"cell must be a schurscope.Cell, got {type(self.cell).__name__}"
-            )
-        if self.cell.gates:
-            raise SweepError(
-                ("cell", "kind"),
-                f"cell must be the vanilla cell in a sweep, got {self.cell!r}; train gated "
-                "networks with init_network(…, cell=…) and train",
             )
         if not isinstance(self.cell.leak, float):
             raise SweepError(
@@ -282,9 +286,18 @@ def _constructions(names: object) -> tuple[str, ...]:
     return distinct(names, "constructions", lambda x, n: choice(x, n, RECURRENT))
 
 
+def _ablation(name: object, argument: str, gates: tuple[str, ...]) -> str:
+    """The name of an ablation, in its only spelling."""
+    if not gates:
+        return choice(name, argument, SUBSETS)
+    return joined_name(named_couplings(name, gates), gates)  # type: ignore[arg-type]
+
+
 def _cell_from_table(table: object) -> Cell:
+    if isinstance(table, str):
+        return Cell(kind=choice(table, "cell", KINDS))  # type: ignore[arg-type]
     if not isinstance(table, Mapping):
-        raise TypeError(f"cell must be a table, got {shown(table)}")
+        raise TypeError(f"cell must be a table or the name of a kind, got {shown(table)}")
     _check_keys(table, Cell, "a cell")
     cell = Cell()
     given = [item.name for item in fields(Cell) if item.name in table]  # a form before its readout

@@ -13,6 +13,7 @@ import numpy as np
 
 from .._internal.checks import Rng, choice, fraction, generator, positive_int
 from ..diagnosis.account import KINDS
+from ..diagnosis.cuts import CutCurve
 from ..diagnosis.result import Diagnosis
 from .collect import Collection
 from .statistics import bootstrap, line, moments, with_holm
@@ -69,8 +70,8 @@ def cut_curves(found: Collection) -> pd.DataFrame:
     DataFrame
         `task`, `recurrent`, `N_h`, `seed`, `measure`, `passed`, `key`; `cut` (k, the dimensions in
         R), `from_gap` (k minus that of the largest gap in the spectrum), `change` (without CR),
-        `removed_mass`, `gap`, `tied` and `determined`; see `CutCurve`. Networks whose T is a single
-        block have no row.
+        `removed_mass`, `gap`, `tied` and `determined`; see `CutCurve`. Of gated networks also
+        `gate`, before `cut`. A T that is a single block has no row.
 
     Raises
     ------
@@ -79,22 +80,10 @@ def cut_curves(found: Collection) -> pd.DataFrame:
     """
     rows = []
     for network in _done(found):
-        curve = found.cuts(network["key"])
-        if curve is None:
-            continue
-        widest = curve.cut[np.argmax(curve.gap)]
         rows += [
-            {
-                **network,
-                "cut": int(curve.cut[place]),
-                "from_gap": int(curve.cut[place] - widest),
-                "change": float(curve.change[place]),
-                "removed_mass": float(curve.removed_mass[place]),
-                "gap": float(curve.gap[place]),
-                "tied": bool(curve.tied[place]),
-                "determined": bool(curve.determined[place]),
-            }
-            for place in range(len(curve))
+            {**network, **({"gate": gate} if gate else {}), **row}
+            for gate, curve in found.curves(network["key"]).items()
+            for row in _of_cuts(curve)
         ]
     columns = ["cut", "from_gap", "change", "removed_mass", "gap", "tied", "determined"]
     return _frame(rows, [*NETWORK, *columns])
@@ -123,13 +112,14 @@ def summarize_cuts(
     Returns
     -------
     DataFrame
-        One row per task, construction, width and aligned cut: `n` networks with a block boundary
-        and a finite change there, `mean`, `sd`, `sem`, `t_low`, `t_high`, `boot_low`, `boot_high`.
+        One row per task, construction, width, any gate, and aligned cut: `n` networks with a block
+        boundary and a finite change there, `mean`, `sd`, `sem`, `t_low`, `t_high`, `boot_low`,
+        `boot_high`.
     """
     choice(by, "by", ALIGNMENTS)
     estimate = _estimator(level, n_resamples, rng)
     kept = curves[curves["passed"]] if passed_only else curves
-    keys = [*GROUP, by]
+    keys = [*GROUP, *(["gate"] if "gate" in curves else []), by]
     groups: Any = kept.groupby(keys, observed=True, sort=False)
     rows = [dict(zip(keys, names, strict=True)) | estimate(g["change"]) for names, g in groups]
     return _frame(rows, keys).sort_values(keys, kind="stable", ignore_index=True)
@@ -201,6 +191,20 @@ def _done(found: Collection) -> Iterator[dict[str, Any]]:
     done = found.jobs[found.jobs["state"] == "done"]
     for row in done[NETWORK].to_dict("records"):
         yield {str(name): value for name, value in row.items()}
+
+
+def _of_cuts(curve: CutCurve) -> Iterator[dict[str, Any]]:
+    widest = curve.cut[np.argmax(curve.gap)]
+    for place in range(len(curve)):
+        yield {
+            "cut": int(curve.cut[place]),
+            "from_gap": int(curve.cut[place] - widest),
+            "change": float(curve.change[place]),
+            "removed_mass": float(curve.removed_mass[place]),
+            "gap": float(curve.gap[place]),
+            "tied": bool(curve.tied[place]),
+            "determined": bool(curve.determined[place]),
+        }
 
 
 def _of_network(diagnosis: Diagnosis) -> dict[str, float]:

@@ -14,7 +14,7 @@ from .._internal.checks import nonnegative_int, positive_int
 from .._internal.frozen import computed_once
 from .._internal.streams import streams
 from .._version import __version__
-from ..coordinates.schur import TIE_RULE
+from ..coordinates.orders import TIE_RULE
 from ..networks.cell import Cell
 from ..training import TrainingOptions
 from ..trials.tasks import Task
@@ -158,7 +158,9 @@ class Job:
     def cost(self) -> float:
         """Approximate number of multiplications, to order jobs and to estimate the time left."""
         setting = self.setting
-        per_step = self.n_hidden * (self.n_hidden + setting.task.n_inputs + setting.task.n_outputs)
+        gates = max(1, len(setting.cell.gates))
+        per_row = gates * (self.n_hidden + setting.task.n_inputs) + setting.task.n_outputs
+        per_step = self.n_hidden * per_row
         train_steps, evaluation_steps = setting.steps
         # The reverse pass costs twice the forward pass.
         options = setting.training
@@ -168,7 +170,7 @@ class Job:
             runs += self.n_hidden if setting.diagnose == "cuts" else _DIAGNOSIS_RUNS
         evaluation = runs * setting.evaluation_trials * evaluation_steps * per_step
         # Schur form, ordering and W̃ are of order N_h³.
-        return float(training + evaluation + (100 + runs) * self.n_hidden**3)
+        return float(training + evaluation + (100 + runs) * gates * self.n_hidden**3)
 
     def __str__(self) -> str:
         return f"{self.setting.label}, N_h {self.n_hidden}, {self.recurrent}, seed {self.seed}"

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import distribution
@@ -29,8 +29,8 @@ from ..ablation.measures import measure_named
 from ..ablation.measures.denominators import denominator_arrays, denominator_of
 from ..ablation.profile import AblationProfile
 from ..ablation.run import ablate
-from ..coordinates.schur import ordered_schur
-from ..diagnosis.cuts import CutCurve, cut_curve
+from ..coordinates.forms import Coordinates
+from ..diagnosis.cuts import CutCurves, cut_curves_of
 from ..diagnosis.diagnose import diagnose
 from ..diagnosis.result import Diagnosis, load_part, save_part
 from ..networks.constructions import init_network
@@ -59,8 +59,9 @@ class JobResult(Brief):
     loss : (updates,) float64
         Loss of every batch, before its step.
     moduli : (N_h,) float64
-        Moduli of the eigenvalues of W_hh, in the order of the Schur form.
-    diagnosis : Diagnosis, CutCurve or None
+        Moduli of the eigenvalues of W_hh, in the order of the Schur form; (gates, N_h) of a gated
+        network.
+    diagnosis : Diagnosis, CutCurves or None
         What the sweep asks for.
     provenance : dict
         Configuration, versions, commit, CPU, instruction-set level, host, seconds, entropy.
@@ -70,7 +71,7 @@ class JobResult(Brief):
     profiles: tuple[AblationProfile, ...]
     loss: npt.NDArray[np.float64]
     moduli: npt.NDArray[np.float64]
-    diagnosis: Diagnosis | CutCurve | None
+    diagnosis: Diagnosis | CutCurves | None
     provenance: dict[str, Any]
 
 
@@ -104,13 +105,15 @@ def load_result(store: Store, key: str) -> JobResult:
     """
     arrays, provenance = store.read_record(key)
     network = Network.load(store.network_path(key))
-    schur = ordered_schur(network.W_hh.astype(np.float64))
+    coordinates = Coordinates.of(network, None, None)
     setting = provenance["configuration"]["setting"]
     definition = measure_named(setting["measure"])
     denominator = denominator_of(arrays)
     profiles = []
     for place, written in enumerate(provenance["settings"]):
-        settings = {**written, "gap": float(arrays["cuts"][place, 1])}  # may be infinite
+        gaps = arrays["cuts"][place, ..., 1]  # which may be infinite
+        by_gate = dict(zip(coordinates.gates, np.ravel(gaps).tolist(), strict=True))
+        settings = {**written, "gap": by_gate if coordinates.is_gated else by_gate[""]}
         columns = dict(zip(_ROWS, arrays["rows"][place].T, strict=True))
         flags = {name: columns.pop(name).astype(np.bool_) for name in ("vacuous", "diverged")}
         profiles.append(
@@ -122,7 +125,8 @@ def load_result(store: Store, key: str) -> JobResult:
                 per_step=arrays["per_step"][place],
                 definition=definition,
                 alpha=settings["alpha"],
-                schurs={"": schur},
+                coordinates=coordinates,
+                gate_masses=_gate_masses(arrays, place, setting["ablations"], coordinates),
                 settings=settings,
                 denominator=denominator,
                 chance=provenance["chance"],
@@ -161,7 +165,8 @@ def _run(job: Job, store: Store) -> Entry:
     result = train(network, setting.task, **vars(setting.training), rng=streams["training"])
     trained = time.perf_counter()
 
-    schur = ordered_schur(result.network.W_hh.astype(np.float64))
+    coordinates = Coordinates.of(result.network, None, None)
+    schur = coordinates.argument
     trials = setting.evaluation.trials(
         setting.evaluation_trials, streams["evaluation"], dtype=setting.dtype
     )
@@ -180,27 +185,30 @@ def _run(job: Job, store: Store) -> Entry:
         for alpha in setting.alphas
     ]
     seconds = {"train": trained - started, "ablate": time.perf_counter() - trained}
-    diagnosis: Diagnosis | CutCurve | None = None
+    diagnosis: Diagnosis | CutCurves | None = None
     if setting.diagnose:
         ablated = time.perf_counter()
         common: dict[str, Any] = {
             "measure": setting.measure,
-            "schur": schur,
             "rng": streams["diagnosis"],
             "n_threads": 1,
         }
         if setting.diagnose == "cuts":
-            diagnosis = cut_curve(result.network, trials, **common)
+            curves = cut_curves_of(result.network, trials, coordinates, **common)
+            diagnosis = CutCurves(curves)
         else:
-            diagnosis = diagnose(result.network, trials, alpha=setting.alphas[0], **common)
+            diagnosis = diagnose(
+                result.network, trials, alpha=setting.alphas[0], schur=schur, **common
+            )
         seconds["diagnose"] = time.perf_counter() - ablated
     arrays = {
         "rows": np.array([np.stack([getattr(p, x) for x in _ROWS], axis=-1) for p in profiles]),
-        "cuts": np.array([(p.sectors.n_R, p.sectors.gap) for p in profiles], dtype=np.float64),
+        "cuts": np.array([_cuts(p) for p in profiles]),
         "loss": result.loss,
-        "moduli": np.abs(schur.eigenvalues),
+        "moduli": _moduli(coordinates),
         "per_trial": np.array([p.per_trial for p in profiles]),
         "per_step": np.array([p.per_step for p in profiles]),
+        **_masses(profiles),
         **denominator_arrays(profiles[0].denominator),
     }
     provenance = {
@@ -216,11 +224,42 @@ def _run(job: Job, store: Store) -> Entry:
     return _save(job.key, store, result.network, diagnosis, arrays, provenance)
 
 
+def _cuts(profile: AblationProfile) -> npt.NDArray[np.float64]:
+    """n_R and gap, (2,), or of each gate: (gates, 2)."""
+    found = np.array([(cut.n_R, cut.gap) for cut in profile.cuts.values()], dtype=np.float64)
+    return found if profile.gates else found[0]
+
+
+def _moduli(coordinates: Coordinates) -> npt.NDArray[np.float64]:
+    found = np.array([schur.moduli for schur in coordinates.schurs])
+    return found if coordinates.is_gated else found[0]
+
+
+def _masses(profiles: Sequence[AblationProfile]) -> dict[str, npt.NDArray[np.float64]]:
+    """The masses of each gate, (alphas, gates, ablations); none for the vanilla cell."""
+    if not profiles[0].gates:
+        return {}
+    return {"gate_masses": np.array([list(p.gate_masses.values()) for p in profiles])}
+
+
+def _gate_masses(
+    arrays: Mapping[str, npt.NDArray[Any]],
+    place: int,
+    names: Sequence[str],
+    coordinates: Coordinates,
+) -> dict[str, npt.NDArray[np.float64]]:
+    """`AblationProfile.gate_masses`; the vanilla cell's are those of the rows."""
+    if coordinates.is_gated:
+        return dict(zip(coordinates.gates, arrays["gate_masses"][place], strict=True))
+    mass = arrays["rows"][place][:, _ROWS.index("removed_mass")]
+    return {"": np.where(np.array(names) == "full", np.nan, mass)}
+
+
 def _save(
     key: str,
     store: Store,
     network: Network,
-    diagnosis: Diagnosis | CutCurve | None,
+    diagnosis: Diagnosis | CutCurves | None,
     arrays: dict[str, npt.NDArray[Any]],
     provenance: dict[str, Any],
 ) -> Entry:

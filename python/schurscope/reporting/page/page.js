@@ -50,28 +50,37 @@ function setUpSchur(schur, size, choose) {
   };
 }
 
+// What is kept of a pair: its effects on trials, or their quantiles, or nothing.
+function trialsOf(trials, pair) {
+  const kept = trials ? trials.pair.indexOf(pair) : -1, rest = trials ? trials.rest.indexOf(pair) : -1;
+  if (kept >= 0) {
+    const count = trials.trial.length;
+    const values = [...trials.effect.slice(count * kept, count * (kept + 1))]
+      .map((value) => (value === -32768 ? NaN : (value / 32767) * trials.scale[kept]));
+    return { name: "trial", at: [...trials.trial], values };
+  }
+  if (rest < 0) return null;
+  return { name: "quantile", at: [0.05, 0.25, 0.5, 0.75, 0.95], values: [...trials.quantiles.slice(5 * rest, 5 * rest + 5)] };
+}
+
 // Removal of the pair on single trials: a histogram, or quantiles.
-function drawTrials(trials, pair) {
+function drawTrials(found) {
   const svg = byId("pair-trials"), words = byId("pair-trials-words");
   svg.replaceChildren();
-  const kept = trials ? trials.pair.indexOf(pair) : -1, rest = trials ? trials.rest.indexOf(pair) : -1;
-  svg.classList.toggle("empty", kept < 0 && rest < 0);
-  if (kept < 0 && rest < 0) {
+  svg.classList.toggle("empty", !found);
+  byId("pair-csv").disabled = !found;
+  if (!found) {
     words.textContent = "Predicted, or not kept: no effects on single trials.";
     return;
   }
-  const count = trials.trial.length;
-  const values = kept < 0
-    ? trials.quantiles.slice(5 * rest, 5 * rest + 5)
-    : [...trials.effect.slice(count * kept, count * (kept + 1))]
-      .filter((value) => value !== -32768).map((value) => (value / 32767) * trials.scale[kept]);
+  const values = found.values.filter((value) => !Number.isNaN(value));
   let low = 0, high = 0;
   for (const value of values) { low = Math.min(low, value); high = Math.max(high, value); }
   if (!(high > low)) { words.textContent = "The same on all trials."; return; }
   const x = (value) => 20 + (440 * (value - low)) / (high - low);
   const add = (name, attributes, text) => svg.append(element(name, attributes, text));
   add("line", { class: "axis", x1: 20, x2: 460, y1: 112, y2: 112 });
-  if (kept < 0) {
+  if (found.name === "quantile") {
     const [a, b, c, d, e] = values;
     add("line", { class: "median", x1: x(a), x2: x(e), y1: 70, y2: 70 });
     add("rect", { class: "row-bar", x: x(b), y: 50, width: Math.max(x(d) - x(b), 1), height: 40 });
@@ -162,7 +171,7 @@ function setUpPairs(data, atEigenvalues) {
       kind: none ? "–" : pairs.kinds[pairs.kind[pair]],
       state: none ? "–" : pairs.states[pairs.state[pair]],
     });
-    drawTrials(trials, pair);
+    drawTrials(trialsOf(trials, pair));
     const row = rowOf.get(pair);
     row?.classList.add("chosen");
     if (scroll && row && !row.hidden) {
@@ -176,6 +185,12 @@ function setUpPairs(data, atEigenvalues) {
   body.addEventListener("click", (event) => {
     const pair = Number(event.target.closest("tr").dataset.pair);
     map.select(pairs.to[pair], pairs.from[pair]);
+  });
+
+  byId("pair-csv").addEventListener("click", () => {
+    const { name, at, values } = trialsOf(trials, current);
+    const rows = at.map((place, i) => [place, Number.isNaN(values[i]) ? "" : values[i]]);
+    download(`pair-${pairs.to[current]}-${pairs.from[current]}`, [[name, "effect"], ...rows]);
   });
 
   // Colours and outlines

@@ -32,7 +32,8 @@ class Entry(NamedTuple):
     """The index entry of a finished job.
 
     `rows` holds value, change, removed mass, sensitivity, vacuous and diverged for each cut and
-    ablation, (alphas, ablations, 6); `cuts` holds n_R and the gap of each cut, (alphas, 2). `sizes`
+    ablation, (alphas, ablations, 6); `cuts` holds n_R and the gap of each cut, (alphas, 2), in
+    gated networks of each gate, (alphas, gates, 2). `sizes`
     and `checksums` (CRC-32) are those of the files of the record, the network and any diagnosis.
     """
 
@@ -94,7 +95,8 @@ class Entry(NamedTuple):
             )
         except (LookupError, TypeError, RecursionError, OverflowError) as error:
             raise ValueError(f"not an entry: {error}") from error
-        if entry.rows.shape[2:] != (6,) or entry.cuts.shape != (len(entry.rows), 2):
+        of_cuts = (len(entry.rows), *entry.cuts.shape[1:-1], 2)
+        if entry.rows.shape[2:] != (6,) or entry.cuts.shape != of_cuts or len(of_cuts) > 3:
             raise ValueError(f"tables of shapes {entry.rows.shape} and {entry.cuts.shape}")
         if len(entry.sizes) not in (2, 3) or len(entry.checksums) != len(entry.sizes):
             raise ValueError(f"{len(entry.sizes)} sizes and {len(entry.checksums)} checksums")

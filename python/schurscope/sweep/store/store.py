@@ -39,7 +39,7 @@ __all__ = ["Contents", "Store", "StoreError"]
 
 RECORD_FORMAT = "schurscope-sweep-job-2"
 ARRAYS = ("rows", "cuts", "loss", "moduli", "per_trial", "per_step")
-DENOMINATORS = ("weight", "mean", "sums", "squares", "counted", "channels")
+OPTIONAL = ("gate_masses", "weight", "mean", "sums", "squares", "counted", "channels")
 OLD = 86400.0  # seconds after which a temporary file belongs to no living process
 
 _FOLDERS = ("jobs", "index", "failures", "deaths", "runners", "claims")
@@ -148,7 +148,7 @@ class Store:
         OSError if the file cannot be read; ValueError if it is damaged.
         """
         path = self.record_path(key)
-        arrays = load_npz(path, RECORD_FORMAT, (*ARRAYS, "provenance"), DENOMINATORS)
+        arrays = load_npz(path, RECORD_FORMAT, (*ARRAYS, "provenance"), OPTIONAL)
         provenance = _provenance(path, arrays)
         if provenance["key"] != key:
             raise ValueError(f"{path} is damaged: it is the record of {provenance['key']}")
@@ -309,7 +309,7 @@ def _read_made(root: Path) -> dict[str, str] | None:
         if path.name.endswith((_NETWORK, _DIAGNOSIS)):
             continue
         try:
-            arrays = load_npz(path, RECORD_FORMAT, (*ARRAYS, "provenance"), DENOMINATORS)
+            arrays = load_npz(path, RECORD_FORMAT, (*ARRAYS, "provenance"), OPTIONAL)
             provenance = _provenance(path, arrays)
             setting = provenance["configuration"]["setting"]
             return {name: str(setting[name]) for name in ("format", "version", "level")}
