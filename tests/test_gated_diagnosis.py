@@ -339,7 +339,7 @@ def test_a_diagnosis_tells_all_gates_and_each(diagnosed, tmp_path):
     assert str(loaded.game) == str(found.game)
     with pytest.raises(AttributeError, match="has a cut curve for each"):
         _ = found.cuts
-    with pytest.raises(ValueError, match="results must be of networks with the vanilla cell"):
+    with pytest.raises(ValueError, match="results must be diagnoses of networks with the vanilla"):
         found.report(tmp_path / "page.html")
     figure = found.plot()
     titles = [ax.get_title(loc="left") for ax in figure.axes]
