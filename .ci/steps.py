@@ -80,7 +80,9 @@ def cmake(session: nox.Session, source: str, build: Path, *arguments: str) -> No
 
 def ctest(session: nox.Session, build: Path) -> None:
     """Run the C++ tests that are built."""
-    session.run("ctest", "--test-dir", str(build), "--output-on-failure", "--no-tests=error")
+    parallel = ["--parallel", str(os.cpu_count())]
+    failure = ["--output-on-failure", "--no-tests=error"]
+    session.run("ctest", "--test-dir", str(build), *parallel, *failure)
 
 
 def cpp_tests(

@@ -3,6 +3,21 @@
 #include "networks.hpp"
 #include "schurscope/optimizer.hpp"
 
+// Compiled in the files *_gradients.cpp: here they would take over a gigabyte.
+namespace schurscope {
+inline namespace SCHURSCOPE_ISA {
+
+extern template class Backpropagation<cells::Elman<SCHURSCOPE_SCALAR>>;
+extern template class Backpropagation<cells::Rate<SCHURSCOPE_SCALAR>>;
+extern template class Backpropagation<cells::Current<SCHURSCOPE_SCALAR>>;
+extern template class Backpropagation<cells::ReadCurrent<SCHURSCOPE_SCALAR>>;
+extern template class Backpropagation<cells::GruAfter<SCHURSCOPE_SCALAR>>;
+extern template class Backpropagation<cells::GruBefore<SCHURSCOPE_SCALAR>>;
+extern template class Backpropagation<cells::Lstm<SCHURSCOPE_SCALAR>>;
+
+}  // namespace SCHURSCOPE_ISA
+}  // namespace schurscope
+
 namespace bindings {
 
 namespace {

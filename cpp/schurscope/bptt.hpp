@@ -54,26 +54,7 @@ class Backpropagation {
   /// Mean squared error over channels and weighted steps, Σ w (ŷ - y)² / (n_outputs Σ w), and its gradient.
   /// Without any weight both are 0.
   double loss_gradient(const NetworkView<T>& network, const TrialsView<T>& trials, const GradientView<T>& gradient,
-                       Interrupt& interrupt) {
-    passes_.pack(network);
-    for (GradientSums<T>& sums : sums_) sums.clear();
-    readout_gradient_.clear();
-
-    using Weights = Eigen::Array<T, Eigen::Dynamic, 1>;
-    const Eigen::Map<const Weights> weights(trials.weights, trials.n_trials * trials.n_steps);
-    const double total_weight = weights.template cast<double>().sum();
-    const double scale = total_weight > 0 ? 1 / (total_weight * static_cast<double>(network.n_outputs)) : 0;
-
-    double loss = 0;
-    for (Index p = 0; p < PanelLayout<T>{trials.n_trials}.count(); ++p) {
-      panel_.load(trials, p);
-      detail::with_constant(panel_.vectors(), [&](auto v) {
-        loss += run_panel<decltype(v)::value>(network, static_cast<T>(scale), interrupt);
-      });
-    }
-    write_gradient(network, gradient);
-    return loss * scale;
-  }
+                       Interrupt& interrupt);
 
  private:
   /// Adds the panel's gradients; returns Σ w (ŷ - y)².
@@ -139,6 +120,30 @@ class Backpropagation {
   AlignedBuffer<T> transposed_, next_transposed_;  // of the first part's operand, (width, stride)
   AlignedBuffer<T> read_transposed_;               // of another part's, or of [u_t; 1] that is not in the state
 };
+
+// Outside the class, so that it is compiled where it is instantiated explicitly and nowhere else.
+template <class Cell>
+double Backpropagation<Cell>::loss_gradient(const NetworkView<T>& network, const TrialsView<T>& trials,
+                                            const GradientView<T>& gradient, Interrupt& interrupt) {
+  passes_.pack(network);
+  for (GradientSums<T>& sums : sums_) sums.clear();
+  readout_gradient_.clear();
+
+  using Weights = Eigen::Array<T, Eigen::Dynamic, 1>;
+  const Eigen::Map<const Weights> weights(trials.weights, trials.n_trials * trials.n_steps);
+  const double total_weight = weights.template cast<double>().sum();
+  const double scale = total_weight > 0 ? 1 / (total_weight * static_cast<double>(network.n_outputs)) : 0;
+
+  double loss = 0;
+  for (Index p = 0; p < PanelLayout<T>{trials.n_trials}.count(); ++p) {
+    panel_.load(trials, p);
+    detail::with_constant(panel_.vectors(), [&](auto v) {
+      loss += run_panel<decltype(v)::value>(network, static_cast<T>(scale), interrupt);
+    });
+  }
+  write_gradient(network, gradient);
+  return loss * scale;
+}
 
 }  // namespace SCHURSCOPE_ISA
 }  // namespace schurscope

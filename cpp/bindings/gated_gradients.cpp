@@ -1,0 +1,12 @@
+// Gradients of these cells, for SCHURSCOPE_SCALAR: see training.cpp.
+#include "schurscope/bptt.hpp"
+
+namespace schurscope {
+inline namespace SCHURSCOPE_ISA {
+
+template class Backpropagation<cells::GruAfter<SCHURSCOPE_SCALAR>>;
+template class Backpropagation<cells::GruBefore<SCHURSCOPE_SCALAR>>;
+template class Backpropagation<cells::Lstm<SCHURSCOPE_SCALAR>>;
+
+}  // namespace SCHURSCOPE_ISA
+}  // namespace schurscope
