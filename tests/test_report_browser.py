@@ -37,8 +37,9 @@ def folder(found, tmp_path_factory):
     """The pages of all tests."""
     folder = tmp_path_factory.mktemp("pages")
     found.report(folder / "network.html")
-    names = ("cuts", "removable", "pairs_null", "partition_null", "account")
-    bare = replace(found, **dict.fromkeys((*names, "trajectories", "trial_effects")))
+    names = ("removable", "pairs_null", "partition_null", "account")
+    names += ("trajectories", "trial_effects")
+    bare = replace(found, curves={}, **dict.fromkeys(names))
     bare.report(folder / "bare.html")
     replace(found, profile=replace(found.profile, alpha=1e-3)).report(folder / "whole.html")
     found.report(folder / "strange.html", title=ATTACK, facts={ATTACK: ATTACK})
