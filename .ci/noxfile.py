@@ -188,13 +188,20 @@ def aarch64(session: nox.Session) -> None:
 
 @nox.session(requires=["build"])
 def address(session: nox.Session) -> None:
-    """AddressSanitizer and UBSan: C++ tests and their coverage, and the extension under threads."""
+    """C++ tests under AddressSanitizer and UBSan, and which lines they cover."""
     session.chdir(ROOT)
     install_wheel(session, "[dev]", "gcovr>=8")
     options = ["-DSCHURSCOPE_SANITIZE=address,undefined", "-DSCHURSCOPE_WARNINGS_AS_ERRORS=ON"]
     counted = "-DCMAKE_CXX_FLAGS=--coverage -fprofile-update=atomic"
     build = cpp_tests(session, "address", "Debug", levels(session)[-1:], *options, counted)
     session.run("gcovr", "--root", ".", "--filter", "cpp/schurscope/", str(build))
+
+
+@nox.session(requires=["build"], default=False)
+def address_extension(session: nox.Session) -> None:
+    """The extension under AddressSanitizer and UBSan, called by many threads; not in every run."""
+    session.chdir(ROOT)
+    install_wheel(session, "[dev]")
     sanitize = "-fsanitize=address,undefined -fno-sanitize-recover=all"
     package = extension(session, "address", f"-DCMAKE_CXX_FLAGS={sanitize} -O1")
     # With the C++ library, whose exceptions are intercepted; Python itself leaks on purpose.
@@ -237,13 +244,8 @@ def fresh(session: nox.Session) -> None:
     install_wheel(session, "[test]")
     seed = str(random.SystemRandom().randrange(2**15))
     session.log(f"seed {seed}")
-    properties = [
-        str(path)
-        for path in sorted(Path("tests").glob("test_*.py"))
-        if re.search(r"^from hypothesis", path.read_text(encoding="utf-8"), re.MULTILINE)
-    ]
     profile = ["--hypothesis-profile=fresh", f"--hypothesis-seed={seed}"]
-    pytest(session, *profile, *properties)
+    pytest(session, "-m", "hypothesis", *profile)
     session.run("python", "-m", "tests.fuzz", "--minutes", "1", "--seed", seed)
 
 
@@ -256,15 +258,11 @@ NOT_CORE = re.compile(
 @nox.session(requires=["build"])
 def complete(session: nox.Session) -> None:
     """Every test, also beside the frameworks, what they cover, and the core on a lower level."""
-    needs(session, "chromium", "chromedriver")
     session.chdir(ROOT)
-    install_wheel(session, "[test,reference,browser-test]", "coverage>=7.10")
+    install_wheel(session, "[test,reference]", "coverage>=7.10")
     session.env["COVERAGE_FILE"] = str(scratch(session, "coverage") / "data")
     covered = ["coverage", "run", "--append", "-m", "pytest", "-p", "no:cacheprovider"]
-    required = {
-        "SCHURSCOPE_REQUIRE_FRAMEWORKS": "torch,shapiq,safetensors",
-        "SCHURSCOPE_REQUIRE_BROWSER": "1",
-    }
+    required = {"SCHURSCOPE_REQUIRE_FRAMEWORKS": "torch,shapiq,safetensors"}
     session.run(*covered, "--slow", env=required)
     core = [path for path in sorted(glob.glob("tests/test_*.py")) if not NOT_CORE.search(path)]
     for level in levels(session)[1:-1]:  # the others run in other sessions
