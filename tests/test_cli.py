@@ -126,6 +126,18 @@ def test_train_options_reach_the_training(tmp_path, recurrent):
     assert {name: settings[name] for name in expected} == expected
 
 
+def test_train_takes_gated_cells(tmp_path):
+    path = tmp_path / "gru.npz"
+    gated = ["--kind", "gru", "--reset", "before"]
+    result = call("train", "flip-flop", *SMALL, *gated, "--out", path)
+    assert result.exit_code == 0, result.output
+    assert Network.load(path).cell == schurscope.Cell(kind="gru", reset="before")
+    wrong = call("train", "flip-flop", *SMALL, *gated, "--leak", 0.5, "--out", tmp_path / "no.npz")
+    assert wrong.exit_code != 0
+    assert "leak must be left out for --kind gru" in wrong.output
+    assert not (tmp_path / "no.npz").exists()
+
+
 def test_ablate_prints_the_profile_with_intervals(trained):
     options = ["--task", "flip-flop", "--n-trials", 300, "--ablation", "CR", "--ablation", "RR+CC"]
     text = call("ablate", trained[0], *options).output

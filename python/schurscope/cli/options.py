@@ -129,6 +129,12 @@ def as_options(message: str, names: Iterable[str]) -> str:
     if "keys" in names:
         pairs = rf"((?:--key {_QUOTED}+ ?)+)"
         message = re.sub(rf"keys=\{{.*?\}} \(on the command line {pairs}\)", r"\1", message)
+    # What is shown as Python has it, such as Cell(kind='gru', …), is at the odd places.
+    parts = re.split(r"(\b[A-Z]\w*\([^()]*\))", message)
+    return "".join(part if place % 2 else _outside(part, names) for place, part in enumerate(parts))
+
+
+def _outside(message: str, names: Iterable[str]) -> str:
     for name in names:
         option = f"--{name.replace('_', '-')}"
         message = re.sub(rf"(?<![\w.]){name}=(?=[,; ]|$)", option, message)

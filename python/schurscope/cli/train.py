@@ -19,7 +19,19 @@ from rich.progress import (
 from .. import __version__
 from .._internal.json import write_json
 from .._internal.streams import streams
-from ..networks.cell import ACTIVATIONS, FORMS, READOUTS, Activation, Cell, Form, Readout
+from ..networks.cell import (
+    ACTIVATIONS,
+    FORMS,
+    KINDS,
+    READOUTS,
+    RESETS,
+    Activation,
+    Cell,
+    Form,
+    Kind,
+    Readout,
+    Reset,
+)
 from ..networks.constructions import RECURRENT, init_network
 from ..training import OPTIMIZERS, TrainingOptions, train
 from ..trials.tasks import Task
@@ -38,6 +50,18 @@ DEFAULT = TrainingOptions()
     default="orthogonal",
     show_default=True,
     help="Construction of W_hh.",
+)
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    default="vanilla",
+    show_default=True,
+    help="Kind of the cell; gru and lstm have no --activation, --form, --leak and --readout.",
+)
+@click.option(
+    "--reset",
+    type=click.Choice(RESETS),
+    help="Whether the reset of the gru comes after the recurrent product.  [default: after]",
 )
 @click.option(
     "--activation",
@@ -112,6 +136,8 @@ def train_command(
     parameters: tuple[str, ...],
     hidden: int,
     recurrent: str,
+    kind: Kind,
+    reset: Reset | None,
     activation: Activation,
     form: Form,
     leak: float,
@@ -137,7 +163,7 @@ def train_command(
     if not out.parent.is_dir():
         raise click.BadParameter(f"the folder {out.parent} does not exist", param_hint="--out")
     generators = streams(np.random.SeedSequence(seed))
-    cell = Cell(activation, form, leak, noise=noise, readout=readout)
+    cell = Cell(activation, form, leak, noise=noise, readout=readout, kind=kind, reset=reset)
     network = init_network(task, hidden, recurrent, generators["init"], dtype=dtype, cell=cell)
     with Progress(
         TextColumn("training"),
