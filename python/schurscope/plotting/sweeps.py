@@ -60,7 +60,7 @@ def effect_distributions(
             continue
         for column, width in enumerate(widths):
             mine = every[every["N_h"] == width]
-            numbers = mine[quantity].to_numpy(dtype=np.float64)
+            numbers = mine[quantity].to_numpy(dtype=np.float64, na_value=np.nan)
             kept = np.isfinite(numbers)
             passed = mine["passed"].to_numpy(dtype=np.bool_)
             x = place + (column - (len(widths) - 1) / 2) * step

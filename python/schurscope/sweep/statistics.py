@@ -175,7 +175,7 @@ def against_width(
     found = []
     for names, group in _groups(rows, group_names):
         kept = group[group["passed"]] if passed_only else group
-        numbers = kept[_quantity(quantity)].to_numpy(dtype=np.float64)
+        numbers = kept[_quantity(quantity)].to_numpy(dtype=np.float64, na_value=np.nan)
         is_finite = np.isfinite(numbers)
         width = np.log2(kept["N_h"].to_numpy(dtype=np.float64)[is_finite])
         found.append(
@@ -203,7 +203,8 @@ def _sample(
         "diverged": int(group["diverged"].sum()),
     }
     kept = group[group["passed"]] if passed_only else group
-    return _finite(kept[_quantity(quantity)].to_numpy(dtype=np.float64)), counts
+    numbers = kept[_quantity(quantity)].to_numpy(dtype=np.float64, na_value=np.nan)
+    return _finite(numbers), counts
 
 
 def _finite(numbers: _Float64) -> _Float64:
