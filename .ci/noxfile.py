@@ -162,7 +162,7 @@ def compilers(session: nox.Session) -> None:
         session.run(*checked, "-Icpp", *includes, *defined, source, external=True)
 
 
-@nox.session(requires=["build"])
+@nox.session(requires=["build"], default=False)
 def aarch64(session: nox.Session) -> None:
     """C++ tests on an emulated AArch64 processor."""
     needs(session, "aarch64-linux-gnu-g++", "qemu-aarch64-static")
@@ -213,7 +213,7 @@ def address_extension(session: nox.Session) -> None:
     session.run("python", "tests/threaded.py", env=env)
 
 
-@nox.session(requires=["build"])
+@nox.session(requires=["build"], default=False)
 def thread(session: nox.Session) -> None:
     """ThreadSanitizer: C++ tests, and the extension called by many threads at once."""
     session.chdir(ROOT)
