@@ -296,7 +296,7 @@ def benchmarks(session: nox.Session) -> None:
 def neurogym(session: nox.Session) -> None:
     """neurogym, which asks for older packages."""
     session.chdir(ROOT)
-    install_wheel(session, "[test,neurogym]")
+    install_wheel(session, "[test,reference,neurogym]")  # neurogym imports PyTorch
     pytest(session, "tests/test_neurogym.py", **REQUIRE)
 
 
