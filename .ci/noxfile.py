@@ -241,7 +241,7 @@ def tests(session: nox.Session) -> None:
 def fresh(session: nox.Session) -> None:
     """Properties on fresh examples, damaged files and absurd calls, all from one random seed."""
     session.chdir(ROOT)
-    install_wheel(session, "[test]")
+    install_wheel(session, "[test,reference]")
     seed = str(random.SystemRandom().randrange(2**15))
     session.log(f"seed {seed}")
     profile = ["--hypothesis-profile=fresh", f"--hypothesis-seed={seed}"]
