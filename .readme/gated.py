@@ -17,7 +17,8 @@ import numpy as np
 
 import schurscope as ss
 
-CELLS = ("vanilla", "gru", "lstm")
+CELLS = {"vanilla": False, "gru": True, "lstm": True}
+PAPER = {"optimizer": "adamw", "weight_decay": 0.01, "epochs": 250, "batches_per_epoch": 100}
 COUPLINGS = ("RR", "CR", "CC", "BB")
 Networks = dict[tuple[str, str], list[ss.Diagnosis]]  # by task and cell
 
@@ -25,7 +26,11 @@ Networks = dict[tuple[str, str], list[ss.Diagnosis]]  # by task and cell
 def main(store: str, processes: str = "0") -> None:
     """Run what is missing, and print."""
     base = ss.Sweep.load(Path(__file__).with_name("gated.toml"))
-    sweeps = [replace(base, cell=ss.Cell(kind=kind), ablations=None) for kind in CELLS]
+    paper = [replace(task, training=PAPER) if task.label == "copy" else task for task in base.tasks]
+    sweeps = [
+        replace(base, cell=ss.Cell(kind=kind), ablations=None, tasks=base.tasks if gated else paper)
+        for kind, gated in CELLS.items()
+    ]
     ss.sweep.run(sweeps, store, n_workers=int(processes), progress=ss.sweep.Progress())
     found: Networks = {}
     for kind, sweep in zip(CELLS, sweeps, strict=True):
@@ -36,7 +41,9 @@ def main(store: str, processes: str = "0") -> None:
     rows = [(task, kind) for task in tasks for kind in CELLS]
     print("Each cell: mean, and lowest … highest, of three networks.\n")
     _table(SUMMARY, ([*row, *_summary(found[row])] for row in rows))
-    _table(BY_GATE, (cells for row in rows if row[1] != "vanilla" for cells in _by_gate(row, found)))
+    _table(
+        BY_GATE, (cells for row in rows if row[1] != "vanilla" for cells in _by_gate(row, found))
+    )
     _table(CUTS, (cells for row in rows for cells in _cuts(row, found)))
 
 
@@ -89,7 +96,9 @@ def _effect(networks: Sequence[ss.Diagnosis], name: str) -> str:
     text = _range([each.profile[name].change for each in networks], sign="+")
     needed = sum(each.decision(name) == "needed" for each in networks)
     beyond = sum(
-        each.decision(name) == "needed" and each.chance(name)[0] < 0.05 and each.chance(name)[1] > 0.5
+        each.decision(name) == "needed"
+        and each.chance(name)[0] < 0.05
+        and each.chance(name)[1] > 0.5
         for each in networks
     )
     return f"{text}; {needed}, {beyond}"

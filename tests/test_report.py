@@ -228,7 +228,9 @@ def test_pages_are_small(found, tmp_path, n_hidden, megabytes):
     large.report(path)
     assert path.stat().st_size < megabytes * 1e6
     page = path.read_text(encoding="utf-8")
-    assert len(unpacked(data_of(page)["gates"][""]["pairs"]["listed"])) == min(2000, len(large.atlas))
+    assert len(unpacked(data_of(page)["gates"][""]["pairs"]["listed"])) == min(
+        2000, len(large.atlas)
+    )
     assert len(unpacked(data_of(page)["gates"][""]["pairs"]["effect"])) == len(large.atlas)
     assert "effects of the 100 largest pairs on each of 1,024 trials" in page
 
@@ -304,7 +306,7 @@ def test_the_page_of_a_gated_network_names_every_coupling_by_its_gate(gated, gat
     sentences = [text for _, text in Elements(gated_page).all("li")]
     for sentence in gated.verdicts:
         assert any(sentence.split(": ", 1)[1] in text for text in sentences)
-    assert "the gate’s, not the network’s" in gated_page
+    assert "whose eigenvalues are the gate\N{RIGHT SINGLE QUOTATION MARK}s, not" in gated_page
 
 
 def test_each_gate_has_its_own_cuts_pairs_and_T(gated, gated_page):
@@ -329,8 +331,15 @@ def test_each_gate_has_its_own_cuts_pairs_and_T(gated, gated_page):
         state = np.array(pairs["states"])[unpacked(pairs["state"])]
         for name in ("core", "free"):
             of = getattr(gated.removable, name)[getattr(gated.removable, f"{name}_gates") == gate]
-            marked = {(int(i), int(j)) for i, j in zip(to, source) if (i, j) in set(map(tuple, of))}
-            shown_as = {(int(i), int(j)) for i, j in zip(to[state == name], source[state == name])}
+            marked = {
+                (int(i), int(j))
+                for i, j in zip(to, source, strict=True)
+                if (i, j) in set(map(tuple, of))
+            }
+            shown_as = {
+                (int(i), int(j))
+                for i, j in zip(to[state == name], source[state == name], strict=True)
+            }
             assert shown_as == marked
             assert len(marked) == len(of)
         # Trials of a pair are found by its number within the gate.
@@ -354,7 +363,7 @@ def test_networks_of_several_cells_are_compared(found, gated, tmp_path):
     page = (tmp_path / "two.html").read_text(encoding="utf-8")
     head = page[page.index('id="table-networks"') :]
     names = re.findall(r'data-name="([^"]*)"', head[: head.index("</thead>")])
-    first, last = ([dict(zip(names, row, strict=True)) for row in rows_of(page, "networks")])
+    first, last = [dict(zip(names, row, strict=True)) for row in rows_of(page, "networks")]
     assert int(first["n_R"]) == found.profile.sectors.n_R
     assert last["n_R"] == ""
     for gate, cut in gated.profile.gates.items():

@@ -104,8 +104,10 @@ def scrolled_to(driver, element):
 
 @pytest.mark.parametrize(
     "name",
-    ["network", "bare", "whole", "strange", "profile", "two", "many", "large"]
-    + ["gated", "gated-profile", "cells"],
+    [
+        *("network", "bare", "whole", "strange", "profile", "two", "many", "large"),
+        *("gated", "gated-profile", "cells"),
+    ],
 )
 def test_pages_open_from_files_without_a_network_or_a_message(browser, folder, name):
     show(browser, folder / f"{name}.html")
@@ -352,7 +354,9 @@ def test_a_gate_is_chosen_and_all_sections_show_it(browser, folder, gated):
     before = choice.rect["y"] - browser.execute_script("return scrollY")
     Select(choice).select_by_visible_text(last)
     assert shown() == [last] * 3
-    assert choice.rect["y"] - browser.execute_script("return scrollY") == pytest.approx(before, abs=2)
+    assert choice.rect["y"] - browser.execute_script("return scrollY") == pytest.approx(
+        before, abs=2
+    )
     assert at(browser, "cuts-gate").get_property("value") == last
     # The cut and the pair of this gate, and no other, follow its slider and its map.
     curve, untouched = gated.curves[last], fields(browser, f"table-cut-{first}")
@@ -405,8 +409,10 @@ def test_the_trial_is_chosen(driver, found, folder):
 
 @pytest.mark.parametrize(
     ("name", "dark"),
-    [("network", 0), ("network", 1), ("bare", 0), ("profile", 0), ("two", 1), ("many", 0)]
-    + [("gated", 0), ("cells", 0)],
+    [
+        *(("network", 0), ("network", 1), ("bare", 0), ("profile", 0), ("two", 1), ("many", 0)),
+        *(("gated", 0), ("cells", 0)),
+    ],
 )
 def test_axe_finds_nothing(browser, folder, name, dark):
     show(browser, folder / f"{name}.html", dark=dark)
@@ -491,8 +497,8 @@ def test_the_layout_fits(browser, folder, name, width):
         assert right - left > 240
         assert height > 40
     columns = browser.execute_script(
-        "return [...document.querySelectorAll('.columns')].filter((columns) => columns.offsetParent)"
-        ".map((columns) =>"
+        "return [...document.querySelectorAll('.columns')]"
+        ".filter((columns) => columns.offsetParent).map((columns) =>"
         " new Set([...columns.children].map((part) => part.getBoundingClientRect().left)).size)"
     )
     assert set(columns) <= {2 if width == 1280 else 1}

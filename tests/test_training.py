@@ -229,7 +229,9 @@ def test_the_learning_rate_falls_by_the_same_factor_every_epoch():
         data = [np.concatenate([getattr(trials, name) for trials in slabs]) for name in names]
         part = losses[130 * epoch : 130 * (epoch + 1)]
         adam = (rate, 0.9, 0.999, 1e-8, 0.0, False, math.inf)
-        _core.train((theta, first, second), 130 * epoch, layout, PLAIN, (*data, None, None), 3, adam, part)
+        _core.train(
+            (theta, first, second), 130 * epoch, layout, PLAIN, (*data, None, None), 3, adam, part
+        )
     np.testing.assert_allclose(result.loss, losses, rtol=1e-9)
     np.testing.assert_allclose(result.network.W_hh.ravel(), theta[:36], rtol=1e-9)
     one = train(network, task, epochs=1, batches_per_epoch=4, **rates, rng=2)

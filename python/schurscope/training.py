@@ -90,7 +90,7 @@ class TrainingOptions:
         if self.final_learning_rate is None:
             return self.learning_rate
         done = epoch / max(1, self.epochs - 1)
-        return self.learning_rate ** (1 - done) * self.final_learning_rate**done
+        return self.learning_rate * math.pow(self.final_learning_rate / self.learning_rate, done)
 
     @property
     def n_updates(self) -> int:

@@ -44,7 +44,7 @@ def diagnosis_content(found: Diagnosis, title: str, facts: Mapping[str, str]) ->
             for name, sentence in zip(found.couplings, found.verdicts, strict=True)
         ],
         "n_joint": len(found.joint),
-        "sides_words": _sides_words(profile),
+        "sides": [(cut.n_R, cut.n_hidden - cut.n_R) for cut in profile.cuts.values()],
         "tolerance": f"{tolerance:g}",
         "measure_words": _measure_words(profile),
         "level": f"{settings['level']:.0%}",
@@ -150,17 +150,6 @@ def _summary(profile: AblationProfile) -> list[tuple[str, str]]:
         ("gap", gaps),
         ("trials", f"{own['n_trials']:,}{steps}"),
     ]
-
-
-def _sides_words(profile: AblationProfile) -> str:
-    if not profile.gates:
-        n_R, n_hidden = profile.sectors.n_R, profile.sectors.n_hidden
-        return f"R holds the {n_R} leading dimensions, C the other {n_hidden - n_R}."
-    return (
-        "Each gate’s matrix has such a form of its own, whose eigenvalues are the gate’s, not the "
-        "network’s; R holds its leading dimensions, C the others. A coupling without the name of a "
-        "gate is that of all gates together."
-    )
 
 
 def _measure_words(profile: AblationProfile) -> str:

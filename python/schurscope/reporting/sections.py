@@ -39,21 +39,31 @@ def by_gate(
 ) -> list[tuple[str, Markup]]:
     """A figure of the couplings of each gate; none of the vanilla cell."""
     return [
-        (f"Gate {gate}", draw(tuple(name for name in found.couplings if name.startswith(f"{gate}:"))))
+        (
+            f"Gate {gate}",
+            draw(tuple(name for name in found.couplings if name.startswith(f"{gate}:"))),
+        )
         for gate in found.profile.gates
     ]
 
 
 def coupling_content(found: Diagnosis, change: str, tolerance: float) -> dict[str, Any]:
     """The change without each coupling: alone, last, and its Shapley value."""
-    rows: dict[str, list[tuple[float, npt.ArrayLike]]] = {"alone": [], "last": [], "Shapley value": []}
+    rows: dict[str, list[tuple[float, npt.ArrayLike]]] = {
+        "alone": [],
+        "last": [],
+        "Shapley value": [],
+    }
     for name in found.couplings:
         rows["alone"].append((found.profile[name].change, found.change_interval(name)))
         credit = found.shapley_of(name)
         for words, value in (("last", "last"), ("Shapley value", "value")):
             known = (float("nan"), (float("nan"),) * 2)
             if credit is not None:
-                at, ends = credit.names.index(name), "interval" if value == "value" else "last_interval"
+                at, ends = (
+                    credit.names.index(name),
+                    "interval" if value == "value" else "last_interval",
+                )
                 known = (getattr(credit, value)[at], getattr(credit, ends)[at])
             rows[words].append(known)
     columns = [

@@ -52,7 +52,7 @@ def _cell_configuration(cell: Cell) -> dict[str, Any]:
 
 
 def _training_configuration(options: TrainingOptions) -> dict[str, Any]:
-    """The options; a constant learning rate, and with it the hash, is as before there were others."""
+    """The options; a constant learning rate, and with it the hash, is as before the others."""
     values: dict[str, Any] = _configuration(options)
     return {name: x for name, x in values.items() if (name, x) != ("final_learning_rate", None)}
 
