@@ -111,7 +111,8 @@ def _range(values: Sequence[float], sign: str = "") -> str:
 
 def _number(value: float, sign: str) -> str:
     digits = ".4f" if abs(value) < 0.01 else ".2g"
-    return f"{value:{sign}{digits}}".replace("-", "−")
+    text = f"{value:{sign}{digits}}".replace("-", "−")
+    return "0" if text.strip("+−") == "0.0000" else text
 
 
 def _shares(values: Sequence[float]) -> str:
