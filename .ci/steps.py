@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import platform
 import shutil
 import subprocess
 import tempfile
@@ -106,26 +105,33 @@ def cpp_tests(
     return build
 
 
-def sanitized(session: nox.Session, sanitizers: str, more_flags: str = "") -> Path:
-    """Run the C++ tests under these sanitizers, and the extension; the folder of the former.
-
-    Clang's compile an unoptimised source in a fifth of the time that GCC's take.
-    """
+def sanitized(
+    session: nox.Session,
+    compiler: str,
+    sanitizers: str,
+    runtime: str,
+    flags: str,
+    test_flags: str = "",
+) -> Path:
+    """Run the C++ tests under these sanitizers, and the extension; the folder of the former."""
+    needs(session, compiler)
     session.chdir(ROOT)
     install_wheel(session, "[dev]")
     name = sanitizers.split(",")[0]
-    clang = ["-DCMAKE_CXX_COMPILER=clang++", "-DSCHURSCOPE_WARNINGS_AS_ERRORS=ON"]
-    flags = f"-DCMAKE_CXX_FLAGS=-gline-tables-only {more_flags}"
-    options = [*clang, f"-DSCHURSCOPE_SANITIZE={sanitizers}", flags]
-    build = cpp_tests(session, name, "None", levels(session)[-1], *options)
+    options = [f"-DCMAKE_CXX_COMPILER={compiler}", "-DSCHURSCOPE_WARNINGS_AS_ERRORS=ON"]
+    instrumented = [
+        f"-DCMAKE_CXX_FLAGS={flags} {test_flags}",
+        f"-DSCHURSCOPE_SANITIZE={sanitizers}",
+    ]
+    build = cpp_tests(session, name, "None", levels(session)[-1], *options, *instrumented)
 
-    sanitize = f"-fsanitize={sanitizers} -fno-sanitize-recover=all -shared-libsan"
-    package = extension(session, name, *clang, f"-DCMAKE_CXX_FLAGS=-gline-tables-only {sanitize}")
-    runtime = f"libclang_rt.{'asan' if name == 'address' else 'tsan'}-{platform.machine()}.so"
+    flags = f"-DCMAKE_CXX_FLAGS={flags} -fsanitize={sanitizers} -fno-sanitize-recover=all"
+    package = extension(session, name, *options, flags)
+    found = [f"-print-file-name={library}" for library in (runtime, "libstdc++.so")]
+    paths = [str(session.run(compiler, f, external=True, silent=True)).strip() for f in found]
     env = {
         "PYTHONPATH": package,
-        # With the C++ library, whose exceptions are intercepted.
-        "LD_PRELOAD": f"{library(session, runtime)} {library(session, 'libstdc++.so')}",
+        "LD_PRELOAD": " ".join(paths),  # with the C++ library, whose exceptions are intercepted
         # Python leaks on purpose; it is not instrumented, but its locks are seen.
         "ASAN_OPTIONS": "detect_leaks=0",
         "TSAN_OPTIONS": "ignore_noninstrumented_modules=1 halt_on_error=1",
@@ -154,12 +160,6 @@ def extension(session: nox.Session, name: str, *arguments: str) -> str:
     shutil.copytree("python/schurscope", package / "schurscope", ignore=sources)
     session.run("cmake", "--install", str(build), "--prefix", str(package), silent=True)
     return str(package)
-
-
-def library(session: nox.Session, name: str) -> str:
-    """Where Clang finds this library."""
-    command = ["clang++", f"-print-file-name={name}"]
-    return str(session.run(*command, external=True, silent=True)).strip()
 
 
 def pytest(session: nox.Session, *arguments: str, **env: str) -> None:
