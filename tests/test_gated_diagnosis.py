@@ -163,7 +163,7 @@ class Captured:
     def change_of(self, row, coordinates):
         return self.changes(lambda _: row, 1, coordinates)[0]
 
-    def is_common(self, drawn, n):
+    def is_common(self, *_):
         return False
 
 

@@ -75,14 +75,13 @@ def _changes_of_pairs(
         for number in np.flatnonzero(targets > 0):
             mine = gate == number
             gains[:, mine] = drawn_gains(squares[mine], float(targets[number]), len(gains), rng)
-
-        def of(rows: _Int64, gains: _Float64 = gains) -> Batch:
-            return pairs.batch(gains[rows], which)
-
         for start in range(0, len(gains), _DRAWS_AT_ONCE):
-            rows = np.arange(start, min(start + _DRAWS_AT_ONCE, len(gains)))
-            found = compared.changes(lambda some, rows=rows, of=of: of(rows[some]), len(rows))
-            change = np.concatenate([change, found])
+            some = gains[start : start + _DRAWS_AT_ONCE]
+
+            def of(rows: _Int64, some: _Float64 = some) -> Batch:
+                return pairs.batch(some[rows], which)
+
+            change = np.concatenate([change, compared.changes(of, len(some))])
             if compared.is_common(change, n):
                 return change
     return change
