@@ -127,7 +127,8 @@ class Null(ReadOnly):
         width = max(len("ablation"), *map(len, self.names)) + 2
         lines = [
             f"change of {settings['measure']} over {settings['n_trials']} trials, alpha "
-            f"{settings['alpha']:g}, against {settings['n_draws']} draws; two-sided p",
+            f"{settings['alpha']:g}, against up to {settings['n_draws']} draws; "
+            "two-sided p",
             f"{'ablation':<{width}}{'drawn from':<12}{'change':>11}{'median':>11}{'quantile':>10}"
             f"{'p':>9}{'Holm':>9}",
         ]
