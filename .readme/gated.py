@@ -39,7 +39,8 @@ def main(store: str, processes: str = "0") -> None:
             found.setdefault((str(job.task), kind), []).append(collected.diagnosis(job))
     tasks = dict.fromkeys(task for task, _ in found)
     rows = [(task, kind) for task in tasks for kind in CELLS]
-    print("Each cell: mean, and lowest … highest, of three networks.\n")
+    print("Means, and lowest … highest, of three networks; for a coupling also in how many it is")
+    print("needed, by the interval over trials, and in how many it costs more than random pairs.\n")
     _table(SUMMARY, ([*row, *_summary(found[row])] for row in rows))
     _table(
         BY_GATE, (cells for row in rows if row[1] != "vanilla" for cells in _by_gate(row, found))
@@ -49,7 +50,7 @@ def main(store: str, processes: str = "0") -> None:
 
 SUMMARY = ("task", "cell", "full network", "−RR", "−CR", "−CC", "pairs that can go", "at random")
 BY_GATE = ("task", "cell", "gate", *(f"−{name}" for name in COUPLINGS), "pairs that can go")
-CUTS = ("task", "cell", "gate", "n_R", "−CR at α = 0.9", "largest −CR", "at k", "undetermined cuts")
+CUTS = ("task", "cell", "gate", "n_R", "−CR at α = 0.9", "largest −CR", "at k")
 
 
 def _summary(networks: Sequence[ss.Diagnosis]) -> list[str]:
@@ -85,7 +86,6 @@ def _cuts(row: tuple[str, str], found: Networks) -> Iterable[list[str]]:
             _range(at_alpha, sign="+"),
             _range([curve.change[at] for curve, at in zip(curves, best, strict=True)], sign="+"),
             ", ".join(str(curve.cut[at]) for curve, at in zip(curves, best, strict=True)),
-            ", ".join(str(int((~curve.determined).sum())) for curve in curves),
         ]
 
 
@@ -105,8 +105,14 @@ def _effect(networks: Sequence[ss.Diagnosis], name: str) -> str:
 
 
 def _range(values: Sequence[float], sign: str = "") -> str:
-    numbers = [f"{value:{sign}.2g}" for value in (np.mean(values), min(values), max(values))]
-    return "{} ({} … {})".format(*(number.replace("-", "−") for number in numbers))
+    numbers = [_number(value, sign) for value in (np.mean(values), min(values), max(values))]
+    return "{} ({} … {})".format(*numbers)
+
+
+def _number(value: float, sign: str) -> str:
+    digits = ".4f" if abs(value) < 0.01 else ".2g"
+    text = f"{value:{sign}{digits}}".replace("-", "−")
+    return "0" if text.strip("+−") == "0.0000" else text
 
 
 def _shares(values: Sequence[float]) -> str:
