@@ -25,6 +25,11 @@ def calls() -> list[Callable[[], bytes]]:
         for dtype in ("float32", "float64")
         for cell in (ss.Cell(), ss.Cell("relu", "current", 0.5))
     ]
+    gated = [
+        ss.init_network(task, 16, rng=2, dtype=dtype, cell=cell)
+        for dtype in ("float32", "float64")
+        for cell in (ss.Cell(kind="gru"), ss.Cell(kind="gru", reset="before"), ss.Cell(kind="lstm"))
+    ]
     options = {"epochs": 1, "batches_per_epoch": 2, "batch_size": 8, "rng": 3}
 
     def ablated(network: ss.Network, measure: str) -> bytes:
@@ -32,14 +37,17 @@ def calls() -> list[Callable[[], bytes]]:
         return profile.per_trial.tobytes() + profile.per_step.tobytes()
 
     found: list[Callable[[], bytes]] = []
-    for network in networks:
+    for network in networks + gated:
         found += [
             lambda network=network: ablated(network, "fvu"),
             lambda network=network: ablated(network, "sign_accuracy"),
             lambda network=network: network.rollout(trials.inputs, n_threads=2).tobytes(),
+            lambda network=network: ss.train(network, task, **options).network.W_hh.tobytes(),
+        ]
+    for network in networks:
+        found += [
             lambda network=network: ss.ordered_schur(network.W_hh.astype(np.float64)).T.tobytes(),
             lambda network=network: ss.atlas(network, trials, method="predicted").effect.tobytes(),
-            lambda network=network: ss.train(network, task, **options).network.W_hh.tobytes(),
         ]
     return found
 

@@ -137,7 +137,7 @@ def pair_content(found: Diagnosis) -> dict[str, Any]:
         if len(kept.rest):
             trial_words += (
                 f", and of the other {len(kept.rest):,} pairs that were run only quantiles over "
-                "trials (5, 25, 50, 75, 95%), on up to 256 of these"
+                "trials (5, 25, 50, 75, 95%), on up to 128 of these"
             )
         trial_words += "."
     classes = []

@@ -277,6 +277,7 @@ def null_table(found: Diagnosis) -> Table:
     columns = [
         Column("test", "coupling, against", numeric=False),
         Column("change", found.profile.definition.change_label),
+        Column("draws", "draws"),
         Column("median", "median of the draws"),
         Column("quantile", "quantile"),
         Column("p", "p"),
@@ -286,6 +287,7 @@ def null_table(found: Diagnosis) -> Table:
         [
             Cell(name),
             number(null.change[at], signed=True),
+            Cell(str(null.made[at])),
             number(null.median[at], signed=True),
             number(null.quantile[at]),
             p_value(float(null.p[at])),
