@@ -25,11 +25,23 @@ def calls() -> list[Callable[[], bytes]]:
         for dtype in ("float32", "float64")
         for cell in (ss.Cell(), ss.Cell("relu", "current", 0.5))
     ]
+    networks += [
+        ss.init_network(task, 8, "orthogonal", rng=2, dtype=dtype, cell=cell)
+        for dtype in ("float32", "float64")
+        for cell in ("gru", "lstm")
+    ]
     options = {"epochs": 1, "batches_per_epoch": 2, "batch_size": 8, "rng": 3}
 
     def ablated(network: ss.Network, measure: str) -> bytes:
         profile = ss.ablate(network, trials, measure=measure, n_threads=2)
         return profile.per_trial.tobytes() + profile.per_step.tobytes()
+
+    def ordered(network: ss.Network, gate: str | None) -> bytes:
+        W = network.W_hh.astype(np.float64) if gate is None else network
+        return ss.ordered_schur(W, gate=gate).T.tobytes()
+
+    def predicted(network: ss.Network) -> bytes:
+        return ss.atlas(network, trials, method="predicted").effect.tobytes()
 
     found: list[Callable[[], bytes]] = []
     for network in networks:
@@ -37,10 +49,12 @@ def calls() -> list[Callable[[], bytes]]:
             lambda network=network: ablated(network, "fvu"),
             lambda network=network: ablated(network, "sign_accuracy"),
             lambda network=network: network.rollout(trials.inputs, n_threads=2).tobytes(),
-            lambda network=network: ss.ordered_schur(network.W_hh.astype(np.float64)).T.tobytes(),
-            lambda network=network: ss.atlas(network, trials, method="predicted").effect.tobytes(),
             lambda network=network: ss.train(network, task, **options).network.W_hh.tobytes(),
         ]
+        gate = next(iter(network.gates), None)
+        found.append(lambda network=network, gate=gate: ordered(network, gate))
+        if gate is None:
+            found.append(lambda network=network: predicted(network))
     return found
 
 

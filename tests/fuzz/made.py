@@ -185,7 +185,7 @@ def _strange_hdf5(path: Path, random: Random) -> None:
                 options["external"] = [("/dev/zero", 0, h5py.h5f.UNLIMITED)]
             try:
                 file.create_dataset(where, shape, dtype, **options)
-            except (TypeError, ValueError, OSError, OverflowError):
+            except Exception:  # h5py refuses in many ways
                 file[where] = np.ones((6, 6))  # what does not go together
         for _ in range(random.randrange(3)):
             name = random.choice(("W_hh", "net", "loop", "soft", "x" * 1500, "b_h"))
