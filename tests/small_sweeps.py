@@ -15,6 +15,7 @@ import pandas as pd
 
 from schurscope import Sweep, SweepTask
 from schurscope.sweep import Store, collect, plan, run
+from schurscope.sweep.store.index import Entry
 from schurscope.trials.tasks import ContextIntegration, Copy, FlipFlop, SineGeneration
 
 TRAINING = {"epochs": 1, "batches_per_epoch": 20, "batch_size": 8, "learning_rate": 5e-3}
@@ -115,20 +116,24 @@ def done(root) -> int:
     return len(records(root))
 
 
-def times_indexed(root) -> Counter:
-    """Key → number of lines in all logs."""
-    lines = b"".join(path.read_bytes() for path in Path(root).glob("index/*.log")).splitlines()
-    return Counter(line[9:].split(b'"')[1].decode() for line in lines)
+def times_indexed(root, *, writers_were_killed: bool = False) -> Counter:
+    """Key → number of lines in all logs, of which each is whole.
 
-
-def assert_complete(sweep, root, expected: pd.DataFrame, *, logs_are_whole: bool = True) -> None:
-    """The store has every job once, nothing else, and the rows that it should have.
-
-    A kill may leave a torn line in a log, or logs that had just been merged beside the merged one;
-    readers count each job once all the same.
+    A writer that is killed may leave the start of its last line, which is no entry.
     """
+    found: Counter = Counter()
+    for path in Path(root).glob("index/*.log"):
+        *lines, torn = path.read_bytes().split(b"\n")
+        assert not torn or writers_were_killed, torn
+        found.update(Entry.of_line(line).key for line in lines)
+    return found
+
+
+def assert_complete(sweep, root, expected: pd.DataFrame, *, writers_were_killed=False) -> None:
+    """The store has every job once, nothing else, and the rows that it should have."""
     keys = {job.key for job in plan(sweep)}
-    assert not logs_are_whole or times_indexed(root) == dict.fromkeys(keys, 1)
+    indexed = times_indexed(root, writers_were_killed=writers_were_killed)
+    assert indexed == dict.fromkeys(keys, 1)
     names = {path.name for path in Path(root).glob("jobs/*/*")}
     assert names == {f"{key}{end}" for key in keys for end in (".npz", "-network.npz")}
     for folder in ("claims", "runners", "failures", "deaths"):

@@ -57,11 +57,12 @@ def block(entries, restart=3):
     return out + b"".join(n.to_bytes(4, "little") for n in [*starts, len(starts)])
 
 
-def table(entries, per_block=4):
+def table(entries, per_block=4, damage=lambda content: content):
     out, handles = b"", []
 
     def put(content):
         nonlocal out
+        content = damage(content)
         handle = varint(len(out)) + varint(len(content))
         crc = masked(slow_crc32c(content + b"\0"))
         out += content + b"\0" + crc.to_bytes(4, "little")

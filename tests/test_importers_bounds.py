@@ -8,6 +8,7 @@ import pickle
 import struct
 import subprocess
 import sys
+import warnings
 import zipfile
 import zlib
 
@@ -109,7 +110,7 @@ def test_neuralrnn_without_its_recurrent_matrix(tmp_path, rng, mode):
 
 
 def test_products_of_expressions_are_bounded(tmp_path):
-    arrays = zeros(a=(5000, 5000), W_xh=(5000, 1), W_hy=(1, 5000))
+    arrays = zeros(a=(4900, 4900), W_xh=(4900, 1), W_hy=(1, 4900))
     np.savez_compressed(path := tmp_path / "net.npz", **arrays)
     with pytest.raises(ValueError, match=r"net\.npz needs the product of .*, too large for a file"):
         ss.load_network(path, keys={"W_hh": "a @ a"})
@@ -223,13 +224,13 @@ def test_ordered_dictionaries_of_python_2():
 
 
 def test_text_of_a_torch_file_is_not_widened(tmp_path):
-    text = long_text(b"a" * 2**27 + "\U0001f600".encode())
+    text = long_text(b"a" * 2**26 + "\U0001f600".encode())
     torch_file(tmp_path / "net.pt", b"}K\x01" + text + b"s.")
     refused_cheaply(tmp_path / "net.pt", "its pickle has")
 
 
 def test_small_integers_of_matlab_that_would_become_doubles(tmp_path):
-    path, n = tmp_path / "net.mat", 250 * 2**20
+    path, n = tmp_path / "net.mat", 95 * 2**20
 
     def element(kind, data):
         return struct.pack("<II", kind, len(data)) + data + bytes(-len(data) % 8)
@@ -331,3 +332,60 @@ def test_a_file_is_not_called_damaged_because_memory_is_short(tmp_path):
     )
     assert run.returncode == 0, run.stderr
     assert set(run.stdout.split()) == set(paths)
+
+
+# float16, which becomes float32
+
+
+@pytest.mark.slow
+def test_halves_of_a_pickle_that_share_their_bytes_are_not_widened(tmp_path):
+    shared = b"B" + struct.pack("<I", SIZE) + bytes(SIZE) + b"q\x000"
+    half = named("numpy.dtype") + b"(X\x02\x00\x00\x00f2\x89\x88tRq\x010"
+    function = named("numpy.core.multiarray._frombuffer") + b"q\x020}("
+    each = b"h\x02(h\x00h\x01J" + struct.pack("<i", SIZE // 2) + b"\x85X\x01\x00\x00\x00CtR"
+    entries = b"".join(b"\x8c\x05%05d" % number + each for number in range(5000))
+    (tmp_path / "net.pkl").write_bytes(b"\x80\x04" + shared + half + function + entries + b"u.")
+    refused_cheaply(tmp_path / "net.pkl", "its float16 arrays would be too large as float32")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["npz", "h5", "keras"])
+def test_halves_of_a_small_file_that_would_become_large_are_refused(tmp_path, kind):
+    path, n = tmp_path / f"net.{kind}", 6000
+    arrays = {"W_hh": np.zeros((n, n), "f2"), "W_xh": np.zeros((n, 1)), "W_hy": np.zeros((1, n))}
+    if kind == "npz":
+        np.savez_compressed(path, **arrays)
+    else:
+        with h5py.File(weights := io.BytesIO(), "w") as file:
+            for name, array in arrays.items():
+                file.create_dataset(name, array.shape, array.dtype)  # never written
+        path.write_bytes(weights.getvalue())
+        if kind == "keras":
+            keras_file(path, "{}", weights.getvalue())
+    assert path.stat().st_size < 2**20
+    refused_cheaply(path, "its float16 arrays would be too large as float32")
+
+
+@pytest.mark.parametrize("kind", ["Half", "BFloat16"])
+def test_halves_of_a_torch_file_count_as_they_are_read(tmp_path, kind):
+    n = 6000
+    storage = b"(%bctorch\n%bStorage\n" % (long_text(b"storage"), kind.encode())
+    storage += long_text(b"0") + long_text(b"cpu") + b"K\x01tQ"
+    sides = b"(" + 2 * (b"J" + struct.pack("<i", n)) + b"t"
+    tensor = named("torch._utils._rebuild_tensor_v2") + b"(" + storage + b"K\x00" + sides
+    path = torch_file(tmp_path / "net.pt", b"}K\x01" + tensor + b"(K\x00K\x00t\x89}tRs.")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("archive/data/0", bytes(2))
+    with pytest.raises(ValueError, match=f"{4 * n * n} bytes, more than max_bytes"):
+        ss.load_network(path)
+
+
+def test_weights_that_are_compressed_load_whatever_their_size(tmp_path, rng):
+    arrays = {"W_hh": rng.standard_normal((60, 60)), "W_xh": np.ones((60, 1))}
+    halves = {name: array.astype("f2") for name, array in arrays.items()}
+    for name, stored in (("net.npz", arrays), ("halves.npz", halves)):
+        np.savez_compressed(tmp_path / name, **stored, W_hy=np.ones((1, 60), stored["W_hh"].dtype))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "assumed activation|widened to float32")
+            network = ss.load_network(tmp_path / name, max_bytes=1)
+        np.testing.assert_array_equal(network.W_hh, stored["W_hh"])

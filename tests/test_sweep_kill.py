@@ -201,7 +201,7 @@ def test_twenty_kills_at_random_times_change_no_number(start, tmp_path, config, 
         run_here(SLOW, root)
         for leftover in [*root.glob("jobs/*/.*"), *root.glob("deaths/*")]:
             leftover.unlink()  # temporary files, and the count of dead workers
-        assert_complete(SLOW, root, expected, logs_are_whole=False)
+        assert_complete(SLOW, root, expected, writers_were_killed=True)
 
 
 def times(root):

@@ -16,7 +16,7 @@ import pytest
 import schurscope as ss
 from schurscope.sweep import Store, StoreError, collect, plan, run
 from schurscope.sweep.store.claims import Runner, live_claims
-from schurscope.sweep.store.index import Log
+from schurscope.sweep.store.index import Entry, Log, merge_logs
 from small_sweeps import SMALL, assert_complete, records, run_here, times_indexed
 
 
@@ -70,7 +70,10 @@ def test_what_a_log_lost_is_found_from_the_jobs_files(finished, tmp_path, cut):
         log.write_bytes(log.read_bytes()[:-cut] if cut else b"")
     pd.testing.assert_frame_equal(collect(SMALL, root).rows, finished[1], check_exact=True)
     assert run_here(SMALL, root).ran == 0
-    assert set(Store(root).index()) >= {job.key for job in plan(SMALL)}
+    if cut == 1:  # the line is whole, only its end is lost
+        assert set(Store(root).index()) == {job.key for job in plan(SMALL)}
+    else:  # lines are written again into another log, beside the start of the one that was lost
+        assert_complete(SMALL, root, finished[1], writers_were_killed=True)
 
 
 def test_a_store_of_another_make_is_refused(finished, tmp_path):
@@ -259,3 +262,46 @@ def test_logs_of_ended_runners_are_merged_and_lose_nothing(finished, tmp_path, m
     }
     assert set(times_indexed(root).values()) == {1}
     alive.close()
+
+
+def test_a_merge_that_is_killed_leaves_entries_twice_until_the_next(
+    finished, tmp_path, monkeypatch
+):
+    """After it has written the merged log, and before it has removed the others."""
+    monkeypatch.setattr("schurscope.sweep.store.index.MERGE_AT", 2)
+    root = shutil.copytree(finished[0], tmp_path / "copy")
+    store = Store(root)
+    (log,) = root.glob("index/*.log")
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines[:-1]) + lines[-1][:100])  # its writer was killed, too
+    runner = Runner(root)
+    Log(root, runner).append([Entry.of_line(lines[-1].rstrip())])
+    runner.close()
+
+    def killed(_path, **_):
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.unlink", killed)
+        with pytest.raises(SystemExit):
+            merge_logs(root)
+    assert set(times_indexed(root, writers_were_killed=True).values()) == {2}
+    assert len(store.index()) == len(lines)
+    pd.testing.assert_frame_equal(collect(SMALL, root).rows, finished[1], check_exact=True)
+    merge_logs(root)
+    assert_complete(SMALL, root, finished[1])
+
+
+def test_of_two_entries_of_a_job_a_merge_keeps_the_later(finished, tmp_path, monkeypatch):
+    """As when a runner goes on that was taken for dead: both do the job, the later file stays."""
+    monkeypatch.setattr("schurscope.sweep.store.index.MERGE_AT", 2)
+    root = shutil.copytree(finished[0], tmp_path / "copy")
+    entries = Store(root).index()
+    runner = Runner(root)
+    earlier = [entry._replace(finished=entry.finished - 1, host="x") for entry in entries.values()]
+    Log(root, runner).append(earlier)
+    runner.close()
+    assert set(times_indexed(root).values()) == {2}
+    merge_logs(root)
+    assert_complete(SMALL, root, finished[1])
+    assert {entry.host for entry in Store(root).index().values()} != {"x"}

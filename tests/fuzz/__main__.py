@@ -18,8 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import randbelow
 
+from .made import MADE
+
 HANG = 600.0  # seconds without an answer; on a loaded machine an honest one takes many
 SLOW = {"hdf5": 5, "mat 7.3": 5, "keras": 3}  # a process for each input; parts of the time
+SLOW |= dict.fromkeys(MADE, 3)
 
 
 @dataclass
@@ -49,7 +52,7 @@ def main() -> None:
         kept.mkdir(parents=True, exist_ok=True)
         # Elsewhere, because the frameworks that write files take memory that children inherit.
         subprocess.run([sys.executable, "-m", f"{__package__}.files", originals], check=True)
-        kinds = given.only or [*sorted(path.name for path in originals.iterdir()), "API"]
+        kinds = given.only or [*sorted(path.name for path in originals.iterdir()), *MADE, "API"]
         print(f"seed {seed}, {given.minutes:g} min for {len(kinds)} kinds of input", flush=True)
         shares = [SLOW.get(kind, 1) for kind in kinds]
         rows = {}

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import pickle
-import struct
 import sys
 import zipfile
-import zlib
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from random import Random
@@ -23,15 +19,15 @@ import scipy.io
 import schurscope as ss
 
 from ..tensorflow_files import write
+from .made import KERAS_CONFIG
 from .projects import MULTITASK, write_projects
+from .rebuilt import changed, rebuilt, tensorflow
 
 CHECKED = {"npz", "npz deflated", "network npz", "trials npz", "torch", "keras", "mat deflated"}
 CHECKED |= {"tensorflow", "tensorflow data"}
 """Formats in which a checksum covers every number."""
 
 _SHAPES = {"W_hh": (6, 6), "W_xh": (6, 3), "W_hy": (2, 6), "b_h": (6,), "b_y": (2,), "h_0": (6,)}
-_LAYER = {"class_name": "SimpleRNN", "config": {"name": "rnn", "activation": "tanh"}}
-_CONFIG = {"config": {"layers": [_LAYER, {"class_name": "Dense", "config": {"name": "out"}}]}}
 _CTRNN = {"model_type": "ctrnn", "alpha": 0.2, "activation": "relu"}
 
 
@@ -62,7 +58,7 @@ def write_all(folder: Path) -> None:
             file[f"layers/rnn/cell/vars/{place}"] = arrays[name].T
         file["layers/out/vars/0"] = arrays["W_hy"].T
     with zipfile.ZipFile(folder / "keras", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("config.json", json.dumps(_CONFIG))
+        archive.writestr("config.json", json.dumps(KERAS_CONFIG))
         archive.writestr("model.weights.h5", weights.getvalue())
     renamed = {"npz.npz": "npz", "deflated.npz": "npz deflated", "plain.mat": "mat"}
     renamed |= {"deflated.mat": "mat deflated", "network.safetensors": "network safetensors"}
@@ -110,112 +106,20 @@ def _write_neuralrnn(folder: Path, arrays: dict[str, np.ndarray]) -> None:
     (folder / "neuralrnn json").write_text(json.dumps(_CTRNN))
 
 
-def damaged(content: bytes, others: list[bytes], random: Random) -> tuple[bytes, bool]:
-    """A damaged copy, and whether all checksums in it are still those of the original."""
+def damaged(kind: str, files: dict[str, bytes], random: Random) -> tuple[dict[str, bytes], bool]:
+    """The files that differ from the real ones, and whether all checksums are still those."""
+    content = files[kind]
     if random.random() < 0.5:
-        inner = random.choice((_in_zip, _in_matlab, _in_header))(content, random)
+        if kind in ("tensorflow", "tensorflow data"):
+            return tensorflow(files["tensorflow data"], random), False
+        inner = rebuilt(content, random)
         if inner is not None:
-            return inner, False
+            return {kind: inner}, False
     if random.random() < 0.1:
-        other = random.choice(others)
-        return content[: random.randrange(len(content))] + other[
-            random.randrange(len(other)) :
-        ], False
-    return _changed(content, random), True
-
-
-def _changed(content: bytes, random: Random) -> bytes:
-    made = bytearray(content)
-    for _ in range(random.choice((1, 1, 1, 2, 4, 16))):
-        if not made:
-            break
-        place = random.randrange(len(made))
-        end = min(len(made), place + random.choice((1, 4, 16, 256)))
-        change = random.randrange(7)
-        if change <= 2:
-            made[place] ^= 1 << random.randrange(8)
-        elif change == 3:
-            number = random.choice((0, 1, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**63, 2**64 - 1))
-            layout = random.choice("<>") + random.choice("BHIQ")
-            size = struct.calcsize(layout)
-            made[place : place + size] = struct.pack(layout, number % 256**size)
-        elif change == 4:
-            del made[place:end]
-        elif change == 5:
-            made[place:place] = made[place:end] * random.choice((1, 1, 8))
-        else:
-            made[place:end] = random.randbytes(end - place)
-    return bytes(made)
-
-
-def _in_zip(content: bytes, random: Random) -> bytes | None:
-    """A zip with one entry changed and right checksums, so that what parses the entry is tried."""
-    if not content.startswith(b"PK"):
-        return None
-    with zipfile.ZipFile(BytesIO(content)) as archive:
-        entries = {name: archive.read(name) for name in archive.namelist()}
-    chosen = random.choice(list(entries))
-    if chosen.endswith(".npy") and random.random() < 0.5:
-        entries[chosen] = _of_other_shape(random)
-    else:
-        entries[chosen] = _changed(entries[chosen], random)
-    with zipfile.ZipFile(made := BytesIO(), "w", random.choice((0, 8))) as archive:
-        for name, entry in entries.items():
-            archive.writestr(name, entry)
-    return made.getvalue()
-
-
-def _of_other_shape(random: Random) -> bytes:
-    """An array that another one may multiply or widen to an absurd size."""
-    shape = [random.choice((0, 1, 1, 2, 3, 6, 6, 9)) for _ in range(random.choice((0, 1, 2, 2, 3)))]
-    if shape and random.random() < 0.7:
-        shape[random.randrange(len(shape))] = random.choice((1000, 60_000))
-    if math.prod(shape) > 10**6:
-        shape = [10**6]
-    dtype = random.choice(("f4", "f8", "f8", "i4", "b1"))
-    np.save(made := BytesIO(), np.full(shape, random.choice((0, 1)), dtype))
-    return made.getvalue()
-
-
-def _in_matlab(content: bytes, random: Random) -> bytes | None:
-    """A compressed MATLAB file of changed elements with right checksums."""
-    if content[128:132] != struct.pack("<I", 15):
-        return None
-    made, place = content[:128], 128
-    while place < len(content):
-        length = int.from_bytes(content[place + 4 : place + 8], "little")
-        element = zlib.decompress(content[place + 8 : place + 8 + length])
-        if random.random() < 0.3:
-            element = _changed(element, random)
-        packed = zlib.compress(element)
-        made += struct.pack("<II", 15, len(packed)) + packed
-        place += 8 + length
-    return made
-
-
-def _in_header(content: bytes, random: Random) -> bytes | None:
-    """JSON text, or the JSON header of safetensors, with a value replaced by another."""
-    start, end = content.find(b"{"), content.rfind(b"}") + 1
-    if start not in (0, 8) or not end:
-        return None
-    values: list[Callable[[], object]] = [
-        lambda: random.choice((None, True, -1, 0, 1e308, 10**30, 10**400, "", "F64", "x" * 2000)),
-        lambda: random.choice(([], {}, [[]], [1, [2]], [None] * 1000, {"a": {"b": [1.0]}})),
-    ]
-    try:
-        tree = json.loads(content[start:end])
-    except ValueError:
-        return None
-    node = tree
-    while isinstance(node, (dict, list)) and node:
-        key = random.choice(list(node) if isinstance(node, dict) else range(len(node)))
-        if random.random() < 0.4 or not isinstance(node[key], (dict, list)):
-            node[key] = random.choice(values)()
-            break
-        node = node[key]
-    text = json.dumps(tree).encode()
-    prefix = struct.pack("<Q", len(text)) if start else b""
-    return prefix + text + content[end:]
+        other = random.choice(list(files.values()))
+        start, end = random.randrange(len(content)), random.randrange(len(other))
+        return {kind: content[:start] + other[end:]}, False
+    return {kind: changed(content, random)}, True
 
 
 if __name__ == "__main__":

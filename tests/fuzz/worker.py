@@ -23,6 +23,7 @@ import schurscope as ss
 
 from .calls import call
 from .files import CHECKED, damaged
+from .made import MADE
 from .projects import WITHOUT_LEAK
 
 SECONDS, BYTES = 2.0, 1_000_000_000
@@ -56,13 +57,10 @@ def main() -> None:
     print(json.dumps({"start": True}), flush=True)
     while time.monotonic() < end:
         random = Random(zlib.crc32(f"{seed} {kind} {number}".encode()))
-        before = _cpu()
-        signal.setitimer(signal.ITIMER_PROF, _LOOP)
         if kind == "API":
-            outcome, fault = _try_call(random)
+            outcome, fault, used = _measured(partial(_try_call, random))
         else:
-            outcome, fault = _try_file(kind, files, random, Path(kept), number)
-        used = _cpu() - before
+            outcome, fault, used = _try_file(kind, files, random, Path(kept), number)
         if used > SECONDS:
             fault = f"{used:.1f} s of CPU time; {fault}"
         if (memory := _memory()) > BYTES and kind != "API":
@@ -70,6 +68,17 @@ def main() -> None:
         line = {"number": number, "outcome": outcome, "fault": fault, "cpu": used, "memory": memory}
         print(json.dumps(line), flush=True)
         number += 1
+
+
+def _measured(tried: Callable[[], tuple[str, str]]) -> tuple[str, str, float]:
+    """Outcome, fault and seconds of CPU time."""
+    # Forget the most memory so far: a child starts with that of its parent.
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _cpu()
+    signal.setitimer(signal.ITIMER_PROF, _LOOP)
+    outcome, fault = tried()
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    return outcome, fault, _cpu() - before
 
 
 def _try_call(random: Random) -> tuple[str, str]:
@@ -85,19 +94,26 @@ def _try_call(random: Random) -> tuple[str, str]:
 
 def _try_file(
     kind: str, files: dict[str, bytes], random: Random, kept: Path, number: int
-) -> tuple[str, str]:
-    others = list(files.values())
-    content, has_old_checksums = damaged(files[kind], others, random)
+) -> tuple[str, str, float]:
     path = kept / f"{kind.replace(' ', '-')}-{number}"
+    if kind in MADE:
+        MADE[kind](path, random)
+        if path.stat().st_size > 10**6:
+            raise AssertionError(f"{path} is too large for the limits")
+        outcome, fault, used = _measured(lambda: _outcome(ss.load_network, path, str(path)))
+        if not fault:
+            _remove(path)
+        return outcome, fault, used
+    found, has_old_checksums = damaged(kind, files, random)
     load: Callable[[Path], Any] = ss.load_network
     if kind == "trials npz":
         load = ss.Trials.load
     elif kind in WITHOUT_LEAK:
         load = partial(ss.load_network, leak=0.5)
-    loaded = _write(path, {**files, kind: content}, kind)
-    outcome, fault = _outcome(load, loaded, str(path))
+    loaded = _write(path, {**files, **found}, kind)
+    outcome, fault, used = _measured(lambda: _outcome(load, loaded, str(path)))
     # Nothing tells that a MATLAB file had more arrays.
-    is_shorter = kind == "mat deflated" and len(content) < len(files[kind])
+    is_shorter = kind == "mat deflated" and len(found[kind]) < len(files[kind])
     if outcome == "accepted" and has_old_checksums and kind in CHECKED and not is_shorter:
         original = path.with_suffix(".original")
         if _numbers(load(_write(original, files, kind))) != _numbers(load(loaded)):
@@ -105,7 +121,7 @@ def _try_file(
         _remove(original)
     if not fault:
         _remove(path)
-    return outcome, fault
+    return outcome, fault, used
 
 
 def _write(path: Path, files: dict[str, bytes], kind: str) -> Path:

@@ -1,7 +1,7 @@
 """Atomic writes, and reading of untrusted .npz archives.
 
-Nothing is ever unpickled, and a file may unpack to at most its own size or `max_bytes`, whichever
-is larger: a few kilobytes that declare terabytes are refused before any is read.
+Nothing is ever unpickled, and a file may unpack to at most four times its size or `max_bytes`,
+whichever is larger: a few kilobytes that declare terabytes are refused before any is read.
 """
 
 from __future__ import annotations

@@ -8,10 +8,21 @@ from typing import BinaryIO
 
 from .checks import printable
 
-__all__ = ["MAX_AXES", "MAX_BYTES", "check_size", "open_file", "size_on_disk", "unreadable"]
+__all__ = [
+    "MAX_AXES",
+    "MAX_BYTES",
+    "check_size",
+    "most_bytes",
+    "open_file",
+    "size_on_disk",
+    "unreadable",
+]
 
-MAX_BYTES = 2**28
-"""Default `max_bytes`, the limit on the unpacked size of a smaller file: 256 MiB."""
+MAX_BYTES = 10**8
+"""Default `max_bytes`, the limit on the unpacked size of a small file.
+
+Reading may copy the arrays four times: to unpack, to widen, to transpose and to keep them.
+"""
 
 MAX_AXES = 32
 """Of an array."""
@@ -51,9 +62,17 @@ def size_on_disk(stream: BinaryIO) -> int:
     return min(found.st_size, stored) if stored else found.st_size
 
 
+def most_bytes(file_size: int, max_bytes: int) -> int:
+    """Bytes to which a file may unpack.
+
+    Four times its size is enough for weights that are compressed and narrower than float32.
+    """
+    return max(4 * file_size, max_bytes)
+
+
 def check_size(declared: int, file_size: int, max_bytes: int) -> None:
     """Raise ValueError if a file of `file_size` bytes may not unpack to `declared` bytes."""
-    if declared > max(file_size, max_bytes):
+    if declared > most_bytes(file_size, max_bytes):
         raise ValueError(
             f"it would unpack from {file_size} to {declared} bytes, more than max_bytes = "
             f"{max_bytes}; if you trust the file, raise max_bytes"

@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .._internal.checks import suggest
-from .._internal.files import MAX_BYTES, Array
+from .._internal.files import Array
 
 __all__ = ["FUNCTIONS", "SIZES", "UnknownSize", "evaluate"]
 
@@ -45,6 +45,7 @@ _OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
 }
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _NAME = re.compile(r"[^\W\d]\w*([./:]\w+)*")
+_MOST_NUMBERS = 2**25  # of a value: a matrix for 5,792 hidden units
 _DEEPEST = 40
 
 
@@ -158,7 +159,7 @@ class _Parser:
         except ValueError:
             self._fail(f"{shapes[0]} {symbol} {shapes[1]} do not fit", place)
         # A product or a column with a row may be far larger than the file.
-        if 8 * math.prod(shape) > MAX_BYTES:
+        if math.prod(shape) > _MOST_NUMBERS:
             self._fail(f"would make an array of shape {shape}", place)
         try:
             with np.errstate(all="ignore"):  # what is not finite is told later, with its name
@@ -228,7 +229,7 @@ class _Parser:
             self._fail(f"{name} takes {count} argument{'s' * (count > 1)}", start)
         if name == "diag" and np.ndim(arguments[0]) not in (1, 2):
             self._fail("diag takes a vector or a matrix", start)
-        if name == "diag" and np.ndim(arguments[0]) == 1 and 8 * len(arguments[0]) ** 2 > MAX_BYTES:
+        if name == "diag" and np.ndim(arguments[0]) == 1 and len(arguments[0]) ** 2 > _MOST_NUMBERS:
             self._fail(f"would make a matrix of {len(arguments[0])} rows", start)
         try:
             return function(*arguments)

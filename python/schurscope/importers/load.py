@@ -160,7 +160,7 @@ def load_network(
     dtype : float32 or float64, optional
         Dtype of the network; None keeps that of the arrays.
     max_bytes : int
-        Limit on the unpacked size in bytes, unless the file itself is larger.
+        Limit on the unpacked size in bytes; a file may always unpack to four times its own size.
     trusted : bool
         Read HDF5 (.h5, .keras, MATLAB 7.3) in this process. By default a child process with limits
         on time and memory reads it, because HDF5's library can hang on damaged files.

@@ -6,12 +6,14 @@ import contextlib
 import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..._internal.checks import printable, shown
 from ..._internal.files import Array, plain_text
+from ..._internal.limits import most_bytes, open_file, size_on_disk
 
 __all__ = ["Checkpoint", "entry_name", "from_tree", "leaves", "listed", "to_numpy"]
 
@@ -48,6 +50,8 @@ class Checkpoint:
         the ``gates``, and ``reset``, empty for an LSTM.
     file_size : int, optional
         Of a file, in bytes; None for an object in memory.
+    most_widened : int, optional
+        Bytes of float32 to which a file's float16 arrays may widen, for they can share their bytes.
     config : dict
         The configuration of a neuralrnn model; empty for everything else.
     notes : list of str
@@ -64,12 +68,21 @@ class Checkpoint:
     cell: dict[str, Any] = field(default_factory=dict)
     gated: list[dict[str, str]] = field(default_factory=list)
     file_size: int | None = None
+    most_widened: int | None = None
     config: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
+    @classmethod
+    def of_file(cls, path: Path, max_bytes: int) -> Checkpoint:
+        """Of a file, whose arrays are not read yet."""
+        with open_file(path) as stream:
+            most_widened = most_bytes(size_on_disk(stream), max_bytes)
+        return cls(str(path), file_size=path.stat().st_size, most_widened=most_widened)
+
     def add(self, name: str, value: object) -> None:
         """Keep an array, widened to float32 if narrower, or the reason for skipping it."""
+        self._count_widened(value)
         try:
             array, narrow = to_numpy(value)
         except TypeError as error:
@@ -95,6 +108,16 @@ class Checkpoint:
         """Keep the reason for skipping an entry."""
         self._require_new(name)
         self.skipped[entry_name(name)] = printable(reason)
+
+    def _count_widened(self, value: object) -> None:
+        if self.most_widened is None or not isinstance(value, np.ndarray):
+            return
+        self.most_widened -= 4 * value.size if value.dtype == np.float16 else 0
+        if self.most_widened < 0:
+            raise ValueError(
+                "its float16 arrays would be too large as float32; if you trust the file, raise "
+                "max_bytes"
+            )
 
     def _require_new(self, name: str) -> None:
         if entry_name(name) in self.arrays or entry_name(name) in self.skipped:
@@ -137,14 +160,13 @@ def _tensor_to_numpy(value: Any) -> tuple[Array, str]:
         raise TypeError(f"a {kind} tensor, not an array of numbers") from error
 
 
-def from_tree(tree: Mapping[Any, Any], origin: str) -> Checkpoint:
-    """A checkpoint of nested dictionaries and sequences of arrays of any framework."""
-    found = Checkpoint(origin)
+def from_tree(tree: Mapping[Any, Any], found: Checkpoint) -> Checkpoint:
+    """`found` with the arrays of nested dictionaries and sequences, of any framework."""
     try:
         for name, leaf in leaves(tree):
             found.add(name, leaf)
     except ValueError as error:
-        raise ValueError(f"{origin}: {error}") from error
+        raise ValueError(f"{found.origin}: {error}") from error
     return found
 
 

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..._internal.checks import shown
-from ..._internal.limits import MAX_AXES, MAX_BYTES
+from ..._internal.limits import MAX_AXES, MAX_BYTES, most_bytes
 
 __all__ = ["records_of_child"]
 
@@ -40,7 +40,7 @@ def records_of_child(
     ValueError if it reports an error, takes too much time or memory, or dies. The child never
     outlives the iteration, however that ends.
     """
-    limit = max(size, max_bytes)
+    limit = most_bytes(size, max_bytes)
     seconds = SECONDS + (size + max(0, max_bytes - MAX_BYTES)) / BYTES_PER_SECOND
     if not sys.executable or getattr(sys, "frozen", False):
         raise ValueError("there is no Python to read it in a process of its own; give trusted=True")

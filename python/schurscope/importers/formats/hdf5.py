@@ -34,7 +34,7 @@ def read_hdf5(path: Path, max_bytes: int, *, trusted: bool = False) -> Checkpoin
     """
     with open_file(path) as stream:
         is_matlab = stream.read(19) == b"MATLAB 7.3 MAT-file"
-        found, config = _read(stream, str(path), size_on_disk(stream), max_bytes, trusted)
+        found, config = _read(stream, path, size_on_disk(stream), max_bytes, trusted)
     if is_matlab:
         # MATLAB is column-major, so HDF5 shows its arrays transposed.
         found.arrays = {name: array.T for name, array in found.arrays.items()}
@@ -56,19 +56,19 @@ def read_keras(path: Path, max_bytes: int, *, trusted: bool = False) -> Checkpoi
         # What reading may cost goes by the size of the file, of which they can be a multiple.
         with open_file(path) as file:
             size = size_on_disk(file)
-        found, _ = _read(stream, str(path), size, max_bytes, trusted)
+        found, _ = _read(stream, path, size, max_bytes, trusted)
     _read_config(found, config)
     return found
 
 
 def _read(
-    stream: BinaryIO, origin: str, size: int, max_bytes: int, trusted: bool
+    stream: BinaryIO, path: Path, size: int, max_bytes: int, trusted: bool
 ) -> tuple[Checkpoint, bytes | None]:
     """The arrays, and Keras's configuration if there is one."""
     if importlib.util.find_spec("h5py") is None:
-        raise ImportError(f'reading {origin} needs h5py: pip install "schurscope[io]"')
+        raise ImportError(f'reading {path} needs h5py: pip install "schurscope[io]"')
     stream.seek(0)
-    found, config = Checkpoint(origin), None
+    found, config = Checkpoint.of_file(path, max_bytes), None
     if trusted:
         items = records(stream, size, max_bytes)
     else:
@@ -83,7 +83,7 @@ def _read(
                 else:
                     found.add(header["name"], array)
     except Exception as error:  # HDF5's library has many ways to fail
-        raise unreadable(origin, "damaged", error) from error
+        raise unreadable(path, "damaged", error) from error
     found.arrays = _with_names(found.arrays)
     return found, config
 

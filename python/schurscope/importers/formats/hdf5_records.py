@@ -25,7 +25,7 @@ def records(
 
     A header has the name and either a `reason` or the `dtype` and `shape` of the array, which is
     the content; or it has only a `config`. ValueError if the data sets would take more than
-    `max_bytes` and the `size` of the file, whole chunks counted.
+    `max_bytes` and four times the `size` of the file, whole chunks counted.
     """
     import h5py
     import numpy as np
@@ -39,7 +39,7 @@ def records(
 
         file.visititems(keep)  # does not follow links to other files
         declared = sum(map(_cost, datasets.values()))
-        if declared > max(size, max_bytes):
+        if declared > max(4 * size, max_bytes):
             raise ValueError(
                 f"it would unpack from {size} to {declared} bytes, more than max_bytes = "
                 f"{max_bytes}; if you trust the file, raise max_bytes"

@@ -38,7 +38,7 @@ def read_mat5(path: Path, max_bytes: int) -> Checkpoint:
 
     ValueError if it is damaged or would unpack to more than `max_bytes`.
     """
-    found = Checkpoint(str(path))
+    found = Checkpoint.of_file(path, max_bytes)
     try:
         with open_file(path) as stream:
             check_size(path.stat().st_size, size_on_disk(stream), max_bytes)

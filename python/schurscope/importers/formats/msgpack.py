@@ -66,7 +66,7 @@ def read_msgpack(path: Path, max_bytes: int) -> Checkpoint:
         tree = _joined(tree)
     except Exception as error:  # the package's own types, and those of what it may contain
         raise unreadable(path, "damaged or no MessagePack of arrays", error) from error
-    result = from_tree(tree, str(path))
+    result = from_tree(tree, Checkpoint.of_file(path, max_bytes))
     result.narrow |= {n: "bfloat16" for n, a in result.arrays.items() if id(a) in widened}
     return result
 

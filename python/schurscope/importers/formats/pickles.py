@@ -89,7 +89,7 @@ def read_pickle(path: Path, max_bytes: int = MAX_BYTES) -> Checkpoint:
         raise ValueError(f"{refused} ({error})") from error
     if not isinstance(tree, dict):
         raise ValueError(refused)
-    return from_tree(tree, str(path))
+    return from_tree(tree, Checkpoint.of_file(path, max_bytes))
 
 
 def _plain(value: object, seen: set[int], copies: _Copies) -> object:

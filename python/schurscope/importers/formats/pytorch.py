@@ -148,7 +148,9 @@ class _Tensor:
 
     @property
     def nbytes(self) -> int:
-        return math.prod(self.shape) * np.dtype(_DTYPES[self.dtype]).itemsize
+        """As an array, for which halves become float32."""
+        is_half = self.dtype in ("float16", "bfloat16")
+        return math.prod(self.shape) * (4 if is_half else np.dtype(_DTYPES[self.dtype]).itemsize)
 
     def array(self, storages: Mapping[str, bytes | memoryview], order: _Order) -> Array:
         """The tensor as NumPy's array, bfloat16 as float32."""
@@ -312,7 +314,7 @@ def _checkpoint(
     if not isinstance(tree, dict):
         kind = "Tensor" if isinstance(tree, _Tensor) else type(tree).__name__
         raise ValueError(f"{path} must hold a state dict, got {kind}")
-    found = Checkpoint(str(path))
+    found = Checkpoint.of_file(path, max_bytes)
     entries = list(leaves(tree))
     # Before copying: a tensor may declare any shape over a storage of a few bytes.
     declared = sum(leaf.nbytes for _, leaf in entries if isinstance(leaf, _Tensor))

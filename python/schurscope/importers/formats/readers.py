@@ -43,10 +43,7 @@ def read_checkpoint(
     path = Path(path)
     reader = _read_folder if path.is_dir() else _reader_of(path, trusted)
     try:
-        found = reader(path, max_bytes)
-        if found.file_size is None:  # a folder has that of its weights
-            found.file_size = path.stat().st_size
-        return found
+        return reader(path, max_bytes)
     except (OSError, ImportError):
         raise
     except Exception as error:  # a damaged file can break any step
@@ -112,7 +109,7 @@ def _read_zip(path: Path, max_bytes: int, *, trusted: bool) -> Checkpoint:
     if not any(name.endswith(".npy") for name in names):
         told = printable(", ".join(names[:5]))
         raise ValueError(f"{path} is a zip archive of {told}, not of a network")
-    found = Checkpoint(str(path))
+    found = Checkpoint.of_file(path, max_bytes)
     arrays, skipped = read_npz(path, max_bytes)
     for name, reason in skipped.items():
         found.skip(name, reason)
@@ -122,7 +119,7 @@ def _read_zip(path: Path, max_bytes: int, *, trusted: bool) -> Checkpoint:
 
 
 def _read_safetensors(path: Path, max_bytes: int) -> Checkpoint:
-    found = Checkpoint(str(path))
+    found = Checkpoint.of_file(path, max_bytes)
     arrays, _, widened = read_safetensors(path, max_bytes)
     for name, array in arrays.items():
         found.add(name, array)
@@ -135,7 +132,7 @@ def _read_json(path: Path, max_bytes: int) -> Checkpoint:
     content = _json_of(path, max_bytes)
     if "model_type" in content:
         return _read_folder(path.parent, max_bytes)
-    return from_tree(content, str(path))
+    return from_tree(content, Checkpoint.of_file(path, max_bytes))
 
 
 def _json_of(path: Path, max_bytes: int) -> dict[str, Any]:
@@ -179,7 +176,7 @@ def from_object(source: object) -> Checkpoint:
     """
     torch, nnx = sys.modules.get("torch"), sys.modules.get("flax.nnx")
     if torch is not None and isinstance(source, torch.nn.Module):
-        found = from_tree(source.state_dict(), f"the {type(source).__name__} module")
+        found = from_tree(source.state_dict(), Checkpoint(f"the {type(source).__name__} module"))
         _compute_parametrized(found, source)
         kinds = (torch.nn.RNN, torch.nn.RNNCell)
         _state(
@@ -187,7 +184,8 @@ def from_object(source: object) -> Checkpoint:
         )
         return found
     if nnx is not None and isinstance(source, nnx.Module):
-        found = from_tree(nnx.state(source, nnx.Param), f"the {type(source).__name__} module")
+        found = Checkpoint(f"the {type(source).__name__} module")
+        from_tree(nnx.state(source, nnx.Param), found)
         modules = [module for _, module in nnx.iter_modules(source)]
         cells = [m for m in modules if isinstance(m, nnx.SimpleCell)]
         _state(
@@ -202,7 +200,7 @@ def from_object(source: object) -> Checkpoint:
                 found.gated.append({"kind": kind, "reset": "after", **facts})
         return found
     if isinstance(source, Mapping):
-        return from_tree(source, "the dictionary")
+        return from_tree(source, Checkpoint("the dictionary"))
     raise TypeError(
         "source must be a path, a PyTorch or Flax (nnx) module, or a dictionary of arrays, got "
         f"{type(source).__name__}"

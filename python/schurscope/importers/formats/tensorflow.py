@@ -60,7 +60,7 @@ def read_tensorflow(path: Path, max_bytes: int) -> Checkpoint:
     with open_file(path) as stream:
         check_size(path.stat().st_size, size_on_disk(stream), max_bytes)
         content = stream.read()
-    found = Checkpoint(str(path))
+    found = Checkpoint.of_file(path, max_bytes)
     try:
         entries: dict[bytes, bytes] = {}
         for key, value in _table(content):

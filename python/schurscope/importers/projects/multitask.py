@@ -98,6 +98,6 @@ def _settings(parts: Parts) -> Checkpoint | None:
     try:
         with open_file(path) as stream:
             content = parse_json(stream.read(_MOST_BYTES))
-        return from_tree(content if isinstance(content, dict) else {}, str(path))
+        return from_tree(content if isinstance(content, dict) else {}, Checkpoint(str(path)))
     except (ValueError, RecursionError) as error:
         parts.fail(f"has a damaged hp.json, or one of more than a megabyte: {error}")

@@ -139,23 +139,24 @@ def read_logs(folder: Path) -> dict[str, Entry]:
 
 
 def merge_logs(root: Path) -> None:
-    """Merge the logs of ended runners into one, if there are many.
+    """Merge the latest entries in the logs of ended runners into one log, if there are many.
 
-    A reader at any moment finds every line at least once.
+    A reader at any moment finds every entry at least once. If this process dies in between, the
+    next merge removes what is there twice.
     """
     ended = [log for log in (root / "index").glob("*.log") if not _is_open(root, log)]
     if len(ended) < MERGE_AT:
         return
-    lines: dict[bytes, None] = {}
+    entries: dict[str, Entry] = {}
     merged = []
-    for log in ended:
+    for log in sorted(ended):
         try:
-            lines |= dict.fromkeys(log.read_bytes().splitlines())
+            _read_log(log, entries)
         except FileNotFoundError:
             continue  # merged by another process already
         merged.append(log)
     with atomic_path(root / "index" / f"merged-{secrets.token_hex(6)}.log") as temporary:
-        temporary.write_bytes(b"".join(line + b"\n" for line in lines))
+        temporary.write_bytes(b"".join(entry.line() for entry in entries.values()))
     for log in merged:
         log.unlink(missing_ok=True)
 
@@ -163,16 +164,21 @@ def merge_logs(root: Path) -> None:
 def _read_logs(folder: Path) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     for path in sorted(folder.glob("*.log")):
-        with open(path, "rb") as stream:
-            for line in stream:
-                try:
-                    entry = Entry.of_line(line.rstrip(b"\n"))
-                except ValueError:
-                    continue
-                known = entries.get(entry.key)
-                if known is None or entry.finished >= known.finished:
-                    entries[entry.key] = entry
+        _read_log(path, entries)
     return entries
+
+
+def _read_log(path: Path, entries: dict[str, Entry]) -> None:
+    """Add the entries of a log that are later than those known."""
+    with open(path, "rb") as stream:
+        for line in stream:
+            try:
+                entry = Entry.of_line(line.rstrip(b"\n"))
+            except ValueError:
+                continue
+            known = entries.get(entry.key)
+            if known is None or entry.finished >= known.finished:
+                entries[entry.key] = entry
 
 
 def _is_open(root: Path, log: Path) -> bool:
