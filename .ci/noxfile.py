@@ -2,13 +2,15 @@
 
 `nox -f .ci/noxfile.py` runs all, `-s NAME` one, `--list` names them. They need a C++ compiler and
 Python; some need system packages that `.ci/run` installs on Debian. A session whose system packages
-are missing is skipped, or fails where CI is set.
+are missing is skipped, or fails where CI is set. `.ci/run` runs them side by side in this order,
+which begins with the longest.
 """
 
 from __future__ import annotations
 
 import glob
 import os
+import platform
 import random
 import re
 import resource
@@ -24,21 +26,21 @@ from steps import (
     cmake,
     cpp_tests,
     ctest,
-    extension,
     install_wheel,
     interpreter,
     is_up_to_date,
     levels,
     needs,
     prefix,
-    preloaded,
     printed,
     pytest,
+    sanitized,
     scratch,
     wheel,
 )
 
 REQUIRE = {"SCHURSCOPE_REQUIRE_FRAMEWORKS": "all"}
+PARALLEL = ("-n", "auto", "--dist", "worksteal")
 
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "venv"
@@ -104,151 +106,6 @@ def lint(session: nox.Session) -> None:
     session.run("mypy", "--strict", "--config-file=", str(ROOT / "tests/user_program.py"))
 
 
-@nox.session(requires=["build"])
-def cpp(session: nox.Session) -> None:
-    """C++ tests on each level, and the headers in another project."""
-    session.chdir(ROOT)
-    install_wheel(session, "[dev]")
-    strict = "-DSCHURSCOPE_WARNINGS_AS_ERRORS=ON"
-    build = cpp_tests(session, "release", "Release", levels(session), strict)
-
-    def consumer(name: str, *arguments: str) -> None:
-        folder = scratch(session, f"consumer-{name}")
-        cmake(session, "tests/cpp/consumer", folder, "-DCMAKE_BUILD_TYPE=Release", *arguments)
-        ctest(session, folder)
-
-    session.log("The headers from the wheel, from a plain installation, and without Eigen")
-    code = "import schurscope; print(schurscope.get_cmake_dir())"
-    from_wheel = f"-Dschurscope_DIR={printed(session, code)[0]}"
-    native = "-DCMAKE_CXX_FLAGS=-march=native -ffp-contract=fast -fno-math-errno"
-    consumer("wheel", from_wheel, native)
-    plain = scratch(session, "prefix")
-    session.run("cmake", "--install", str(build), "--prefix", str(plain), silent=True)
-    consumer("prefix", f"-DCMAKE_PREFIX_PATH={plain};{prefix(session)}")
-    alone = str(scratch(session, "consumer-alone"))
-    without = ["-DCMAKE_DISABLE_FIND_PACKAGE_Eigen3=ON", from_wheel]
-    command = ["cmake", "-S", "tests/cpp/consumer", "-B", alone, *without]
-    refusal = session.run(*command, silent=True, success_codes=[1])
-    if "cmeel-eigen>=3.4" not in str(refusal):
-        session.error(f"The headers without Eigen must name the package:\n{refusal}")
-
-
-@nox.session(requires=["build"])
-def compilers(session: nox.Session) -> None:
-    """The oldest GCC of this Debian with Eigen 5, and Clang."""
-    needs(session, "g++-11", "clang++")
-    session.chdir(ROOT)
-    install_wheel(session, "[dev]")
-    session.install("--no-deps", "eigency>=5,<6")  # for the headers in it
-    eigen5 = scratch(session, "eigen5")
-    headers = f"-DEIGEN_HEADERS={prefix(session)}/eigency/eigen"
-    session.run("cmake", "-S", "tests/cpp/eigen5", "-B", str(eigen5), headers)
-    session.run("cmake", "--install", str(eigen5), "--prefix", str(eigen5), silent=True)
-    strict = "-DSCHURSCOPE_WARNINGS_AS_ERRORS=ON"
-    best = levels(session)[-1:]
-    gcc = ["-DCMAKE_CXX_COMPILER=g++-11", f"-DEigen3_DIR={eigen5}/share/eigen3/cmake"]
-    quick = "-DCMAKE_CXX_FLAGS=-O1"
-    cpp_tests(session, "gcc", "None", best, *gcc, quick, strict)
-    cpp_tests(session, "clang", "None", best, "-DCMAKE_CXX_COMPILER=clang++", quick, strict)
-    code = (
-        "import pybind11, sysconfig; print(pybind11.get_include(), sysconfig.get_path('include'))"
-    )
-    folders = [*printed(session, code), f"{prefix(session)}/cmeel.prefix/include/eigen3"]
-    includes = [f"-isystem{folder}" for folder in folders]
-    defined = ["-DSCHURSCOPE_SCALAR=float", '-DSCHURSCOPE_LEVEL="baseline"']
-    defined += ["-DSCHURSCOPE_MODULE=_core_baseline", "-DEIGEN_MPL2_ONLY"]
-    checked = ["clang++", "-std=c++17", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"]
-    for source in sorted(glob.glob("cpp/bindings/*.cpp")):
-        session.run(*checked, "-Icpp", *includes, *defined, source, external=True)
-
-
-@nox.session(requires=["build"], default=False)
-def aarch64(session: nox.Session) -> None:
-    """C++ tests on an emulated AArch64 processor."""
-    needs(session, "aarch64-linux-gnu-g++", "qemu-aarch64-static")
-    session.chdir(ROOT)
-    install_wheel(session, "[dev]")
-    # Alone, because the other headers of /usr/include are those of this machine.
-    doctest = scratch(session, "doctest")
-    for folder in ("include/doctest", "lib/cmake/doctest"):
-        shutil.copytree(f"/usr/{folder}", doctest / folder)
-    cpp_tests(
-        session,
-        "aarch64",
-        "Release",
-        ["baseline"],
-        "-DCMAKE_SYSTEM_NAME=Linux",
-        "-DCMAKE_SYSTEM_PROCESSOR=aarch64",
-        "-DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++",
-        "-DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64-static;-L;/usr/aarch64-linux-gnu",
-        f"-Ddoctest_DIR={doctest}/lib/cmake/doctest",
-        "-DSCHURSCOPE_WARNINGS_AS_ERRORS=ON",
-    )
-
-
-@nox.session(requires=["build"])
-def address(session: nox.Session) -> None:
-    """C++ tests under AddressSanitizer and UBSan, and which lines they cover."""
-    session.chdir(ROOT)
-    install_wheel(session, "[dev]", "gcovr>=8")
-    options = ["-DSCHURSCOPE_SANITIZE=address,undefined", "-DSCHURSCOPE_WARNINGS_AS_ERRORS=ON"]
-    counted = "-DCMAKE_CXX_FLAGS=--coverage -fprofile-update=atomic"
-    build = cpp_tests(session, "address", "Debug", levels(session)[-1:], *options, counted)
-    session.run("gcovr", "--root", ".", "--filter", "cpp/schurscope/", str(build))
-
-
-@nox.session(requires=["build"], default=False)
-def address_extension(session: nox.Session) -> None:
-    """The extension under AddressSanitizer and UBSan, called by many threads; not in every run."""
-    session.chdir(ROOT)
-    install_wheel(session, "[dev]")
-    sanitize = "-fsanitize=address,undefined -fno-sanitize-recover=all"
-    package = extension(session, "address", f"-DCMAKE_CXX_FLAGS={sanitize} -O1")
-    # With the C++ library, whose exceptions are intercepted; Python itself leaks on purpose.
-    env = {
-        "PYTHONPATH": package,
-        "LD_PRELOAD": preloaded(session, "libasan.so", "libstdc++.so"),
-        "ASAN_OPTIONS": "detect_leaks=0",
-    }
-    session.run("python", "tests/threaded.py", env=env)
-
-
-@nox.session(requires=["build"], default=False)
-def thread(session: nox.Session) -> None:
-    """ThreadSanitizer: C++ tests, and the extension called by many threads at once."""
-    session.chdir(ROOT)
-    install_wheel(session, "[dev]")
-    cpp_tests(session, "thread", "Debug", levels(session)[-1:], "-DSCHURSCOPE_SANITIZE=thread")
-    package = extension(session, "thread", "-DCMAKE_CXX_FLAGS=-fsanitize=thread -O1")
-    # Python itself is not instrumented, but its locks are seen.
-    env = {
-        "PYTHONPATH": package,
-        "LD_PRELOAD": preloaded(session, "libtsan.so"),
-        "TSAN_OPTIONS": "ignore_noninstrumented_modules=1 halt_on_error=1",
-    }
-    session.run("python", "tests/threaded.py", env=env)
-
-
-@nox.session
-def tests(session: nox.Session) -> None:
-    """The README's test command, compiled for the baseline alone."""
-    session.chdir(ROOT)
-    session.install(".[test]", env={"SKBUILD_CMAKE_DEFINE": "SCHURSCOPE_LEVELS=baseline"})
-    pytest(session)
-
-
-@nox.session(requires=["build"])
-def fresh(session: nox.Session) -> None:
-    """Properties on fresh examples, damaged files and absurd calls, all from one random seed."""
-    session.chdir(ROOT)
-    install_wheel(session, "[test,reference]")
-    seed = str(random.SystemRandom().randrange(2**15))
-    session.log(f"seed {seed}")
-    profile = ["--hypothesis-profile=fresh", f"--hypothesis-seed={seed}"]
-    pytest(session, "-m", "hypothesis", *profile)
-    session.run("python", "-m", "tests.fuzz", "--minutes", "1", "--seed", seed)
-
-
 # Files, figures, commands and sweeps are the same Python code on every level.
 NOT_CORE = re.compile(
     "importers|sweep|reproduce|cli|readme|plotting|report|notebooks|files|processes|frameworks|neurogym|layout"
@@ -276,12 +133,124 @@ def complete(session: nox.Session) -> None:
 
 
 @nox.session(requires=["build"])
-def pages(session: nox.Session) -> None:
-    """Pages about networks in Chromium."""
-    needs(session, "chromium", "chromedriver")
+def cpp(session: nox.Session) -> None:
+    """C++ tests on the best level, every header alone, and the headers in another project."""
     session.chdir(ROOT)
-    install_wheel(session, "[browser-test]")
-    pytest(session, "tests/test_report_browser.py", SCHURSCOPE_REQUIRE_BROWSER="1")
+    install_wheel(session, "[dev]")
+    strict = "-DSCHURSCOPE_WARNINGS_AS_ERRORS=ON"
+    build = cpp_tests(session, "release", "Release", levels(session)[-1], strict)
+
+    def consumer(name: str, *arguments: str) -> None:
+        folder = scratch(session, f"consumer-{name}")
+        cmake(session, "tests/cpp/consumer", folder, "-DCMAKE_BUILD_TYPE=Release", *arguments)
+        ctest(session, folder)
+
+    session.log("The headers from the wheel, from a plain installation, and without Eigen")
+    code = "import schurscope; print(schurscope.get_cmake_dir())"
+    from_wheel = f"-Dschurscope_DIR={printed(session, code)[0]}"
+    native = "-DCMAKE_CXX_FLAGS=-march=native -ffp-contract=fast -fno-math-errno"
+    consumer("wheel", from_wheel, native)
+    plain = scratch(session, "prefix")
+    session.run("cmake", "--install", str(build), "--prefix", str(plain), silent=True)
+    consumer("prefix", f"-DCMAKE_PREFIX_PATH={plain};{prefix(session)}")
+    alone = str(scratch(session, "consumer-alone"))
+    without = ["-DCMAKE_DISABLE_FIND_PACKAGE_Eigen3=ON", from_wheel]
+    command = ["cmake", "-S", "tests/cpp/consumer", "-B", alone, *without]
+    refusal = session.run(*command, silent=True, success_codes=[1])
+    if "cmeel-eigen>=3.4" not in str(refusal):
+        session.error(f"The headers without Eigen must name the package:\n{refusal}")
+
+
+@nox.session(requires=["build"])
+def address(session: nox.Session) -> None:
+    """AddressSanitizer and UBSan: C++ tests, the lines that they cover, the extension."""
+    needs(session, "llvm-cov")
+    # Clang's, unoptimised, compile in a fifth of the time that GCC's take.
+    runtime = f"libclang_rt.asan-{platform.machine()}.so"
+    flags = ("-gline-tables-only", "--coverage -fprofile-update=atomic")
+    build = sanitized(session, "clang++", "address,undefined", runtime, *flags)
+    session.install("gcovr>=8")
+    gcov = ["--gcov-executable", "llvm-cov gcov"]
+    session.run("gcovr", "--root", ".", "--filter", "cpp/schurscope/", *gcov, str(build))
+
+
+@nox.session(requires=["build"])
+def clang(session: nox.Session) -> None:
+    """C++ tests with Clang and Eigen 5, on the lowest level."""
+    needs(session, "clang++")
+    session.chdir(ROOT)
+    install_wheel(session, "[dev]")
+    session.install("--no-deps", "eigency>=5,<6")  # for the headers in it
+    eigen5 = scratch(session, "eigen5")
+    headers = f"-DEIGEN_HEADERS={prefix(session)}/eigency/eigen"
+    session.run("cmake", "-S", "tests/cpp/eigen5", "-B", str(eigen5), headers)
+    session.run("cmake", "--install", str(eigen5), "--prefix", str(eigen5), silent=True)
+    options = ["-DCMAKE_CXX_COMPILER=clang++", f"-DEigen3_DIR={eigen5}/share/eigen3/cmake"]
+    options += ["-DCMAKE_CXX_FLAGS=-O1", "-DSCHURSCOPE_WARNINGS_AS_ERRORS=ON"]
+    cpp_tests(session, "clang", "None", levels(session)[0], *options)
+
+
+@nox.session(python=interpreter("3.10", "3"))
+def oldest(session: nox.Session) -> None:
+    """The README's test command with the oldest Python, dependencies and GCC, lowest level."""
+    needs(session, "g++-11")
+    session.chdir(ROOT)
+    session.install("uv>=0.5")
+    constraints = str(scratch(session, "oldest") / "constraints.txt")
+    resolve = ["uv", "pip", "compile", "--quiet", "--resolution=lowest-direct", "--extra=test"]
+    python = f"--python={session.bin}/python"
+    session.run(*resolve, python, f"--output-file={constraints}", "pyproject.toml")
+    env = {
+        "CXX": "g++-11",
+        "CXXFLAGS": "-O1",
+        "SKBUILD_CMAKE_BUILD_TYPE": "None",
+        "SKBUILD_CMAKE_DEFINE": "SCHURSCOPE_LEVELS=baseline;SCHURSCOPE_WARNINGS_AS_ERRORS=ON",
+    }
+    session.install(".[test]", "--constraint", constraints, env=env)
+    pytest(session, *PARALLEL, "-o", "filterwarnings=default")
+
+
+@nox.session(requires=["build"])
+def thread(session: nox.Session) -> None:
+    """ThreadSanitizer: C++ tests, the extension."""
+    sanitized(session, "g++", "thread", "libtsan.so", "-O1 -g1")
+
+
+@nox.session(requires=["build"])
+def aarch64(session: nox.Session) -> None:
+    """C++ tests on an emulated AArch64 processor."""
+    needs(session, "aarch64-linux-gnu-g++", "qemu-aarch64-static")
+    session.chdir(ROOT)
+    install_wheel(session, "[dev]")
+    # Alone, because the other headers of /usr/include are those of this machine.
+    doctest = scratch(session, "doctest")
+    for folder in ("include/doctest", "lib/cmake/doctest"):
+        shutil.copytree(f"/usr/{folder}", doctest / folder)
+    cpp_tests(
+        session,
+        "aarch64",
+        "None",
+        "baseline",
+        "-DCMAKE_CXX_FLAGS=-O1",
+        "-DCMAKE_SYSTEM_NAME=Linux",
+        "-DCMAKE_SYSTEM_PROCESSOR=aarch64",
+        "-DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++",
+        "-DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64-static;-L;/usr/aarch64-linux-gnu",
+        f"-Ddoctest_DIR={doctest}/lib/cmake/doctest",
+        "-DSCHURSCOPE_WARNINGS_AS_ERRORS=ON",
+    )
+
+
+@nox.session(requires=["build"])
+def fresh(session: nox.Session) -> None:
+    """Properties on fresh examples, lowest level; damaged files, absurd calls; one random seed."""
+    session.chdir(ROOT)
+    install_wheel(session, "[test,reference]")
+    seed = str(random.SystemRandom().randrange(2**15))
+    session.log(f"seed {seed}")
+    profile = ["--hypothesis-profile=fresh", f"--hypothesis-seed={seed}"]
+    pytest(session, "-m", "hypothesis", *profile, SCHURSCOPE_SIMD="baseline")
+    session.run("python", "-m", "tests.fuzz", "--minutes", "1", "--seed", seed)
 
 
 @nox.session(requires=["build"])
@@ -293,6 +262,15 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session(requires=["build"])
+def pages(session: nox.Session) -> None:
+    """Pages about networks in Chromium."""
+    needs(session, "chromium", "chromedriver")
+    session.chdir(ROOT)
+    install_wheel(session, "[browser-test]")
+    pytest(session, "tests/test_report_browser.py", SCHURSCOPE_REQUIRE_BROWSER="1")
+
+
+@nox.session(requires=["build"])
 def neurogym(session: nox.Session) -> None:
     """neurogym, which asks for older packages."""
     session.chdir(ROOT)
@@ -300,12 +278,9 @@ def neurogym(session: nox.Session) -> None:
     pytest(session, "tests/test_neurogym.py", **REQUIRE)
 
 
-@nox.session(python=interpreter("3.10", "3"))
-def oldest(session: nox.Session) -> None:
-    """The oldest dependencies that pyproject.toml allows, on the oldest Python, baseline level."""
+@nox.session(python=interpreter("3.13", "3.12", "3"), default=False)
+def newest(session: nox.Session) -> None:
+    """The README's test command on the newest Python tried, lowest level; not in every run."""
     session.chdir(ROOT)
-    session.install("uv>=0.5")
-    options = ["--resolution", "lowest-direct"]
-    options += ["--config-settings=cmake.define.SCHURSCOPE_LEVELS=baseline"]
-    session.run("uv", "pip", "install", "--quiet", *options, ".[test]")
-    pytest(session, "-o", "filterwarnings=default")
+    session.install(".[test]", env={"SKBUILD_CMAKE_DEFINE": "SCHURSCOPE_LEVELS=baseline"})
+    pytest(session, *PARALLEL)

@@ -80,15 +80,15 @@ def cmake(session: nox.Session, source: str, build: Path, *arguments: str) -> No
 
 def ctest(session: nox.Session, build: Path) -> None:
     """Run the C++ tests that are built."""
-    parallel = ["--parallel", str(os.cpu_count())]
+    parallel = ["--parallel", os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(os.cpu_count()))]
     failure = ["--output-on-failure", "--no-tests=error"]
     session.run("ctest", "--test-dir", str(build), *parallel, *failure)
 
 
 def cpp_tests(
-    session: nox.Session, name: str, build_type: str, of: list[str], *arguments: str
+    session: nox.Session, name: str, build_type: str, level: str, *arguments: str
 ) -> Path:
-    """Build and run the C++ tests for these levels."""
+    """Build and run the C++ tests for this level."""
     build = scratch(session, f"cpp-{name}")
     cmake(
         session,
@@ -97,11 +97,46 @@ def cpp_tests(
         f"-DCMAKE_BUILD_TYPE={build_type}",
         f"-DCMAKE_PREFIX_PATH={prefix(session)}",
         "-DSCHURSCOPE_BUILD_TESTS=ON",
-        f"-DSCHURSCOPE_TEST_LEVELS={';'.join(of)}",
+        f"-DSCHURSCOPE_TEST_LEVELS={level}",
         f"-DSCHURSCOPE_TEST_HEADERS={name == 'release'}",
         *arguments,
     )
     ctest(session, build)
+    return build
+
+
+def sanitized(
+    session: nox.Session,
+    compiler: str,
+    sanitizers: str,
+    runtime: str,
+    flags: str,
+    test_flags: str = "",
+) -> Path:
+    """Run the C++ tests under these sanitizers, and the extension; the folder of the former."""
+    needs(session, compiler)
+    session.chdir(ROOT)
+    install_wheel(session, "[dev]")
+    name = sanitizers.split(",")[0]
+    options = [f"-DCMAKE_CXX_COMPILER={compiler}", "-DSCHURSCOPE_WARNINGS_AS_ERRORS=ON"]
+    instrumented = [
+        f"-DCMAKE_CXX_FLAGS={flags} {test_flags}",
+        f"-DSCHURSCOPE_SANITIZE={sanitizers}",
+    ]
+    build = cpp_tests(session, name, "None", levels(session)[-1], *options, *instrumented)
+
+    flags = f"-DCMAKE_CXX_FLAGS={flags} -fsanitize={sanitizers} -fno-sanitize-recover=all"
+    package = extension(session, name, *options, flags)
+    found = [f"-print-file-name={library}" for library in (runtime, "libstdc++.so")]
+    paths = [str(session.run(compiler, f, external=True, silent=True)).strip() for f in found]
+    env = {
+        "PYTHONPATH": package,
+        "LD_PRELOAD": " ".join(paths),  # with the C++ library, whose exceptions are intercepted
+        # Python leaks on purpose; it is not instrumented, but its locks are seen.
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "TSAN_OPTIONS": "ignore_noninstrumented_modules=1 halt_on_error=1",
+    }
+    session.run("python", "tests/threaded.py", env=env)
     return build
 
 
@@ -113,7 +148,7 @@ def extension(session: nox.Session, name: str, *arguments: str) -> str:
         session,
         ".",
         build,
-        "-DCMAKE_BUILD_TYPE=None",  # -g would take half as long again
+        "-DCMAKE_BUILD_TYPE=None",
         f"-DCMAKE_PREFIX_PATH={prefix(session)}",
         "-DSCHURSCOPE_BUILD_PYTHON=ON",
         "-DSCHURSCOPE_LEVELS=baseline",
@@ -125,15 +160,6 @@ def extension(session: nox.Session, name: str, *arguments: str) -> str:
     shutil.copytree("python/schurscope", package / "schurscope", ignore=sources)
     session.run("cmake", "--install", str(build), "--prefix", str(package), silent=True)
     return str(package)
-
-
-def preloaded(session: nox.Session, *libraries: str) -> str:
-    """GCC's libraries, for LD_PRELOAD."""
-    found = [
-        session.run("g++", f"-print-file-name={library}", external=True, silent=True)
-        for library in libraries
-    ]
-    return " ".join(str(path).strip() for path in found)
 
 
 def pytest(session: nox.Session, *arguments: str, **env: str) -> None:

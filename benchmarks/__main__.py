@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .timing import Comparison
 
 ONE_THREAD = ("rollout", "atlas", "training", "gated", "tanh", "schur")
-USUAL = (*ONE_THREAD, "threads", "memory", "import", "conditioning", "reproduce")
+USUAL = (*ONE_THREAD, "diagnosis", "threads", "memory", "import", "conditioning", "reproduce")
 ALL = (*USUAL, "networks")  # which takes as long as all the others
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     environment.restart_if_needed()
 
     begin = time.perf_counter()
-    from . import atlas, conditioning, importing, memory, networks, threads, whole
+    from . import atlas, conditioning, diagnosis, importing, memory, networks, threads, whole
     from .timing import SUMMARY_HEADER, aligned, markdown
 
     about = aligned(environment.description())
@@ -51,6 +51,8 @@ def main() -> None:
     if "atlas" in names:
         with environment.one_processor():
             remarks += atlas.lines(options.quick)
+    if "diagnosis" in names:
+        remarks += diagnosis.lines(options.quick)
     if "threads" in names:
         remarks += threads.lines(options.quick, repeats)
     if "memory" in names:

@@ -43,14 +43,15 @@ def _peak_growth(n_ablations: int) -> str:
 
     problem = AblationProblem.make(64, n_ablations, "float32", n_trials=512, n_steps=50)
     CLEAR.write_text("5")  # the peak is counted from now on
-    before = _peak()
+    before = peak()
     profile = problem.ablate(1)
-    grown = _peak() - before
+    grown = peak() - before
     result = (profile.per_trial.nbytes + profile.per_step.nbytes) / 2**20
     return f"{grown:.1f} {result:.1f}"
 
 
-def _peak() -> float:
+def peak() -> float:
+    """Largest resident size since the start or the last clearing, in MiB."""
     found = re.search(r"VmHWM:\s*(\d+) kB", STATUS.read_text())
     assert found is not None
     return int(found[1]) / 1024

@@ -21,6 +21,13 @@ def small():
     return ss.diagnose(network, TASK.trials(120, 2), draws=20, repeats=2)
 
 
+def small_gated(cell):
+    """The diagnosis of a trained gated network of 10 units."""
+    start = ss.init_network(TASK, 10, "orthogonal", 0, cell=cell)
+    network = ss.train(start, TASK, epochs=20, rng=1).network
+    return ss.diagnose(network, TASK.trials(120, 2), draws=20, repeats=2)
+
+
 def enlarged(found, n_hidden, n_trials):
     """The same with a larger matrix and as many pairs, in random numbers, which hardly deflate."""
     rng = np.random.default_rng(0)
@@ -73,7 +80,9 @@ def enlarged(found, n_hidden, n_trials):
         found.removable,
         removed=pairs.blocks[state == 2],
         core=pairs.blocks[state == 0],
+        core_gates=pairs.gate_names[state == 0],
         free=pairs.blocks[state == 2],
+        free_gates=pairs.gate_names[state == 2],
         settings={**found.removable.settings, "n_pairs": count},
     )
     account = replace(found.account, kind=rng.choice(KINDS, count))

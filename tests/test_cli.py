@@ -114,6 +114,7 @@ def test_train_options_reach_the_training(tmp_path, recurrent):
     path = tmp_path / "net.npz"
     options = ["--recurrent", recurrent, "--dtype", "float64", "--optimizer", "adamw"]
     options += ["--weight-decay", 0.1, "--clip", 0.5, "--learning-rate", 0.01]
+    options += ["--final-learning-rate", 0.001]
     options += ["--form", "current", "--readout", "hidden", "--leak", 0.5]
     result = call("train", "copy", *SMALL, *options, "--set", "horizon=3", "--out", path)
     assert result.exit_code == 0, result.output
@@ -123,6 +124,7 @@ def test_train_options_reach_the_training(tmp_path, recurrent):
     assert (network.cayley is not None) == (recurrent == "cayley")
     settings = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     expected = {"optimizer": "adamw", "weight_decay": 0.1, "clip": 0.5, "learning_rate": 0.01}
+    expected["final_learning_rate"] = 0.001
     assert {name: settings[name] for name in expected} == expected
 
 

@@ -122,8 +122,18 @@ def test_a_saved_diagnosis_comes_back_whole(found, tmp_path):
 
 
 def test_the_same_seed_gives_the_same_diagnosis_on_any_threads(trained, found):
-    again = ss.diagnose(trained, TASK.trials(200, 2), draws=40, repeats=1, n_threads=3)
+    seen = []
+    again = ss.diagnose(
+        trained,
+        TASK.trials(200, 2),
+        draws=40,
+        repeats=1,
+        n_threads=3,
+        progress=lambda done, total: seen.append((done, total)),
+    )
     assert str(again) == str(found)
+    assert seen == [(part, len(seen)) for part in range(1, len(seen) + 1)]
+    assert len(seen) > 5
 
 
 def test_the_page_is_drawn(found, tmp_path):

@@ -51,7 +51,7 @@ def mean_error(outputs, trials):
 MEASURES = ["fvu", "sign_accuracy", "replay_accuracy", "fidelity", mean_error]
 
 
-@pytest.mark.parametrize("measure", MEASURES, ids=str)
+@pytest.mark.parametrize("measure", MEASURES, ids=lambda m: getattr(m, "__name__", m))
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_profile_is_that_of_the_core(sign_trials, measure, dtype):
     model = Model(dtype=dtype)

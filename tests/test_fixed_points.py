@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from scipy.optimize import brentq
+from scipy.optimize import brentq, root
 
 import schurscope as ss
 
@@ -169,6 +169,17 @@ def test_a_flip_flop_of_three_bits_has_eight_stable_ones():
     quiet = np.zeros((8, 200, 3))
     after = network.astype(np.float64).states(quiet, h_0=memories)[:, -1]
     np.testing.assert_allclose(after, memories, atol=1e-9)
+    # Powell's hybrid method on the core's own step finds no other point from the same starts.
+    wide = network.astype(np.float64)
+    still = np.zeros((1, 1, 3))
+    reached = set()
+    for start in found.starts:
+        ended = root(lambda h: wide.states(still, h_0=h[None])[0, 0] - h, start, tol=1e-12)
+        if np.linalg.norm(ended.fun) < 1e-10:
+            away = np.linalg.norm(found.states - ended.x, axis=1)
+            assert away.min() < 1e-6
+            reached.add(int(away.argmin()))
+    assert set(np.flatnonzero(found.stable)) <= reached
 
 
 @pytest.mark.parametrize(

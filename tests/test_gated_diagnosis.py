@@ -163,6 +163,9 @@ class Captured:
     def change_of(self, row, coordinates):
         return self.changes(lambda _: row, 1, coordinates)[0]
 
+    def is_common(self, *_):
+        return False
+
 
 def test_random_pairs_take_from_each_gate_what_the_ablation_takes(network):
     coordinates = Coordinates.of(network, None, None)
@@ -171,11 +174,12 @@ def test_random_pairs_take_from_each_gate_what_the_ablation_takes(network):
         row = Batch.of([Ablation.of(name, cuts)], gates)
         taken = gate_masses(coordinates, row)
         one = Captured(row)
-        _, pool, drawn = pair_draws([one], coordinates, 30, np.random.default_rng(0))
+        _, pool, drawn, made = pair_draws([one], coordinates, 20, np.random.default_rng(0))
         assert pool.tolist() == ["N", "outside"]
         assert len(one.made) == np.isfinite(drawn).any(axis=1).sum() > 0
+        assert made.tolist() == np.isfinite(drawn).sum(axis=1).tolist()
         for batch, _ in one.made:
-            assert gate_masses(coordinates, batch) == pytest.approx(np.repeat(taken, 30, axis=0))
+            assert gate_masses(coordinates, batch) == pytest.approx(np.repeat(taken, 20, axis=0))
         if np.isfinite(drawn[1]).any():
             outside = zip(
                 one.made[-1][0].masks(coordinates.schurs),
@@ -190,9 +194,10 @@ def test_random_cuts_move_the_gates_that_are_named(network):
     cuts, gates = coordinates.sectors(ALPHA), network.cell.gates
     name = f"{gates[-1]}:CR"
     row = Captured(Batch.of([Ablation.of(name, cuts)], gates))
-    drawn = partition_draws([row], cuts, [name], 12, np.random.default_rng(0))
+    drawn, made = partition_draws([row], cuts, [name], 12, np.random.default_rng(0))
     assert has_partition(cuts, name)
     assert np.isfinite(drawn).sum() == len(row.made) > 6
+    assert made.tolist() == [12]
     moved = 0
     for batch, forms in row.made:
         assert batch.named.tolist() == [[gate == gates[-1] for gate in gates]]

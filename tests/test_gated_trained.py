@@ -110,13 +110,15 @@ def test_gradients_are_central_differences(rng, cell):
 
 
 @kinds
-def test_steps_of_adam_are_those_of_pytorch(rng, cell):
+@pytest.mark.parametrize("kind", ["Adam", "AdamW"])
+def test_steps_of_adam_are_those_of_pytorch(rng, cell, kind):
     torch = pytest.importorskip("torch")
     network = gated_network(cell, rng, sizes=(17, 3, 2), starts=False)
     trials = random_trials(network, rng, 100 * 7, n_steps=4)
     theta = _flatten(network)
     first, second, losses = np.zeros_like(theta), np.zeros_like(theta), np.empty(100)
-    options = (1e-3, 0.9, 0.999, 1e-8, 0.0, False, np.inf)
+    decay = 0.02
+    options = (1e-3, 0.9, 0.999, 1e-8, decay, kind == "AdamW", np.inf)
     _core.train(
         (theta, first, second),
         0,
@@ -128,7 +130,7 @@ def test_steps_of_adam_are_those_of_pytorch(rng, cell):
         losses,
     )
     peer = Torch(network)
-    optimizer = torch.optim.Adam(peer.parts.values(), lr=1e-3)
+    optimizer = getattr(torch.optim, kind)(peer.parts.values(), lr=1e-3, weight_decay=decay)
     for batch in range(100):
         optimizer.zero_grad()
         loss = peer.loss(trials[7 * batch : 7 * batch + 7])

@@ -255,6 +255,14 @@ def test_levels_of_the_account_are_those_of_plain_loops(case):
         np.diag(covariance)[in_R].sum() / np.trace(covariance)
     )
     assert len(blocks) == len(found.kind)
+    # Singular vectors of the centred states, not eigenvectors of their covariance.
+    centred = z.reshape(-1, n) - z.reshape(-1, n).mean(axis=0)
+    leading = np.linalg.svd(centred, full_matrices=False)[2][:3]
+    in_components = np.square(leading[:, in_R]).sum(axis=1)
+    assert found.components[:, 0] == pytest.approx(in_components, abs=1e-8)
+    assert found.components.sum(axis=1) == pytest.approx(1)
+    read = np.square(network.W_hy @ schur.Q).sum(axis=0)
+    assert found.readout_share["R"] == pytest.approx(read[in_R].sum() / read.sum(), rel=1e-8)
 
 
 def test_a_mean_drive_stays_as_a_bias(case):

@@ -15,7 +15,7 @@ import pytest
 
 import schurscope as ss
 from browser import axe_source, chromium, require_browser, show
-from made_diagnoses import enlarged, small
+from made_diagnoses import enlarged, small, small_gated
 
 require_browser()
 
@@ -33,7 +33,12 @@ def found():
 
 
 @pytest.fixture(scope="module")
-def folder(found, tmp_path_factory):
+def gated():
+    return small_gated("lstm")
+
+
+@pytest.fixture(scope="module")
+def folder(found, gated, tmp_path_factory):
     """The pages of all tests."""
     folder = tmp_path_factory.mktemp("pages")
     found.report(folder / "network.html")
@@ -47,6 +52,9 @@ def folder(found, tmp_path_factory):
     ss.report([found, found], folder / "two.html", names=["b", "a"], links=["network.html", "x"])
     ss.report([found] * 14, folder / "many.html", groups=["a"] * 7 + ["b"] * 7)
     enlarged(found, 512, 1024).report(folder / "large.html")
+    gated.report(folder / "gated.html")
+    gated.profile.report(folder / "gated-profile.html")
+    ss.report([found, gated], folder / "cells.html")
     (folder / "downloads").mkdir()
     return folder
 
@@ -95,7 +103,11 @@ def scrolled_to(driver, element):
 
 
 @pytest.mark.parametrize(
-    "name", ["network", "bare", "whole", "strange", "profile", "two", "many", "large"]
+    "name",
+    [
+        *("network", "bare", "whole", "strange", "profile", "two", "many", "large"),
+        *("gated", "gated-profile", "cells"),
+    ],
 )
 def test_pages_open_from_files_without_a_network_or_a_message(browser, folder, name):
     show(browser, folder / f"{name}.html")
@@ -329,6 +341,55 @@ def test_tables_are_downloaded_and_copied_with_all_digits(driver, found, folder)
     assert float(text.splitlines()[1].split("\t")[1]) == found.account.factors[0, 0]
 
 
+def test_a_gate_is_chosen_and_all_sections_show_it(browser, folder, gated):
+    show(browser, folder / "gated.html")
+
+    def shown():
+        parts = browser.find_elements(By.CSS_SELECTOR, "[data-gate]")
+        return [part.get_attribute("data-gate") for part in parts if part.is_displayed()]
+
+    first, *_, last = gated.profile.gates
+    assert shown() == [first] * 3  # cuts, pairs, spectrum
+    choice = scrolled_to(browser, at(browser, "pairs-gate"))
+    before = choice.rect["y"] - browser.execute_script("return scrollY")
+    Select(choice).select_by_visible_text(last)
+    assert shown() == [last] * 3
+    assert choice.rect["y"] - browser.execute_script("return scrollY") == pytest.approx(
+        before, abs=2
+    )
+    assert at(browser, "cuts-gate").get_property("value") == last
+    # The cut and the pair of this gate, and no other, follow its slider and its map.
+    curve, untouched = gated.curves[last], fields(browser, f"table-cut-{first}")
+    at(browser, f"cut-slider-{last}").send_keys(Keys.HOME, Keys.ARROW_RIGHT)
+    row = fields(browser, f"table-cut-{last}")
+    assert int(row["n_R"].split()[0]) == curve.cut[1]
+    assert number(row["change"]) == pytest.approx(curve.change[1], rel=6e-3)
+    assert fields(browser, f"table-cut-{first}") == untouched
+    in_R = browser.find_elements(By.CSS_SELECTOR, f"#spectrum-figure-{last} .eigenvalue.in")
+    assert len(in_R) == curve.cut[1]
+    stage = browser.find_element(By.CSS_SELECTOR, f"#atlas-{last} .stage")
+    stage.send_keys(Keys.HOME)
+    stage.send_keys(Keys.ARROW_RIGHT)
+    row = fields(browser, f"table-pair-{last}")
+    assert number(row["effect"]) == pytest.approx(gated.atlas.matrix(last)[0, 1], rel=6e-3)
+    scrolled_to(browser, browser.find_element(By.CSS_SELECTOR, f"[data-csv=pairs-{last}]")).click()
+    rows = downloaded(folder, f"pairs-{last}.csv")
+    assert len(rows) == (gated.atlas.gate == last).sum()
+    assert browser.get_log("browser") == []
+
+
+def test_the_colours_of_gates_compare(browser, folder, gated):
+    show(browser, folder / "gated.html")
+    largest = {
+        browser.find_element(By.CSS_SELECTOR, f"#atlas-{gate} .colorbar .high").get_attribute(
+            "textContent"
+        )
+        for gate in gated.profile.gates
+    }
+    assert len(largest) == 1
+    assert number(largest.pop()) == pytest.approx(np.abs(gated.atlas.effect).max(), rel=6e-3)
+
+
 def test_the_trial_is_chosen(driver, found, folder):
     kept = found.trajectories
     before = at(driver, "trajectory-figure").get_attribute("innerHTML")
@@ -348,7 +409,10 @@ def test_the_trial_is_chosen(driver, found, folder):
 
 @pytest.mark.parametrize(
     ("name", "dark"),
-    [("network", 0), ("network", 1), ("bare", 0), ("profile", 0), ("two", 1), ("many", 0)],
+    [
+        *(("network", 0), ("network", 1), ("bare", 0), ("profile", 0), ("two", 1), ("many", 0)),
+        *(("gated", 0), ("cells", 0)),
+    ],
 )
 def test_axe_finds_nothing(browser, folder, name, dark):
     show(browser, folder / f"{name}.html", dark=dark)
@@ -380,6 +444,17 @@ def test_everything_is_reached_by_keyboard(driver):
     assert reached.count("stage") == 2
 
 
+def test_a_printed_page_has_every_gate(browser, folder, gated):
+    show(browser, folder / "gated.html")
+    printed = browser.execute_cdp_cmd("Page.printToPDF", {"paperWidth": 8.27, "paperHeight": 11.69})
+    pages = pypdf.PdfReader(io.BytesIO(base64.b64decode(printed["data"]))).pages
+    text = " ".join(" ".join(page.extract_text() for page in pages).split())
+    for gate in gated.profile.gates:
+        assert f"C→R of the gate {gate} removed at every cut" in text
+        assert f"of the gate {gate}: ΔFVU without the pair" in text
+    assert sum(len(page.images) for page in pages) >= 2 * len(gated.profile.gates)
+
+
 def test_a_printed_page_has_every_section(driver):
     headings = [heading.text for heading in driver.find_elements(By.TAG_NAME, "h2")]
     assert len(headings) == 11
@@ -398,7 +473,9 @@ def test_a_printed_page_has_every_section(driver):
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("name", ["network", "strange", "profile", "two", "many"])
+@pytest.mark.parametrize(
+    "name", ["network", "strange", "profile", "two", "many", "gated", "gated-profile", "cells"]
+)
 def test_the_layout_fits(browser, folder, name, width):
     show(browser, folder / f"{name}.html", width=width)
     wide = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
@@ -412,6 +489,7 @@ def test_the_layout_fits(browser, folder, name, width):
     figures = browser.execute_script(
         "return [...document.querySelectorAll('svg.figure, .stage canvas')].map((drawn) => {"
         " const box = drawn.getBoundingClientRect(); return [box.left, box.right, box.height]; })"
+        ".filter(([left, right]) => right > left)"  # of the gate that is shown
     )
     for left, right, height in figures:
         assert left >= 0
@@ -419,14 +497,17 @@ def test_the_layout_fits(browser, folder, name, width):
         assert right - left > 240
         assert height > 40
     columns = browser.execute_script(
-        "return [...document.querySelectorAll('.columns')].map((columns) =>"
+        "return [...document.querySelectorAll('.columns')]"
+        ".filter((columns) => columns.offsetParent).map((columns) =>"
         " new Set([...columns.children].map((part) => part.getBoundingClientRect().left)).size)"
     )
     assert set(columns) <= {2 if width == 1280 else 1}
 
 
-def test_no_text_of_a_figure_lies_on_another(driver):
-    overlaps = driver.execute_script(
+@pytest.mark.parametrize("name", ["network", "gated"])
+def test_no_text_of_a_figure_lies_on_another(browser, folder, name):
+    show(browser, folder / f"{name}.html")
+    overlaps = browser.execute_script(
         """
         const found = [];
         for (const figure of document.querySelectorAll("svg.figure")) {

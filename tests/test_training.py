@@ -212,6 +212,33 @@ def test_training_is_these_steps_one_after_another(recurrent, optimizer):
         assert np.array_equal(result.network.W_hh, result.network.cayley.matrix())
 
 
+def test_the_learning_rate_falls_by_the_same_factor_every_epoch():
+    # Epochs of a constant rate, one after another, with the optimiser's state in between.
+    task = Recorded(Copy(2, 2, 3))
+    network = init_network(task, 6, "orthogonal", 1, dtype=np.float64)
+    options = {"epochs": 3, "batches_per_epoch": 130, "batch_size": 3}
+    rates = {"learning_rate": 0.01, "final_learning_rate": 0.0001}
+    result = train(network, task, **options, **rates, rng=2)
+    parts = (network.W_hh, network.W_xh, network.W_hy)
+    theta = np.concatenate([part.ravel() for part in parts])
+    first, second, losses = np.zeros_like(theta), np.zeros_like(theta), np.empty(390)
+    layout = (6, 2, 2, -1, False, False, False)
+    for epoch, rate in enumerate((0.01, 0.001, 0.0001)):
+        slabs = task.made[2 * epoch : 2 * epoch + 2]
+        names = ("inputs", "targets", "step_weights")
+        data = [np.concatenate([getattr(trials, name) for trials in slabs]) for name in names]
+        part = losses[130 * epoch : 130 * (epoch + 1)]
+        adam = (rate, 0.9, 0.999, 1e-8, 0.0, False, math.inf)
+        _core.train(
+            (theta, first, second), 130 * epoch, layout, PLAIN, (*data, None, None), 3, adam, part
+        )
+    np.testing.assert_allclose(result.loss, losses, rtol=1e-9)
+    np.testing.assert_allclose(result.network.W_hh.ravel(), theta[:36], rtol=1e-9)
+    one = train(network, task, epochs=1, batches_per_epoch=4, **rates, rng=2)
+    same = train(network, task, epochs=1, batches_per_epoch=4, learning_rate=0.01, rng=2)
+    assert one.loss.tobytes() == same.loss.tobytes()
+
+
 def test_biases_are_trained_where_there_are_some(dtype):
     task = SineGeneration(n_steps=12)
     bare = init_network(task, 8, "orthogonal", 0, dtype=dtype)
@@ -333,6 +360,7 @@ def test_the_options_of_training_are_checked_in_one_place():
     for name, default in vars(TrainingOptions()).items():
         assert inspect.signature(train).parameters[name].default == default
     assert TrainingOptions(epochs=3, batches_per_epoch=7).n_updates == 21
-    for name, bad in {"epochs": 0, "learning_rate": -1, "optimizer": "sgd", "clip": 0}.items():
+    wrong = {"epochs": 0, "learning_rate": -1, "final_learning_rate": 0, "optimizer": "sgd"}
+    for name, bad in {**wrong, "clip": 0}.items():
         with pytest.raises(ValueError, match=f"{name} must be"):
             TrainingOptions(**{name: bad})

@@ -25,10 +25,10 @@ def calls() -> list[Callable[[], bytes]]:
         for dtype in ("float32", "float64")
         for cell in (ss.Cell(), ss.Cell("relu", "current", 0.5))
     ]
-    networks += [
-        ss.init_network(task, 8, "orthogonal", rng=2, dtype=dtype, cell=cell)
+    gated = [
+        ss.init_network(task, 16, rng=2, dtype=dtype, cell=cell)
         for dtype in ("float32", "float64")
-        for cell in ("gru", "lstm")
+        for cell in (ss.Cell(kind="gru"), ss.Cell(kind="gru", reset="before"), ss.Cell(kind="lstm"))
     ]
     options = {"epochs": 1, "batches_per_epoch": 2, "batch_size": 8, "rng": 3}
 
@@ -36,25 +36,19 @@ def calls() -> list[Callable[[], bytes]]:
         profile = ss.ablate(network, trials, measure=measure, n_threads=2)
         return profile.per_trial.tobytes() + profile.per_step.tobytes()
 
-    def ordered(network: ss.Network, gate: str | None) -> bytes:
-        W = network.W_hh.astype(np.float64) if gate is None else network
-        return ss.ordered_schur(W, gate=gate).T.tobytes()
-
-    def predicted(network: ss.Network) -> bytes:
-        return ss.atlas(network, trials, method="predicted").effect.tobytes()
-
     found: list[Callable[[], bytes]] = []
-    for network in networks:
+    for network in networks + gated:
         found += [
             lambda network=network: ablated(network, "fvu"),
             lambda network=network: ablated(network, "sign_accuracy"),
             lambda network=network: network.rollout(trials.inputs, n_threads=2).tobytes(),
             lambda network=network: ss.train(network, task, **options).network.W_hh.tobytes(),
         ]
-        gate = next(iter(network.gates), None)
-        found.append(lambda network=network, gate=gate: ordered(network, gate))
-        if gate is None:
-            found.append(lambda network=network: predicted(network))
+    for network in networks:
+        found += [
+            lambda network=network: ss.ordered_schur(network.W_hh.astype(np.float64)).T.tobytes(),
+            lambda network=network: ss.atlas(network, trials, method="predicted").effect.tobytes(),
+        ]
     return found
 
 

@@ -1,7 +1,7 @@
 """Training by exact backpropagation through time, in the compiled core.
 
-The loop is plain: fresh trials every step, one optimiser step per batch, a constant learning rate,
-and the last iterate as the result. ``network.cayley`` selects the recurrent parameters: the entries
+The loop is plain: fresh trials every step, one optimiser step per batch, and the last iterate as
+the result. ``network.cayley`` selects the recurrent parameters: the entries
 of ``W_hh``, or the factors of ``O(A) D O(A)^T``, which keep it normal.
 """
 
@@ -47,7 +47,10 @@ class TrainingOptions:
     epochs, batches_per_epoch, batch_size : int
         ``epochs * batches_per_epoch`` optimiser steps on ``batch_size`` trials each.
     learning_rate : float
-        Constant step size, positive.
+        Step size, positive.
+    final_learning_rate : float, optional
+        Step size of the last epoch, which the others approach from `learning_rate` by the same
+        factor each; None keeps it constant.
     optimizer : {"adam", "adamw"}
         How `weight_decay` enters: added to the gradient (Adam) or to the step (AdamW).
     weight_decay : float
@@ -65,6 +68,7 @@ class TrainingOptions:
     batches_per_epoch: int = 128
     batch_size: int = 64
     learning_rate: float = 1e-3
+    final_learning_rate: float | None = None
     optimizer: Optimizer = "adam"
     weight_decay: float = 0.0
     clip: float | None = None
@@ -73,10 +77,20 @@ class TrainingOptions:
         for name in ("epochs", "batches_per_epoch", "batch_size"):
             object.__setattr__(self, name, positive_int(getattr(self, name), name))
         object.__setattr__(self, "learning_rate", positive(self.learning_rate, "learning_rate"))
+        if self.final_learning_rate is not None:
+            final = positive(self.final_learning_rate, "final_learning_rate")
+            object.__setattr__(self, "final_learning_rate", final)
         choice(self.optimizer, "optimizer", OPTIMIZERS)
         object.__setattr__(self, "weight_decay", nonnegative(self.weight_decay, "weight_decay"))
         if self.clip is not None:
             object.__setattr__(self, "clip", positive(self.clip, "clip"))
+
+    def rate(self, epoch: int) -> float:
+        """The step size of an epoch, counted from 0."""
+        if self.final_learning_rate is None:
+            return self.learning_rate
+        done = epoch / max(1, self.epochs - 1)
+        return self.learning_rate * math.pow(self.final_learning_rate / self.learning_rate, done)
 
     @property
     def n_updates(self) -> int:
@@ -120,6 +134,7 @@ def train(
     batches_per_epoch: int = TrainingOptions.batches_per_epoch,
     batch_size: int = TrainingOptions.batch_size,
     learning_rate: float = TrainingOptions.learning_rate,
+    final_learning_rate: float | None = TrainingOptions.final_learning_rate,
     optimizer: Optimizer = TrainingOptions.optimizer,
     weight_decay: float = TrainingOptions.weight_decay,
     clip: float | None = TrainingOptions.clip,
@@ -138,7 +153,8 @@ def train(
         The initial network, left unchanged. Its dtype is that of the arithmetic.
     task : Task
         Draws the trials; any object with ``n_inputs``, ``n_outputs`` and ``trials(n, rng, dtype)``.
-    epochs, batches_per_epoch, batch_size, learning_rate, optimizer, weight_decay, clip
+    epochs, batches_per_epoch, batch_size, learning_rate, final_learning_rate
+    optimizer, weight_decay, clip
         See `TrainingOptions`.
     rng : numpy.random.Generator or int or None
         Source of the trials and, through a spawned stream, of the cell's noise; None draws fresh
@@ -161,14 +177,20 @@ def train(
         raise TypeError(f"network must be a schurscope.Network, got {type(network).__name__}")
     _check_task(network, task)
     options = TrainingOptions(
-        epochs, batches_per_epoch, batch_size, learning_rate, optimizer, weight_decay, clip
+        epochs,
+        batches_per_epoch,
+        batch_size,
+        learning_rate,
+        final_learning_rate,
+        optimizer,
+        weight_decay,
+        clip,
     )
     random = generator(rng)
 
     theta = _flatten(network)
     parameters = theta, np.zeros_like(theta), np.zeros_like(theta)  # and Adam's two moments
     optimizer_options = (
-        options.learning_rate,
         BETA1,
         BETA2,
         EPSILON,
@@ -197,7 +219,7 @@ def train(
                 network.noise(noise_stream, trials.n_trials, trials.n_steps),
             ),
             options.batch_size,
-            optimizer_options,
+            (options.rate(done // options.batches_per_epoch), *optimizer_options),
             loss[done : done + batches],
         )
         _check_finite(loss[done : done + batches], theta, done, options)

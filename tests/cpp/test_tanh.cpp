@@ -53,17 +53,18 @@ TEST_CASE("special values") {
   check_special_values<double>();
 }
 
-TEST_CASE("every 29th float from 1e-20 to beyond saturation") {
+TEST_CASE("every 101st float from 1e-20 to beyond saturation") {
   double worst = 0;
   bool odd = true;
   const float first = 1e-20f, last = 12.0f;
+  constexpr std::uint32_t stride = 101;
   std::uint32_t begin, end;
   std::memcpy(&begin, &first, 4);
   std::memcpy(&end, &last, 4);
-  for (std::uint32_t bits = begin; bits < end; bits += 29 * lanes<float>) {
+  for (std::uint32_t bits = begin; bits < end; bits += stride * lanes<float>) {
     Vec<float> x;
     for (int l = 0; l < lanes<float>; ++l) {
-      const std::uint32_t b = bits + 29 * static_cast<std::uint32_t>(l);
+      const std::uint32_t b = bits + stride * static_cast<std::uint32_t>(l);
       float value;
       std::memcpy(&value, &b, 4);
       x[l] = value;
@@ -113,7 +114,7 @@ TEST_CASE("doubles: dense near 0, in the middle and near saturation") {
   std::uniform_real_distribution<double> uniform(0, 1);
   double worst = 0;
   bool odd = true;
-  for (int i = 0; i < 300'000; ++i) {
+  for (int i = 0; i < 100'000; ++i) {
     const double u = uniform(random);
     const double x = i % 3 == 0 ? std::exp(-40 * u) : i % 3 == 1 ? 2 * u : 17 + 4 * u;
     const double y = tanh_of(x);

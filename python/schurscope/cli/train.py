@@ -106,7 +106,12 @@ DEFAULT = TrainingOptions()
     "--batch-size", default=DEFAULT.batch_size, show_default=True, help="Fresh trials per step."
 )
 @click.option(
-    "--learning-rate", default=DEFAULT.learning_rate, show_default=True, help="Constant step size."
+    "--learning-rate", default=DEFAULT.learning_rate, show_default=True, help="Step size."
+)
+@click.option(
+    "--final-learning-rate",
+    type=float,
+    help="Step size of the last epoch, approached geometrically.  [default: constant]",
 )
 @click.option(
     "--optimizer",

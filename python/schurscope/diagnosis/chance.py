@@ -19,6 +19,7 @@ __all__ = ["has_partition", "pair_draws", "partition_draws"]
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
 _GAINS_AT_ONCE = 2**22
+_DRAWS_AT_ONCE = 25
 
 
 def has_partition(cuts: Cuts, name: str) -> bool:
@@ -31,8 +32,8 @@ def has_partition(cuts: Cuts, name: str) -> bool:
 
 def pair_draws(
     compared: list[Compared], coordinates: Coordinates, n: int, rng: np.random.Generator
-) -> tuple[_Int64, npt.NDArray[np.str_], _Float64]:
-    """Row and pool of each test, (tests,), and changes under random pairs: (tests, draws)."""
+) -> tuple[_Int64, npt.NDArray[np.str_], _Float64, _Int64]:
+    """Row and pool of each test, changes under random pairs, (tests, draws), and draws made."""
     pairs = Pairs.of(coordinates)
     in_N, squares = pairs.blocks[:, 0] < pairs.blocks[:, 1], pairs.squares
     tests = []
@@ -44,14 +45,16 @@ def pair_draws(
         if (in_N & (taken > 0)).any():
             tests.append((row, "outside", in_gates & (taken == 0)))
     rows, labels, _ = zip(*tests, strict=True)
-    drawn = np.full((len(tests), n), np.nan)
+    drawn, made = np.full((len(tests), n), np.nan), np.zeros(len(tests), dtype=np.int64)
     for test, (row, _, pool) in enumerate(tests):
         # As much of each gate's mass as the ablation removes from it.
         targets = np.square(gate_masses(coordinates, compared[row].row)[0] * coordinates.norms)
         available = np.bincount(pairs.gate[pool], squares[pool], minlength=len(targets))
         if pool.any() and (available > targets * (1 + 1e-9))[targets > 0].all():
-            drawn[test] = _changes_of_pairs(compared[row], pairs, pool, targets, n, rng)
-    return np.array(rows), np.array(labels), drawn
+            change = _changes_of_pairs(compared[row], pairs, pool, targets, n, rng)
+            made[test] = len(change)
+            drawn[test, : made[test]] = change
+    return np.array(rows), np.array(labels), drawn, made
 
 
 def _changes_of_pairs(
@@ -62,7 +65,8 @@ def _changes_of_pairs(
     n: int,
     rng: np.random.Generator,
 ) -> _Float64:
-    change = np.empty(n)
+    """Changes under n random ablations, or under the first of them if more are not needed."""
+    change = np.empty(0)
     which = np.flatnonzero(pool)
     gate, squares = pairs.gate[which], pairs.squares[which]
     size = max(1, _GAINS_AT_ONCE // len(which))
@@ -71,11 +75,15 @@ def _changes_of_pairs(
         for number in np.flatnonzero(targets > 0):
             mine = gate == number
             gains[:, mine] = drawn_gains(squares[mine], float(targets[number]), len(gains), rng)
+        for start in range(0, len(gains), _DRAWS_AT_ONCE):
+            some = gains[start : start + _DRAWS_AT_ONCE]
 
-        def of(rows: _Int64, gains: _Float64 = gains) -> Batch:
-            return pairs.batch(gains[rows], which)
+            def of(rows: _Int64, some: _Float64 = some) -> Batch:
+                return pairs.batch(some[rows], which)
 
-        change[first : first + size] = compared.changes(of, len(gains))
+            change = np.concatenate([change, compared.changes(of, len(some))])
+            if compared.is_common(change, n):
+                return change
     return change
 
 
@@ -85,23 +93,31 @@ def partition_draws(
     names: list[str],
     n: int,
     rng: np.random.Generator,
-) -> _Float64:
-    """Changes under the same ablations at random cuts: (rows, draws)."""
-    drawn = np.full((len(names), n), np.nan)
+) -> tuple[_Float64, _Int64]:
+    """Changes under the same ablations at random cuts, (rows, draws), and draws made."""
+    drawn, made = np.full((len(names), n), np.nan), np.zeros(len(names), dtype=np.int64)
     gates = tuple(cuts)
     named = [named_couplings(name, gates) for name in names]
     for draw in range(n):
+        left = [
+            place
+            for place, one in enumerate(compared)
+            if not one.is_common(drawn[place, : made[place]], n)
+        ]
+        if not left:
+            break
         drawn_cuts = {
             gate: _random_cut(cut, rng) if any(gate in one for one in named) else cut
             for gate, cut in cuts.items()
         }
         forms = Coordinates(gates, tuple(cut.schur for cut in drawn_cuts.values()))
-        for place, name in enumerate(names):
+        for place in left:
+            made[place] += 1
             if any(len(drawn_cuts[gate].schur.refused) for gate in named[place]):
                 continue
-            row = Batch.of([Ablation.of(name, drawn_cuts)], gates)
+            row = Batch.of([Ablation.of(names[place], drawn_cuts)], gates)
             drawn[place, draw] = compared[place].change_of(row, forms)
-    return drawn
+    return drawn, made
 
 
 def _random_cut(cut: Sectors, rng: np.random.Generator) -> Sectors:

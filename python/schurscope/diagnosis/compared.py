@@ -17,6 +17,7 @@ __all__ = ["Compared"]
 
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
+_COMMON = 0.2
 
 
 class Compared:
@@ -52,6 +53,16 @@ class Compared:
     def change_of(self, row: Batch, coordinates: Coordinates) -> float:
         """Change under one ablation of other Schur forms of the network."""
         return float(self.changes(lambda _: row, 1, coordinates)[0])
+
+    def is_common(self, drawn: _Float64, n: int) -> bool:
+        """Whether the two-sided p will exceed 0.2 after n draws, whatever follows these.
+
+        Never without an error rate: all draws are wanted then.
+        """
+        if self._error_rate is None:
+            return False
+        sides = min((drawn >= self._change).sum(), (drawn <= self._change).sum())
+        return bool(2 * (1 + sides) > _COMMON * (1 + n))
 
     def _sums(self, first: int, end: int) -> _Float64:
         if (first, end) not in self._known:

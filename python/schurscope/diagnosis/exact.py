@@ -122,7 +122,7 @@ def undecided(
 ) -> npt.NDArray[np.bool_]:
     """Whether Student's interval of each mean reaches τ or -τ; False if it is not finite."""
     with np.errstate(invalid="ignore"):
-        half = scipy.stats.t.ppf(1 - error_rate / 2, degrees) * error
+        half = scipy.special.stdtrit(degrees, 1 - error_rate / 2) * error
         reaches: npt.NDArray[np.bool_] = np.abs(np.abs(mean) - tolerance) <= half
     return reaches & np.isfinite(mean)
 

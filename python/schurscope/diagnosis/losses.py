@@ -43,27 +43,34 @@ class Losses:
     def longest(self, order: _Int64, tolerance: float, least: int = 0) -> int:
         """The length of a longest prefix within the tolerance, by bisection.
 
-        The loss need not be monotone along the order: a coarse grid first finds the last place
-        that is still within the tolerance. 0 if no prefix of at least `least` pairs is.
+        The loss need not be monotone along the order: the last place of a coarse grid that is still
+        within the tolerance comes first. 0 if no prefix of at least `least` pairs is.
         """
         grid = np.unique(np.linspace(least, len(order), 17).round().astype(np.int64))
-        within = np.flatnonzero(self.loss([order[:size] for size in grid]) <= tolerance)
-        if not within.size:
+        last = self._last_within(order, grid, tolerance)
+        if last < 0:
             return 0
-        last = int(within[-1])
         low = int(grid[last])
         high = int(grid[last + 1]) if last + 1 < len(grid) else low + 1
         while high - low > 1:
-            # A few sizes at once keep the threads busy.
             sizes = np.unique(np.linspace(low, high, 6).round().astype(np.int64))[1:-1]
-            good = self.loss([order[:size] for size in sizes]) <= tolerance
-            if good.any():
-                place = int(np.flatnonzero(good)[-1])
+            place = self._last_within(order, sizes, tolerance)
+            if place >= 0:
                 low = int(sizes[place])
                 high = int(sizes[place + 1]) if place + 1 < len(sizes) else high
             else:
                 high = int(sizes[0])
         return low
+
+    def _last_within(self, order: _Int64, sizes: _Int64, tolerance: float) -> int:
+        """Place of the last size whose prefix is within the tolerance; -1 if there is none.
+
+        From the end, as most sizes need not be run.
+        """
+        for place in range(len(sizes) - 1, -1, -1):
+            if self.loss([order[: sizes[place]]])[0] <= tolerance:
+                return place
+        return -1
 
     def interval(self, members: _Int64, level: float, resamples: Resamples) -> _Float64:
         """Bootstrap interval of the loss of a set: (2,)."""

@@ -52,10 +52,13 @@ class Null(ReadOnly):
         Change of the measure under the ablation.
     draws : (tests, draws)
         Change of the measure under each random one. NaN if the rollout diverged or a swap of blocks
-        was refused, and for all draws of a pool without more mass than the ablation removes.
+        was refused, beyond the draws made, and for all draws of a pool without more mass than the
+        ablation removes.
+    made : (tests,)
+        Number of draws made; with an error rate, they end when p exceeds 0.2 whatever follows.
     p_above, p_below : (tests,)
-        One-sided: (1 + number of draws at least, or at most, as large as `change`) / (1 + draws).
-        A draw that is NaN counts in both.
+        One-sided: (1 + number of draws at least, or at most, as large as `change`) / (1 + draws
+        made). A draw that was made and is NaN counts in both.
     p : (tests,)
         Two-sided: twice the smaller of the two, at most 1.
     p_holm : (tests,)
@@ -68,6 +71,7 @@ class Null(ReadOnly):
     pool: npt.NDArray[np.str_]
     change: _Float64
     draws: _Float64
+    made: _Int64
     p_above: _Float64
     p_below: _Float64
     p: _Float64
@@ -98,6 +102,7 @@ class Null(ReadOnly):
             {
                 "ablation": self.names,
                 "pool": self.pool,
+                "draws": self.made,
                 "change": self.change,
                 "median": self.median,
                 "quantile": self.quantile,
@@ -122,7 +127,8 @@ class Null(ReadOnly):
         width = max(len("ablation"), *map(len, self.names)) + 2
         lines = [
             f"change of {settings['measure']} over {settings['n_trials']} trials, alpha "
-            f"{settings['alpha']:g}, against {settings['n_draws']} draws; two-sided p",
+            f"{settings['alpha']:g}, against up to {settings['n_draws']} draws; "
+            "two-sided p",
             f"{'ablation':<{width}}{'drawn from':<12}{'change':>11}{'median':>11}{'quantile':>10}"
             f"{'p':>9}{'Holm':>9}",
         ]
@@ -178,7 +184,9 @@ def null(
         that are not vacuous, for ``"partition"`` without BB, which has no sectors.
     error_rate : float, optional
         A draw takes only as many trials, in random order, as decide whether its change exceeds the
-        ablation's, wrong with at most this probability, see `decided`. None takes all trials.
+        ablation's, wrong with at most this probability, see `decided`; and a test makes no more
+        draws when its two-sided p will exceed 0.2 whatever they are. None takes all trials for all
+        draws.
     rng : numpy.random.Generator, SeedSequence or int
         Source of the draws and of the cell's noise. With noise, the ablations are run again, so
         that they and the draws share it.
@@ -211,12 +219,12 @@ def null(
         for place, value in enumerate(observed)
     ]
     if kind == "pairs":
-        row, pool, drawn = pair_draws(compared, coordinates, draws, question.draws)
+        row, pool, drawn, made = pair_draws(compared, coordinates, draws, question.draws)
     else:
         row, pool = np.arange(len(names)), np.full(len(names), "partition")
-        drawn = partition_draws(compared, cuts, names, draws, question.draws)
+        drawn, made = partition_draws(compared, cuts, names, draws, question.draws)
     change = observed[row]
-    p_above, p_below, p = _p_values(change, drawn)
+    p_above, p_below, p = _p_values(change, drawn, made)
     corrected = np.full(len(p), np.nan)
     # The couplings of each gate are a family, and so are those of all gates together.
     family = np.array(
@@ -229,6 +237,7 @@ def null(
         pool=pool,
         change=change,
         draws=drawn,
+        made=made,
         p_above=p_above,
         p_below=p_below,
         p=p,
@@ -300,12 +309,14 @@ def _rows(profile: AblationProfile, kind: str, asked: Iterable[str] | None) -> l
     return names
 
 
-def _p_values(change: _Float64, draws: _Float64) -> tuple[_Float64, _Float64, _Float64]:
+def _p_values(
+    change: _Float64, draws: _Float64, made: _Int64
+) -> tuple[_Float64, _Float64, _Float64]:
     """One-sided p above and below, and the two-sided p; NaN where nothing was drawn."""
-    unknown = ~np.isfinite(draws)
+    unknown = ~np.isfinite(draws) & (np.arange(draws.shape[1]) < made[:, None])
     above = ((draws >= change[:, None]) | unknown).sum(axis=1)
     below = ((draws <= change[:, None]) | unknown).sum(axis=1)
-    p_above, p_below = ((1 + count) / (1 + draws.shape[1]) for count in (above, below))
-    nothing = unknown.all(axis=1)
+    p_above, p_below = ((1 + count) / (1 + made) for count in (above, below))
+    nothing = ~np.isfinite(draws).any(axis=1)
     p_above[nothing] = p_below[nothing] = np.nan
     return p_above, p_below, np.minimum(1.0, 2 * np.minimum(p_above, p_below))

@@ -156,11 +156,18 @@ class Diagnosis(ReadOnly):
 
         Those of a gate are of the game of all gates' couplings.
         """
+        shapley = self.shapley_of(coupling)
+        if shapley is None:
+            return float("nan"), float("nan")
+        place = shapley.names.index(coupling)
+        return float(shapley.value[place]), float(shapley.last[place])
+
+    def shapley_of(self, coupling: str) -> Shapley | None:
+        """The Shapley values that credit a coupling, of the game of gates or not; None for BB."""
         for shapley in (self.shapley, self.game.shapley if self.game is not None else None):
             if shapley is not None and coupling in shapley.names:
-                place = shapley.names.index(coupling)
-                return float(shapley.value[place]), float(shapley.last[place])
-        return float("nan"), float("nan")
+                return shapley
+        return None
 
     def why(self, coupling: str) -> str:
         """Why a harmless coupling is harmless: small, silent, unread or compensated.

@@ -23,7 +23,7 @@ __all__ = ["Trajectories", "TrialEffects", "trajectories_of", "trial_effects_of"
 _Float32 = npt.NDArray[np.float32]
 _Int64 = npt.NDArray[np.int64]
 _SHOWN, _MOST_NUMBERS = 8, 2**16
-_KEPT, _MOST_TRIALS, _TRIALS_OF_REST = 100, 1024, 256
+_KEPT, _MOST_TRIALS, _TRIALS_OF_REST = 100, 512, 128
 _ROWS_AT_ONCE = 256
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -62,12 +62,12 @@ class TrialEffects(ReadOnly):
     pair : (kept,)
         Indices in the atlas of the largest effects, up to 100, largest first.
     trial : (trials,)
-        Indices of the trials: a random 1,024, or all.
+        Indices of the trials: a random 512, or all.
     effect : (kept, trials) float32
     rest : (others,)
         Indices in the atlas of the other pairs.
     quantiles : (others, 5) float32
-        5, 25, 50, 75 and 95 % quantiles over a random 256 of `trial`, or all.
+        5, 25, 50, 75 and 95 % quantiles over a random 128 of `trial`, or all.
     """
 
     pair: _Int64

@@ -182,6 +182,8 @@ def fixed_points(
     speed q(h) = ½ ‖F(h, x) - h‖² with the exact Jacobian, in float64 and without noise. It finds
     unstable points as it finds stable ones, and ends at a slow point, a positive minimum of q,
     where it finds none. More starts may find more points: nothing shows that all were found.
+    Each start is a problem of its own, solved by QR factorisations of its Jacobian: they keep the
+    accuracy that the normal equations of a batch would lose on nearly continuous attractors.
 
     Parameters
     ----------

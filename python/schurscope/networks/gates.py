@@ -5,25 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from .._internal.checks import FloatArray, choice
 from .cell import Cell
 
+if TYPE_CHECKING:
+    from .network import Network
+
 __all__ = ["Gate", "gates_of", "recurrent_matrix", "require_vanilla"]
-
-
-class _Network(Protocol):
-    @property
-    def cell(self) -> Cell: ...
-    @property
-    def n_hidden(self) -> int: ...
-    @property
-    def W_hh(self) -> FloatArray: ...
-    @property
-    def W_xh(self) -> FloatArray: ...
-    @property
-    def b_h(self) -> FloatArray | None: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +33,7 @@ class Gate:
     b_h: FloatArray | None
 
 
-def gates_of(network: _Network) -> Mapping[str, Gate]:
+def gates_of(network: Network) -> Mapping[str, Gate]:
     """See `Network.gates`."""
     n, gates = network.n_hidden, {}
     for place, name in enumerate(network.cell.gates):
@@ -53,7 +43,7 @@ def gates_of(network: _Network) -> Mapping[str, Gate]:
     return MappingProxyType(gates)
 
 
-def recurrent_matrix(network: _Network, gate: str | None) -> FloatArray:
+def recurrent_matrix(network: Network, gate: str | None) -> FloatArray:
     """The W_hh (N_h, N_h) of a gate, or the one of the vanilla cell.
 
     ValueError if the network is gated and no gate is named, or the other way round.

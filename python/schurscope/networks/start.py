@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from .._internal.checks import FloatArray, FloatDType, cast, real_array
-from .cell import Cell
+from .._internal.checks import FloatArray, cast, real_array
+
+if TYPE_CHECKING:
+    from .network import Network
 
 __all__ = ["starting_state"]
 
 
-class _Network(Protocol):
-    @property
-    def cell(self) -> Cell: ...
-    @property
-    def n_hidden(self) -> int: ...
-    @property
-    def dtype(self) -> FloatDType: ...
-    @property
-    def h_0(self) -> FloatArray | None: ...
-    @property
-    def c_0(self) -> FloatArray | None: ...
-
-
 def starting_state(
-    network: _Network,
+    network: Network,
     h_0: npt.ArrayLike | None,
     c_0: npt.ArrayLike | None,
     n_trials: int,
@@ -53,7 +42,7 @@ def starting_state(
 
 
 def _part(
-    network: _Network, name: str, given: npt.ArrayLike | None, n_trials: int, because: str
+    network: Network, name: str, given: npt.ArrayLike | None, n_trials: int, because: str
 ) -> FloatArray | None:
     """h_0 or c_0 of the trials, else the network's own as (1, N_h)."""
     if given is None:

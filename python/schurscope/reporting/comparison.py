@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,7 +42,7 @@ def comparison_content(
         "sections": [
             ("networks", "Networks"),
             ("couplings", "Couplings"),
-            *([("cuts", "Cuts")] if any(each.cuts for each in found) else []),
+            *([("cuts", "Cuts")] if any(each.curves for each in found) else []),
             *([("removable", "Removable")] if any(each.removable for each in found) else []),
             *([("dose", "Dose"), ("spectra", "Spectra")] if side_by_side else []),
             ("provenance", "Provenance"),
@@ -65,14 +65,26 @@ def comparison_content(
         "data": json_element({}),
     }
     side = _panels(found, names, couplings, change, tolerance) if side_by_side else {}
-    overlaid = (
-        "" if side_by_side else distributions.cut_lines([d.cuts for d in found if d.cuts], change)
-    )
+    overlaid = [] if side_by_side else _overlaid(found, change)
     return content | {"overlaid": overlaid, "panels": side}
 
 
+def _overlaid(found: Sequence[Diagnosis], change: str) -> list[tuple[str, Markup]]:
+    """The cut curves of all networks, those of each gate by themselves."""
+    gates = dict.fromkeys(gate for each in found for gate in each.curves)
+    return [
+        (
+            f"Gate {gate}" if gate else "",
+            distributions.cut_lines(
+                [each.curves[gate] for each in found if gate in each.curves], change
+            ),
+        )
+        for gate in gates
+    ]
+
+
 def _summary(found: Sequence[Diagnosis], heading: str) -> list[tuple[str, str]]:
-    units = sorted({each.profile.schur.n_hidden for each in found})
+    units = sorted({each.profile.coordinates.n_hidden for each in found})
     values = [float(each.profile.value[0]) for each in found]
     return [
         ("networks", str(len(found))),
@@ -96,9 +108,14 @@ def _network_table(
         Column("network", "network", numeric=False),
         Column("N_h", "units"),
         Column("value", f"{first.heading}, full"),
-        Column("n_R", "n_R"),
-        Column("gap", "gap"),
     ]
+    gates = list(dict.fromkeys(gate for each in found for gate in each.profile.cuts))
+    for gate in gates:
+        of_gate = f"{gate}: " if gate else ""
+        columns += [
+            Column(f"n_R_{gate}".rstrip("_"), f"{of_gate}n_R"),
+            Column(f"gap_{gate}".rstrip("_"), f"{of_gate}gap"),
+        ]
     for name in couplings:
         columns += [
             Column(f"decision_{name}", f"{name}: verdict", numeric=False),
@@ -107,14 +124,17 @@ def _network_table(
     columns += [Column("pair_share", "pairs that can go"), Column("mass_share", "their mass")]
     rows = []
     for each, name, link in zip(found, names, links, strict=True):
-        sectors, can_go = each.profile.sectors, each.removable
+        cuts, can_go = each.profile.cuts, each.removable
         row = [
             Cell(name, link=link),
-            tables.whole(sectors.n_hidden),
+            tables.whole(each.profile.coordinates.n_hidden),
             tables.number(each.profile.value[0]),
-            tables.whole(sectors.n_R),
-            tables.number(sectors.gap),
         ]
+        for gate in gates:
+            if gate in cuts:
+                row += [tables.whole(cuts[gate].n_R), tables.number(cuts[gate].gap)]
+            else:
+                row += [Cell("–", float("nan"))] * 2
         for coupling in couplings:
             if coupling not in each.couplings:
                 row += [Cell("–", ""), Cell("–", float("nan"))]
@@ -183,10 +203,19 @@ def _panels(
     def of_each(draw: Callable[[Diagnosis], Markup]) -> list[tuple[str, Markup]]:
         return [(name, draw(each)) for name, each in zip(names, found, strict=True)]
 
-    curves = [each.cuts for each in found if each.cuts is not None]
+    def of_gates(
+        draw: Callable[[Diagnosis, str], Markup], gates: Callable[[Diagnosis], Iterable[str]]
+    ) -> list[tuple[str, Markup]]:
+        return [
+            (f"{name}, {gate}" if gate else name, draw(each, gate))
+            for name, each in zip(names, found, strict=True)
+            for gate in gates(each)
+        ]
+
+    curves = [curve for each in found for curve in each.curves.values()]
     changes = [np.concatenate([curve.change, curve.interval.ravel()]) for curve in curves]
     cut_y = spanning(np.concatenate(changes)) if changes else Scale(0, 1)
-    widest = max(each.profile.schur.n_hidden for each in found)
+    widest = max(each.profile.coordinates.n_hidden for each in found)
     sets = [each.removable for each in found if each.removable is not None]
     floor = tolerance / 30
     losses = [part[:, 2] for each in sets for part in (each.curve, each.random_curve)]
@@ -194,9 +223,8 @@ def _panels(
     removal_y = Scale(
         floor, float(np.nanmax(np.where(np.isinf(largest), np.nan, largest))) * 1.5, "log"
     )
-    doses = np.concatenate([each.dose.interval.ravel() for each in found])
-    dose_y = spanning(doses, "symlog", threshold=tolerance / 10)
-    reach = max(float(each.profile.schur.rho) for each in found)
+    dose_y = figures.dose_scale([each.dose for each in found], tolerance)
+    reach = max(cut.schur.rho for each in found for cut in each.profile.cuts.values())
     alone = {
         name: (
             np.array([each.profile[name].change for each in found]),
@@ -212,23 +240,23 @@ def _panels(
             (name, figures.forest(names, [(change, *both)], change, tolerance, x))
             for name, both in alone.items()
         ],
-        "cuts": of_each(
-            lambda d: (
-                figures.cut_figure(d.cuts, change, d.profile.sectors.n_R, y=cut_y, width=widest)
-                if d.cuts
-                else Markup("")
-            )
+        "cuts": of_gates(
+            lambda d, gate: figures.cut_figure(
+                d.curves[gate], change, d.profile.cuts[gate].n_R, y=cut_y, width=widest
+            ),
+            lambda d: d.curves,
         ),
         "removable": of_each(
             lambda d: (
                 figures.removal_lines(d.removable, "loss", removal_y) if d.removable else Markup("")
             )
         ),
-        "dose": of_each(lambda d: figures.dose_lines(d.dose, change, tolerance, dose_y)),
-        "spectra": of_each(
-            lambda d: figures.spectrum(
-                d.profile.schur, d.profile.sectors.n_R, d.profile.alpha, radius=reach
-            )
+        "dose": of_each(lambda d: figures.dose_lines(d.dose, change, dose_y, d.joint)),
+        "spectra": of_gates(
+            lambda d, gate: figures.spectrum(
+                (cut := d.profile.cuts[gate]).schur, cut.n_R, cut.alpha, radius=reach
+            ),
+            lambda d: d.profile.cuts,
         ),
     }
 

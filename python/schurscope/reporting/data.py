@@ -18,10 +18,22 @@ from ..coordinates.sectors import COUPLINGS
 from ..diagnosis.account import KINDS
 
 if TYPE_CHECKING:
+    from ..ablation.profile import AblationProfile
+    from ..diagnosis.cuts import CutCurve
     from ..diagnosis.result import Diagnosis
     from ..diagnosis.single_trials import Trajectories, TrialEffects
 
-__all__ = ["LISTED", "diagnosis_data", "json_element", "packed", "schur_data"]
+__all__ = [
+    "LISTED",
+    "diagnosis_data",
+    "gate_data",
+    "json_element",
+    "largest_pairs",
+    "packed",
+    "pairs_of_gate",
+]
+
+_Int64 = npt.NDArray[np.int64]
 
 LISTED = 2000
 """Pairs in the table of a page, the largest."""
@@ -63,29 +75,47 @@ def schur_data(schur: OrderedSchur) -> dict[str, Any]:
 
 def diagnosis_data(found: Diagnosis) -> dict[str, Any]:
     """Everything that the page of a diagnosis shows on demand."""
+    gates = gate_data(found.profile)
+    for gate, of_gate in gates.items():
+        mine = pairs_of_gate(found, gate)
+        of_gate["pairs"] = _pairs(found, gate, mine)
+        if gate in found.curves:
+            of_gate["cuts"] = _cuts(found.curves[gate])
+        if found.trial_effects is not None:
+            of_gate["trials"] = _trials(found.trial_effects, mine)
     content = {
         "change": found.profile.definition.change_label,
         "sectors": COUPLINGS,
         "alpha": found.profile.alpha,
-        "n_R": found.profile.sectors.n_R,
-        "N_h": found.profile.schur.n_hidden,
         "tolerance": found.settings["tolerance"],
-        "schur": schur_data(found.profile.schur),
-        "pairs": _pairs(found),
+        "gates": gates,
     }
-    if found.cuts is not None:
-        content["cuts"] = _cuts(found)
-    if found.trial_effects is not None:
-        content["trials"] = _trials(found.trial_effects)
     if found.trajectories is not None:
         content["trajectories"] = _trajectories(found.trajectories)
     return content
 
 
-def _cuts(found: Diagnosis) -> dict[str, Any]:
+def gate_data(profile: AblationProfile) -> dict[str, dict[str, Any]]:
+    """Where each gate's spectrum is cut, and its Schur form; the vanilla cell's gate is ``""``."""
+    return {
+        gate: {"n_R": cut.n_R, "N_h": cut.n_hidden, "schur": schur_data(cut.schur)}
+        for gate, cut in profile.cuts.items()
+    }
+
+
+def pairs_of_gate(found: Diagnosis, gate: str) -> _Int64:
+    """Indices in the atlas of the pairs of one gate."""
+    return np.flatnonzero(found.atlas.gate == gate)
+
+
+def largest_pairs(found: Diagnosis, mine: _Int64, count: int) -> _Int64:
+    """Which of these pairs have the largest effects, as indices into `mine`."""
+    effect = np.abs(np.nan_to_num(found.atlas.effect[mine]))
+    return np.argsort(-effect, kind="stable")[:count]
+
+
+def _cuts(curve: CutCurve) -> dict[str, Any]:
     """The cut curve, and the range of α that makes each cut."""
-    curve = found.cuts
-    assert curve is not None
     keys = curve.schur.keys
     largest = float(keys.max()) or 1.0
     above = np.minimum.accumulate(keys)[curve.cut - 1] / largest
@@ -104,52 +134,58 @@ def _cuts(found: Diagnosis) -> dict[str, Any]:
     }
 
 
-def _pairs(found: Diagnosis) -> dict[str, Any]:
-    """The atlas; columns of the listed pairs, and what the map shows of all."""
+def _pairs(found: Diagnosis, gate: str, mine: _Int64) -> dict[str, Any]:
+    """The atlas of a gate; columns of the listed pairs, and what the map shows of all."""
     atlas, account, removable = found.atlas, found.account, found.removable
-    listed = np.argsort(-np.abs(np.nan_to_num(atlas.effect)), kind="stable")[:LISTED]
-    kind = np.zeros(len(atlas))
+    blocks, listed = atlas.pairs[mine], largest_pairs(found, mine, LISTED)
+    kind = np.zeros(len(mine))
     if account is not None:
-        kind = 1 + np.array([KINDS.index(name) for name in account.kind])
-    state = np.zeros(len(atlas))
+        kind = 1 + np.array([KINDS.index(name) for name in account.kind[mine]])
+    state = np.zeros(len(mine))
     if removable is not None:
-        n_blocks = len(atlas.schur.starts)
+        n_blocks = len(atlas.coordinates[gate].starts)
         number = np.zeros((n_blocks, n_blocks), dtype=np.int64)
-        number[tuple(atlas.pairs.T)] = np.arange(len(atlas))
+        number[tuple(blocks.T)] = np.arange(len(mine))
         state[:] = STATES.index("interchangeable")
-        for name, pairs in (("core", removable.core), ("free", removable.free)):
-            state[number[tuple(pairs.T)]] = STATES.index(name)
+        for name in ("core", "free"):
+            ours = getattr(removable, f"{name}_gates") == gate
+            state[number[tuple(getattr(removable, name)[ours].T)]] = STATES.index(name)
     return {
-        "to": packed(atlas.pairs[:, 0], "i4"),
-        "from": packed(atlas.pairs[:, 1], "i4"),
-        "effect": packed(atlas.effect, "f4"),
-        "mass": packed(atlas.mass, "f4"),
-        "exact": packed(atlas.exact, "u1"),
+        "to": packed(blocks[:, 0], "i4"),
+        "from": packed(blocks[:, 1], "i4"),
+        "effect": packed(atlas.effect[mine], "f4"),
+        "mass": packed(atlas.mass[mine], "f4"),
+        "exact": packed(atlas.exact[mine], "u1"),
         "kind": packed(kind, "u1"),
         "state": packed(state, "u1"),
         "kinds": ["–", *KINDS],
         "states": STATES,
         "listed": packed(listed, "i4"),
-        "predicted": packed(atlas.predicted[listed], "f4"),
-        "error": packed(atlas.standard_error[listed], "f4"),
+        "predicted": packed(atlas.predicted[mine[listed]], "f4"),
+        "error": packed(atlas.standard_error[mine[listed]], "f4"),
     }
 
 
-def _trials(found: TrialEffects) -> dict[str, Any]:
-    """Effects on trials in 16 bits: shares of the largest of the pair; −32768 is NaN."""
+def _trials(found: TrialEffects, mine: _Int64) -> dict[str, Any]:
+    """Effects on trials in 16 bits: shares of the largest of the pair; −32768 is NaN.
+
+    Pairs are numbered among `mine`, the pairs of the gate.
+    """
+    kept, rest = np.isin(found.pair, mine), np.isin(found.rest, mine)
+    effect = found.effect[kept]
     with np.errstate(invalid="ignore"):
-        finite = np.where(np.isfinite(found.effect), found.effect, np.nan)
+        finite = np.where(np.isfinite(effect), effect, np.nan)
         scale = np.nan_to_num(
             np.nanmax(np.abs(np.append(finite, np.zeros((len(finite), 1)), 1)), 1)
         )
         shares = finite / np.where(scale > 0, scale, 1.0)[:, None]
     return {
-        "pair": packed(found.pair, "i4"),
+        "pair": packed(np.searchsorted(mine, found.pair[kept]), "i4"),
         "trial": packed(found.trial, "i4"),
         "scale": packed(scale, "f4"),
         "effect": packed(np.where(np.isnan(shares), -32768, np.rint(shares * 32767)), "i2"),
-        "rest": packed(found.rest, "i4"),
-        "quantiles": packed(found.quantiles, "f4"),
+        "rest": packed(np.searchsorted(mine, found.rest[rest]), "i4"),
+        "quantiles": packed(found.quantiles[rest], "f4"),
     }
 
 

@@ -24,9 +24,11 @@ __all__ = [
     "account_bars",
     "cut_figure",
     "dose_lines",
+    "dose_scale",
     "forest",
     "kind_bars",
     "null_ranges",
+    "null_scale",
     "removal_lines",
     "spectrum",
     "trajectory_rows",
@@ -175,8 +177,8 @@ def removal_lines(found: Removable, label: str, y: Scale | None = None) -> Marku
     return figure([panel], words)
 
 
-def account_bars(account: Account, label: str) -> Markup:
-    """From mass to exact loss for each coupling: where it becomes harmless."""
+def account_bars(account: Account, label: str, names: Sequence[str]) -> Markup:
+    """From mass to exact loss for some couplings, on the scale of all: where they are harmless."""
     levels = np.abs(np.cumprod(account.factors, axis=1)[:, [0, 1, 3, 4]])
     levels[:, 3] = np.abs(account.exact)
     tolerance = float(account.settings["tolerance"])
@@ -184,13 +186,13 @@ def account_bars(account: Account, label: str) -> Markup:
     lowest = min(float(known.min(initial=tolerance)), tolerance) / 3
     floor = max(lowest, float(known.max(initial=tolerance)) * 1e-7)
     y = Scale(floor, max(float(known.max(initial=tolerance)), tolerance) * 2, "log")
-    count = len(account.couplings)
-    panel = Panel(Scale(0, count), y, bottom=222.0)
+    panel = Panel(Scale(0, len(names)), y, bottom=222.0)
     panel.axes("", label, x_ticks=[])
-    for place, name in enumerate(account.couplings):
+    for place, name in enumerate(names):
+        row = account.couplings.index(name)
         for stage, letter in enumerate("mare"):
             left = place + 0.12 + 0.19 * stage
-            value = float(levels[place, stage])
+            value = float(levels[row, stage])
             if np.isfinite(value):
                 ends = (floor, max(value, floor))
                 panel.bar((left, left + 0.16), ends, f"bar {series(place)} stage{stage}")
@@ -198,7 +200,8 @@ def account_bars(account: Account, label: str) -> Markup:
             panel.text(across, panel.bottom + 15, letter, "tick mid")
         panel.text(panel.at(place + 0.5, floor)[0], panel.bottom + 36, name, "tick mid strong")
     panel.across(tolerance, "tolerance")
-    words = f"{label} of each coupling by {', '.join(STAGES)}: the numbers are in the table."
+    listed = ", ".join(names)
+    words = f"{label} of {listed} by {', '.join(STAGES)}: the numbers are in the table."
     return figure([panel], words, height=268.0)
 
 
@@ -217,11 +220,15 @@ def kind_bars(shares: Sequence[tuple[str, float]]) -> Markup:
     return figure([panel], f"Shares of the mass: {listed}.", height=bottom + 44.0)
 
 
-def null_ranges(tests: Sequence[tuple[str, Null, int]], label: str, tolerance: float) -> Markup:
-    """The middle 90% of the draws of each test, their median, and the ablation itself."""
+def null_scale(tests: Sequence[tuple[str, Null, int]], tolerance: float) -> Scale:
+    """A scale for all draws of these tests."""
     values = [null.change[place] for _, null, place in tests]
     values += [v for _, null, place in tests for v in null.draws[place]]
-    x = spanning(values, "symlog", threshold=tolerance)
+    return spanning(values, "symlog", threshold=tolerance)
+
+
+def null_ranges(tests: Sequence[tuple[str, Null, int]], label: str, x: Scale) -> Markup:
+    """The middle 90% of the draws of each test, their median, and the ablation itself."""
     bottom = 12.0 + 26.0 * len(tests)
     longest = max(len(name) for name, _, _ in tests)
     panel = Panel(x, Scale(0, len(tests)), left=16.0 + 6.6 * longest, bottom=bottom)
@@ -242,30 +249,36 @@ def null_ranges(tests: Sequence[tuple[str, Null, int]], label: str, tolerance: f
     return figure([panel], words, height=bottom + 44.0)
 
 
-def dose_lines(dose: Dose, label: str, tolerance: float, y: Scale | None = None) -> Markup:
-    """The change against the gain on each coupling."""
+def dose_scale(doses: Sequence[Dose], tolerance: float) -> Scale:
+    """A scale for all changes of these doses."""
+    ends = np.concatenate([dose.interval.ravel() for dose in doses])
+    return spanning(ends, "symlog", threshold=tolerance / 10)
+
+
+def dose_lines(dose: Dose, label: str, y: Scale, names: Sequence[str]) -> Markup:
+    """The change against the gain on some couplings."""
     order = np.argsort(dose.gains)
     gains = dose.gains[order]
-    y = y or spanning(dose.interval, "symlog", threshold=tolerance / 10)
-    longest = max(map(len, dose.names))
+    longest = max(map(len, names))
     panel = Panel(Scale(0.0, float(gains[-1])), y, right=WIDTH - 16 - 8.0 * longest)
     panel.axes("gain on the coupling (0 removes it, 1 leaves it)", label)
     panel.across(0.0, "zero")
     panel.upright(1.0, "given")
     ends = []
-    for place, name in enumerate(dose.names):
-        kind = series(place)
+    for place, name in enumerate(names):
+        kind, row = series(place), dose.names.index(name)
         with_one = np.insert(gains, np.searchsorted(gains, 1.0), 1.0)
-        change = np.insert(dose.change[place, order], np.searchsorted(gains, 1.0), 0.0)
-        low, high = np.insert(dose.interval[place, order], np.searchsorted(gains, 1.0), 0.0, 0).T
+        change = np.insert(dose.change[row, order], np.searchsorted(gains, 1.0), 0.0)
+        low, high = np.insert(dose.interval[row, order], np.searchsorted(gains, 1.0), 0.0, 0).T
         panel.band(with_one, low, high, kind)
         panel.line(zip(with_one, change, strict=True), kind)
-        for gain, value in zip(gains, dose.change[place, order], strict=True):
+        for gain, value in zip(gains, dose.change[row, order], strict=True):
             panel.mark(float(gain), float(value), f"mark {kind}", SHAPES[place % 4], 2.6)
         if np.isfinite(change[-1]):
             ends.append((float(change[-1]), name, kind))
     panel.names_at_end(ends, panel.right + 8)
-    return figure([panel], f"{label} against the gain: the numbers are in the table.")
+    words = f"{label} against the gain on {', '.join(names)}: the numbers are in the table."
+    return figure([panel], words)
 
 
 def spectrum(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import figures, sections, tables
-from .data import diagnosis_data, json_element, schur_data
+from .data import diagnosis_data, gate_data, json_element
 from .tables import Table, shown
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ _STYLES = {"needed": "needed", "not needed": "free", "a burden": "burden", "vacu
 def diagnosis_content(found: Diagnosis, title: str, facts: Mapping[str, str]) -> dict[str, Any]:
     """The values of the template of a diagnosis."""
     profile, settings = found.profile, found.settings
-    sectors, schur = profile.sectors, profile.schur
     change, tolerance = profile.definition.change_label, float(settings["tolerance"])
-    n_hidden, n_R = schur.n_hidden, sectors.n_R
     return {
         **_shared(profile, title or "What this network needs", "Diagnosis of a recurrent network"),
         "sections": _sections(found),
@@ -45,8 +43,8 @@ def diagnosis_content(found: Diagnosis, title: str, facts: Mapping[str, str]) ->
             }
             for name, sentence in zip(found.couplings, found.verdicts, strict=True)
         ],
-        "n_R": n_R,
-        "n_C": n_hidden - n_R,
+        "n_joint": len(found.joint),
+        "sides": [(cut.n_R, cut.n_hidden - cut.n_R) for cut in profile.cuts.values()],
         "tolerance": f"{tolerance:g}",
         "measure_words": _measure_words(profile),
         "level": f"{settings['level']:.0%}",
@@ -54,19 +52,18 @@ def diagnosis_content(found: Diagnosis, title: str, facts: Mapping[str, str]) ->
         "change": change,
         "heading": profile.definition.heading,
         "couplings": tables.coupling_table(found),
-        "coupling_figure": sections.coupling_figure(found, change, tolerance),
+        **sections.coupling_content(found, change, tolerance),
         "shapley_total": shown(found.shapley.total, signed=True),
         "profile": tables.profile_table(profile, profile.interval(settings["level"])),
         "interactions": tables.interaction_table(found),
-        **sections.cut_content(found, change),
-        **sections.pair_content(found, change),
+        "gates": sections.gate_content(found, change),
+        "gate_table": sections.gate_table(profile),
+        "has_cuts": bool(found.curves),
+        **sections.pair_content(found),
         **sections.removal_content(found),
         **sections.account_content(found),
         **sections.null_content(found, change, tolerance),
-        "dose_figure": figures.dose_lines(found.dose, change, tolerance),
-        "dose": tables.dose_table(found),
-        "curvatures": tables.curvature_table(found),
-        "spectrum_section": sections.spectrum_section(schur, sectors),
+        **sections.dose_content(found, change, tolerance),
         **sections.trajectory_content(found),
         "provenance": provenance(profile, settings, facts),
         "data": json_element(diagnosis_data(found)),
@@ -102,26 +99,10 @@ def profile_content(
         )
         if rows
         else "",
-        **_coordinates(profile),
+        "gates": sections.spectrum_content(profile),
+        "gate_table": sections.gate_table(profile),
+        "data": json_element({"alpha": profile.alpha, "gates": gate_data(profile)}),
         "provenance": provenance(profile, {}, facts),
-    }
-
-
-def _coordinates(profile: AblationProfile) -> dict[str, Any]:
-    """The spectrum and |T|, or the spectrum of each gate."""
-    if profile.gates:
-        section = sections.gates_section(profile.gates)
-        return {"spectrum_section": section, "data": json_element({})}
-    cut = profile.sectors
-    shown_on_demand = {
-        "alpha": profile.alpha,
-        "n_R": cut.n_R,
-        "N_h": cut.n_hidden,
-        "schur": schur_data(cut.schur),
-    }
-    return {
-        "spectrum_section": sections.spectrum_section(cut.schur, cut),
-        "data": json_element(shown_on_demand),
     }
 
 
@@ -187,7 +168,7 @@ def _sections(found: Diagnosis) -> list[tuple[str, str]]:
         for name, words, is_there in (
             ("verdicts", "Verdicts", True),
             ("couplings", "Couplings", True),
-            ("cuts", "Cuts", found.cuts is not None),
+            ("cuts", "Cuts", bool(found.curves)),
             ("pairs", "Pairs", True),
             ("removable", "Removable", found.removable is not None),
             ("account", "Why", found.account is not None),

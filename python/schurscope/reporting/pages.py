@@ -59,13 +59,12 @@ def report(
         `results` are of another type.
     ValueError
         There is nothing to compare, or the measures differ; names are not distinct; names, links or
-        groups are not as many as diagnoses; a diagnosed network is gated.
+        groups are not as many as diagnoses.
     OSError
         A file cannot be read, or `path` not be written.
     """
     from .render import render, write_page
 
-    _require_vanilla(results)
     lines = {str(name): str(value) for name, value in (facts or {}).items()}
     lines |= {f"SHA-256 of {name}": digest for name, digest in hashes(files)}
     if isinstance(results, (Diagnosis, AblationProfile)):
@@ -88,17 +87,6 @@ def report(
         )
         template = "comparison.html"
     write_page(path, render(template, content))
-
-
-def _require_vanilla(results: object) -> None:
-    every = results if isinstance(results, (list, tuple)) else [results]
-    for each in every:
-        if isinstance(each, Diagnosis) and each.profile.gates:
-            raise ValueError(
-                "results must be diagnoses of networks with the vanilla cell, because a page shows "
-                f"one spectrum and one T, got one with the gates {', '.join(each.profile.gates)}; "
-                "print(…) and plot() show every gate, and its profile has a page"
-            )
 
 
 def _content(

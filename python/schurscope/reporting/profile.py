@@ -39,7 +39,7 @@ def print_profile(profile: AblationProfile, intervals: Intervals) -> None:
                 f"{row.change:.4f}",
                 _ends(intervals.change[place]),
                 f"{row.removed_mass:.4f}",
-                "vacuous" if row.vacuous else f"{row.sensitivity:.4g}",
+                "vacuous" if row.vacuous else f"{row.sensitivity:.3g}",
             )
         value = "diverged" if row.diverged else f"{row.value:.4f}"
         table.add_row(escape(row.name), value, _ends(intervals.value[place]), *effect)

@@ -2,76 +2,124 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup
 
+from ..coordinates.sectors import COUPLINGS
 from ..diagnosis.account import KINDS
 from . import figures, tables
-from .data import LISTED
-from .render import environment
+from .data import LISTED, largest_pairs, pairs_of_gate
+from .svg import spanning
 from .tables import Cell, Column, Table, shown
 
 if TYPE_CHECKING:
-    from ..coordinates.schur import OrderedSchur
-    from ..coordinates.sectors import Sectors
+    from ..ablation.profile import AblationProfile
     from ..diagnosis.result import Diagnosis
 
 __all__ = [
     "account_content",
-    "coupling_figure",
-    "cut_content",
-    "gates_section",
+    "coupling_content",
+    "dose_content",
+    "gate_content",
+    "gate_table",
     "null_content",
     "pair_content",
     "removal_content",
-    "spectrum_section",
+    "spectrum_content",
     "trajectory_content",
 ]
 
 
-def coupling_figure(found: Diagnosis, change: str, tolerance: float) -> Markup:
+def by_gate(
+    found: Diagnosis, draw: Callable[[tuple[str, ...]], Markup]
+) -> list[tuple[str, Markup]]:
+    """A figure of the couplings of each gate; none of the vanilla cell."""
+    return [
+        (
+            f"Gate {gate}",
+            draw(tuple(name for name in found.couplings if name.startswith(f"{gate}:"))),
+        )
+        for gate in found.profile.gates
+    ]
+
+
+def coupling_content(found: Diagnosis, change: str, tolerance: float) -> dict[str, Any]:
     """The change without each coupling: alone, last, and its Shapley value."""
-    nan = np.full(len(found.couplings), np.nan)
-    columns = {name: (nan.copy(), np.tile(nan[:, None], 2)) for name in ("last", "Shapley value")}
-    for place, name in enumerate(found.couplings):
-        if name not in found.shapley.names:
-            continue
-        at = found.shapley.names.index(name)
-        for words, value, ends in (
-            ("last", found.shapley.last, found.shapley.last_interval),
-            ("Shapley value", found.shapley.value, found.shapley.interval),
-        ):
-            columns[words][0][place], columns[words][1][place] = value[at], ends[at]
-    alone = np.array([found.profile[name].change for name in found.couplings])
-    ends = np.array([found.change_interval(name) for name in found.couplings])
-    rows = [("alone", alone, ends), *((name, *both) for name, both in columns.items())]
-    return figures.forest(found.couplings, rows, change, tolerance)
+    rows: dict[str, list[tuple[float, npt.ArrayLike]]] = {
+        "alone": [],
+        "last": [],
+        "Shapley value": [],
+    }
+    for name in found.couplings:
+        rows["alone"].append((found.profile[name].change, found.change_interval(name)))
+        credit = found.shapley_of(name)
+        for words, value in (("last", "last"), ("Shapley value", "value")):
+            known = (float("nan"), (float("nan"),) * 2)
+            if credit is not None:
+                at, ends = (
+                    credit.names.index(name),
+                    "interval" if value == "value" else "last_interval",
+                )
+                known = (getattr(credit, value)[at], getattr(credit, ends)[at])
+            rows[words].append(known)
+    columns = [
+        (words, np.array([value for value, _ in both]), np.array([ends for _, ends in both]))
+        for words, both in rows.items()
+    ]
+    every = np.concatenate([part.ravel() for _, *both in columns for part in both])
+    x = spanning(every, "symlog", threshold=tolerance)
+
+    def draw(names: tuple[str, ...]) -> Markup:
+        at = [found.couplings.index(name) for name in names]
+        shown = [(words, values[at], ends[at]) for words, values, ends in columns]
+        return figures.forest(names, shown, change, tolerance, x)
+
+    return {"coupling_figure": draw(found.joint), "coupling_grid": by_gate(found, draw)}
 
 
-def cut_content(found: Diagnosis, change: str) -> dict[str, Any]:
-    """The cut curve."""
-    if found.cuts is None:
-        return {"cut_figure": ""}
+def dose_content(found: Diagnosis, change: str, tolerance: float) -> dict[str, Any]:
+    """The change against the gain on each coupling."""
+    y = figures.dose_scale([found.dose], tolerance)
+
+    def draw(names: tuple[str, ...]) -> Markup:
+        return figures.dose_lines(found.dose, change, y, names)
+
     return {
-        "cut_figure": figures.cut_figure(
-            found.cuts, change, found.profile.sectors.n_R, name="cut-figure"
-        ),
-        "n_cuts": len(found.cuts),
-        "cuts": tables.cut_table(found),
+        "dose_figure": draw(found.joint),
+        "dose_grid": by_gate(found, draw),
+        "dose": tables.dose_table(found),
+        "curvatures": tables.curvature_table(found),
     }
 
 
-def pair_content(found: Diagnosis, change: str) -> dict[str, Any]:
-    """The atlas: what is told of it, and its table."""
-    atlas, heading = found.atlas, found.profile.definition.heading
-    listed, count, run = min(LISTED, len(atlas)), len(atlas), int(atlas.exact.sum())
+def gate_content(found: Diagnosis, change: str) -> list[dict[str, Any]]:
+    """What is shown of one gate at a time: its cuts, its pairs and its T."""
+    content = spectrum_content(found.profile)
+    for of_gate, (gate, cut) in zip(content, found.profile.cuts.items(), strict=True):
+        of_gate |= _pair_table(found, gate, of_gate["suffix"], change)
+        curve = found.curves.get(gate)
+        of_gate["cut_figure"] = ""
+        if curve is not None:
+            name = f"cut-figure{of_gate['suffix']}"
+            of_gate["cut_figure"] = figures.cut_figure(curve, change, cut.n_R, name=name)
+            of_gate["n_cuts"] = len(curve)
+            of_gate["cuts"] = tables.cut_table(curve, change, f"cuts{of_gate['suffix']}")
+    return content
+
+
+def pair_content(found: Diagnosis) -> dict[str, Any]:
+    """The atlas: what is told of it."""
+    atlas = found.atlas
+    count, run = len(atlas), int(atlas.exact.sum())
     words = f"{count:,} pairs, {run:,} run exactly"
     words += "." if run == count else f", the other {count - run:,} predicted."
-    if listed < count:
-        words += f" The table lists the {listed:,} largest effects; the map shows all."
+    most = max(len(pairs_of_gate(found, gate)) for gate in found.profile.cuts)
+    if most > LISTED:
+        words += f" The table lists the {LISTED:,} largest effects; the map shows all."
     agreement = ""
     if atlas.agreement is not None:
         n, spearman, overlap, ratio = atlas.agreement
@@ -89,7 +137,7 @@ def pair_content(found: Diagnosis, change: str) -> dict[str, Any]:
         if len(kept.rest):
             trial_words += (
                 f", and of the other {len(kept.rest):,} pairs that were run only quantiles over "
-                "trials (5, 25, 50, 75, 95%), on up to 256 of these"
+                "trials (5, 25, 50, 75, 95%), on up to 128 of these"
             )
         trial_words += "."
     classes = []
@@ -100,7 +148,20 @@ def pair_content(found: Diagnosis, change: str) -> dict[str, Any]:
         classes.append(
             ("removable sets", [(f"state:{1 + i}", name) for i, name in enumerate(names)])
         )
-    n_blocks = len(atlas.schur.starts)
+    return {
+        "pair_words": words,
+        "agreement": agreement,
+        "trial_words": trial_words,
+        "classes": classes,
+        "pair_tolerance": f"{found.account.settings['tolerance']:g}" if found.account else "",
+        "coupling_names": COUPLINGS,
+    }
+
+
+def _pair_table(found: Diagnosis, gate: str, suffix: str, change: str) -> dict[str, Any]:
+    """The label of a gate's map, and its table, at first of the twenty largest."""
+    mine = pairs_of_gate(found, gate)
+    listed, count = min(LISTED, len(mine)), len(mine)
     columns = [
         Column("to_block", "to block"),
         Column("from_block", "from block"),
@@ -114,28 +175,24 @@ def pair_content(found: Diagnosis, change: str) -> dict[str, Any]:
         *([Column("removable", "in removable sets", numeric=False)] if found.removable else []),
     ]
     of_all = "" if listed == count else f" of {count:,}"
-    caption = f"The {listed:,} largest effects{of_all}: {change} without the pair"
+    of_gate = f" of the gate {gate}" if gate else ""
+    caption = f"The {listed:,} largest effects{of_all}{of_gate}: {change} without the pair"
+    heading, n_blocks = found.profile.definition.heading, len(found.atlas.coordinates[gate].starts)
+    rows = _pair_rows(found, mine[largest_pairs(found, mine, 20)], len(columns))
     return {
-        "pair_words": words,
-        "agreement": agreement,
-        "trial_words": trial_words,
-        "classes": classes,
-        "pair_tolerance": f"{found.account.settings['tolerance']:g}" if found.account else "",
-        "coupling_names": found.couplings,
         "atlas_label": (
-            f"Effect on {heading} of removing each pair of blocks, {n_blocks} by {n_blocks}; the "
-            "table below holds the numbers"
+            f"Effect on {heading} of removing each pair of blocks{of_gate}, {n_blocks} by "
+            f"{n_blocks}; the table below holds the numbers"
         ),
-        "pairs": Table("pairs", caption, columns, _pair_rows(found, len(columns)), sortable=True),
+        "pairs": Table(f"pairs{suffix}", caption, columns, rows, sortable=True),
     }
 
 
-def _pair_rows(found: Diagnosis, n_columns: int) -> list[list[Cell]]:
-    """The twenty largest, which the script replaces by all."""
+def _pair_rows(found: Diagnosis, chosen: npt.NDArray[np.int64], n_columns: int) -> list[list[Cell]]:
+    """Rows of some pairs, which the script replaces by all."""
     atlas = found.atlas
-    largest = np.argsort(-np.abs(np.nan_to_num(atlas.effect)), kind="stable")[:20]
     rows = []
-    for at in largest:
+    for at in chosen:
         first, last = atlas.pairs[at]
         cells = [
             tables.whole(first),
@@ -171,6 +228,12 @@ def removal_content(found: Diagnosis) -> dict[str, Any]:
             Cell("in random order, mass"),
             Cell(f"{can_go.random_mass_share:.1%}", can_go.random_mass_share),
         ],
+        *(
+            [Cell(f"{what} removed, {gate}"), Cell(f"{share:.1%}", share)]
+            for gate, shares in can_go.gate_shares.items()
+            for what, share in zip(("pairs", "mass"), shares, strict=True)
+            if gate
+        ),
         [
             Cell("loss on fresh trials"),
             tables.number(can_go.change, signed=True, ends=(low, high)),
@@ -201,16 +264,25 @@ def account_content(found: Diagnosis) -> dict[str, Any]:
     """From mass to loss, and shares of the mass."""
     account = found.account
     if account is None:
-        return {"account_figure": ""}
+        return {"account": None}
     own = account.settings.get("measure", found.profile.measure)
     other = "" if own == found.profile.measure else f", by the surrogate {own}"
+
+    def draw(names: tuple[str, ...]) -> Markup:
+        return figures.account_bars(account, "loss", names)
+
+    known = account.couplings
     return {
-        "account_figure": figures.account_bars(account, "loss"),
+        "account_figure": "" if found.profile.gates else draw(known),
+        "account_grid": by_gate(found, lambda names: draw(tuple(x for x in names if x in known))),
         "account_measure": other,
         "kind_figure": figures.kind_bars([(k, float(s)) for k, s in account.mass_share.items()]),
         "account": tables.account_table(found),
-        "state_share": f"{account.state_share['R']:.0%}",
-        "readout_share": f"{account.readout_share['R']:.0%}",
+        "shares": [
+            (name, f"{share:.0%}", f"{account.readout_share[name]:.0%}")
+            for name, share in account.state_share.items()
+            if name.endswith("R")
+        ],
     }
 
 
@@ -218,42 +290,53 @@ def null_content(found: Diagnosis, change: str, tolerance: float) -> dict[str, A
     """The tests against random ablations."""
     tests = tables.named_tests(found)
     if not tests:
-        return {"null_figure": ""}
+        return {"nulls": None}
+    x = figures.null_scale(tests, tolerance)
+
+    def draw(names: tuple[str, ...]) -> Markup:
+        mine = [test for test in tests if str(test[1].names[test[2]]) in names]
+        return figures.null_ranges(mine, change, x) if mine else Markup("")
+
     return {
-        "null_figure": figures.null_ranges(tests, change, tolerance),
+        "null_figure": draw(found.joint),
+        "null_grid": by_gate(found, draw),
         "nulls": tables.null_table(found),
     }
 
 
-def spectrum_section(schur: OrderedSchur, sectors: Sectors) -> Markup:
-    """The section on the spectrum and |T|, also of a profile."""
-    norm = float(np.linalg.norm(schur.W))
-    share = schur.departure / norm if norm > 0 else 0.0
-    conditioning = sectors.conditioning
-    fewest, most = conditioning.n_R_range
-    words = "Rounding of the weights leaves the cut as it is."
-    if not sectors.determined:
-        words = f"Under rounding of the weights, R may have {fewest} to {most} dimensions."
-    text = (
-        environment()
-        .get_template("spectrum.html")
-        .render(
-            spectrum_figure=figures.spectrum(
-                schur, sectors.n_R, sectors.alpha, name="spectrum-figure"
-            ),
-            circle=schur.order == "modulus",
-            rho=shown(schur.rho),
-            n_hidden=schur.n_hidden,
-            departure=shown(schur.departure),
-            departure_share=f"{share:.0%}",
-            sectors_words=words,
+def spectrum_content(profile: AblationProfile) -> list[dict[str, Any]]:
+    """The spectrum of each gate, the vanilla cell's being ``""``, and what is said about its T."""
+    radius = max(cut.schur.rho for cut in profile.cuts.values())
+    content = []
+    for gate, cut in profile.cuts.items():
+        schur, suffix = cut.schur, f"-{gate}" if gate else ""
+        norm = float(np.linalg.norm(schur.W))
+        fewest, most = cut.conditioning.n_R_range
+        words = "Rounding of the weights leaves the cut as it is."
+        if not cut.determined:
+            words = f"Under rounding of the weights, R may have {fewest} to {most} dimensions."
+        content.append(
+            {
+                "gate": gate,
+                "suffix": suffix,
+                "spectrum_figure": figures.spectrum(
+                    schur, cut.n_R, cut.alpha, name=f"spectrum-figure{suffix}", radius=radius
+                ),
+                "circle": schur.order == "modulus",
+                "rho": shown(schur.rho),
+                "n_hidden": schur.n_hidden,
+                "departure": shown(schur.departure),
+                "departure_share": f"{schur.departure / norm if norm > 0 else 0.0:.0%}",
+                "sectors_words": words,
+            }
         )
-    )
-    return Markup(text)
+    return content
 
 
-def gates_section(cuts: Mapping[str, Sectors]) -> Markup:
-    """The section on the spectra of a network's gates."""
+def gate_table(profile: AblationProfile) -> Table | None:
+    """The matrices of the gates beside each other; None for the vanilla cell."""
+    if not profile.gates:
+        return None
     columns = [
         Column("gate", "gate", numeric=False),
         Column("rho", "spectral radius"),
@@ -269,16 +352,9 @@ def gates_section(cuts: Mapping[str, Sectors]) -> Markup:
             tables.whole(cut.n_R),
             tables.number(cut.gap),
         ]
-        for gate, cut in cuts.items()
+        for gate, cut in profile.gates.items()
     ]
-    radius = max(cut.schur.rho for cut in cuts.values())
-    drawn = [
-        (gate, figures.spectrum(cut.schur, cut.n_R, cut.alpha, radius=radius))
-        for gate, cut in cuts.items()
-    ]
-    gates = Table("gates", "The matrices of the gates", columns, rows)
-    text = environment().get_template("gates.html").render(gates=gates, drawn=drawn)
-    return Markup(text)
+    return Table("gates", "The matrices of the gates", columns, rows)
 
 
 def trajectory_content(found: Diagnosis) -> dict[str, Any]:

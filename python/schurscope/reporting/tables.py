@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..ablation.profile import AblationProfile, Intervals
 
 if TYPE_CHECKING:
+    from ..diagnosis.cuts import CutCurve
     from ..diagnosis.nulls import Null
     from ..diagnosis.result import Diagnosis
 
@@ -131,17 +132,17 @@ def coupling_table(found: Diagnosis) -> Table:
         Column("reason", "harmless because", numeric=False),
     ]
     rows = []
-    credit, nan = found.shapley, float("nan")
+    nan = float("nan")
     for name in found.couplings:
         row, (p, quantile) = found.profile[name], found.chance(name)
         last = value = Cell("–", nan)
-        if name in credit.names:
+        if (credit := found.shapley_of(name)) is not None:
             at = credit.names.index(name)
             last = number(credit.last[at], signed=True, ends=credit.last_interval[at])
             value = number(credit.value[at], signed=True, ends=credit.interval[at])
         at = found.dose.names.index(name)
         mean = nan
-        if found.account is not None:
+        if found.account is not None and name in found.account.couplings:
             mean = found.account.mean_ablated[found.account.couplings.index(name)]
         decision = found.decision(name)
         rows.append(
@@ -195,13 +196,11 @@ def profile_table(profile: AblationProfile, intervals: Intervals) -> Table:
     return Table("profile", caption, columns, rows)
 
 
-def cut_table(found: Diagnosis) -> Table:
+def cut_table(curve: CutCurve, change: str, name: str) -> Table:
     """One row per cut."""
-    curve = found.cuts
-    assert curve is not None
     columns = [
         Column("cut", "k, dimensions in R"),
-        Column("change", found.profile.definition.change_label, interval=True),
+        Column("change", change, interval=True),
         Column("removed_mass", "removed mass"),
         Column("key", "key of the last block"),
         Column("gap", "gap"),
@@ -220,7 +219,8 @@ def cut_table(found: Diagnosis) -> Table:
         ]
         for at in range(len(curve))
     ]
-    return Table("cuts", "C→R removed at every cut", columns, rows)
+    of = f" of the gate {curve.gate}" if curve.gate else ""
+    return Table(name, f"C→R{of} removed at every cut", columns, rows)
 
 
 def removal_table(found: Diagnosis) -> Table:
@@ -277,6 +277,7 @@ def null_table(found: Diagnosis) -> Table:
     columns = [
         Column("test", "coupling, against", numeric=False),
         Column("change", found.profile.definition.change_label),
+        Column("draws", "draws"),
         Column("median", "median of the draws"),
         Column("quantile", "quantile"),
         Column("p", "p"),
@@ -286,6 +287,7 @@ def null_table(found: Diagnosis) -> Table:
         [
             Cell(name),
             number(null.change[at], signed=True),
+            Cell(str(null.made[at])),
             number(null.median[at], signed=True),
             number(null.quantile[at]),
             p_value(float(null.p[at])),

@@ -51,6 +51,12 @@ def _cell_configuration(cell: Cell) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in later}
 
 
+def _training_configuration(options: TrainingOptions) -> dict[str, Any]:
+    """The options; a constant learning rate, and with it the hash, is as before the others."""
+    values: dict[str, Any] = _configuration(options)
+    return {name: x for name, x in values.items() if (name, x) != ("final_learning_rate", None)}
+
+
 @dataclass(frozen=True)
 class Setting:
     """The settings common to all jobs of a task; for the fields see `Sweep` and `SweepTask`.
@@ -62,7 +68,7 @@ class Setting:
     label: str = field(metadata={"plain": None})
     task: Task = field(metadata={"plain": identity})
     evaluation: Task = field(metadata={"plain": identity})
-    training: TrainingOptions
+    training: TrainingOptions = field(metadata={"plain": _training_configuration})
     measure: str
     alphas: tuple[float, ...]
     ablations: tuple[str, ...]

@@ -1,7 +1,7 @@
 // The line of α: a cut is one of those that were computed.
 
-function setUpCuts(cuts, data, changed) {
-  const figure = byId("cut-figure"), slider = byId("cut-slider"), panel = byId("table-cut");
+function setUpCuts(cuts, data, at, changed) {
+  const figure = at("cut-figure"), slider = at("cut-slider"), panel = at("table-cut");
   const { left, right, n, top, bottom, high } =
     Object.fromEntries(Object.entries(figure.dataset).map(([name, value]) => [name, Number(value)]));
   const across = (k) => left + ((right - left) * k) / n;
@@ -73,7 +73,7 @@ function setUpCuts(cuts, data, changed) {
     if (cursor.hasPointerCapture(event.pointerId)) move(nearest(event));
   });
   slider.addEventListener("input", () => move(Number(slider.value)));
-  byId("cut-reset").addEventListener("click", reset);
+  at("cut-reset").addEventListener("click", reset);
   figure.classList.add("ready");
   reset();
 }

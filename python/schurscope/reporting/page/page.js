@@ -1,6 +1,6 @@
 // What a page does once its data are read.
 
-function setUpSchur(schur, size, choose) {
+function setUpSchur(schur, size, at, choose) {
   const { level, largest, decades } = schur.T;
   const levels = Int16Array.from(level, (value) => value - 1);
   const blocks = new Int32Array(size);
@@ -13,13 +13,13 @@ function setUpSchur(schur, size, choose) {
     const [re, im] = [schur.eigenvalues[row], schur.eigenvalues[size + row]];
     return im ? `${shown(re)} ${im > 0 ? "+" : "−"} ${shown(Math.abs(im))}i` : shown(re);
   };
-  const output = byId("schur-value");
-  const circles = [...byId("spectrum-figure").querySelectorAll(".eigenvalue")];
+  const output = at("schur-value");
+  const circles = [...at("spectrum-figure").querySelectorAll(".eigenvalue")];
   const mark = (to, from) => circles.forEach((circle, row) => {
     circle.classList.toggle("chosen", blocks[row] === to || blocks[row] === from);
     circle.classList.toggle("from", blocks[row] === from && to !== from);
   });
-  const map = new SquareMap(byId("schur"), size, (row, column) => {
+  const map = new SquareMap(at("schur"), size, (row, column) => {
     const [to, from] = [blocks[row], blocks[column]];
     const entry = value(row, column);
     output.textContent =
@@ -29,7 +29,7 @@ function setUpSchur(schur, size, choose) {
     choose(to, from);
   });
   map.show(levels, PLAIN, [shown(largest / 10 ** decades, false, 1), shown(largest)]);
-  const figure = byId("spectrum-figure");
+  const figure = at("spectrum-figure");
   figure.addEventListener("pointermove", (event) => {
     const row = circles.indexOf(event.target);
     if (row < 0) return;
@@ -64,11 +64,11 @@ function trialsOf(trials, pair) {
 }
 
 // Removal of the pair on single trials: a histogram, or quantiles.
-function drawTrials(found) {
-  const svg = byId("pair-trials"), words = byId("pair-trials-words");
+function drawTrials(found, at) {
+  const svg = at("pair-trials"), words = at("pair-trials-words");
   svg.replaceChildren();
   svg.classList.toggle("empty", !found);
-  byId("pair-csv").disabled = !found;
+  at("pair-csv").disabled = !found;
   if (!found) {
     words.textContent = "Predicted, or not kept: no effects on single trials.";
     return;
@@ -106,14 +106,22 @@ function drawTrials(found) {
   }
 }
 
-function setUpPairs(data, atEigenvalues) {
-  const { schur, pairs, trials } = data;
+// The largest modulus over all gates, so that their colours compare.
+function largestOf(gates, name) {
+  let largest = 0;
+  for (const { pairs } of Object.values(gates)) {
+    pairs?.[name].forEach((value) => { if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value)); });
+  }
+  return largest || 1;
+}
+
+function setUpPairs({ schur, pairs, trials, ...data }, { sectors, gates }, at, atEigenvalues) {
   const size = schur.starts.length, count = pairs.to.length;
   const number = new Int32Array(size * size).fill(-1);
   for (let pair = 0; pair < count; pair++) number[pairs.to[pair] * size + pairs.from[pair]] = pair;
   let n_R = data.n_R;
   const coupling = (to, from) => {
-    const [within_R, between, within_C, inside] = data.sectors;
+    const [within_R, between, within_C, inside] = sectors;
     if (to === from) return inside;
     return schur.starts[from] < n_R ? within_R : schur.starts[to] < n_R ? between : within_C;
   };
@@ -123,7 +131,7 @@ function setUpPairs(data, atEigenvalues) {
   };
 
   // The table
-  const table = byId("table-pairs"), body = table.tBodies[0], rowOf = new Map();
+  const table = at("table-pairs"), body = table.tBodies[0], rowOf = new Map();
   const columns = [...table.tHead.rows[0].cells].map((cell) => [cell.dataset.name, cell.classList.contains("n")]);
   const listed = (pair, place) => ({
     to_block: [pairs.to[pair]], from_block: [pairs.from[pair]],
@@ -162,7 +170,7 @@ function setUpPairs(data, atEigenvalues) {
     rowOf.get(current)?.classList.remove("chosen");
     current = pair;
     const none = pair < 0;
-    fill(byId("table-pair"), {
+    fill(at("table-pair"), {
       pair: `block ${from} to block ${to}`,
       coupling: none ? "none" : coupling(to, from),
       effect: none ? "–" : `${shown(pairs.effect[pair], true)}${pairs.exact[pair] ? "" : " (predicted)"}`,
@@ -171,7 +179,7 @@ function setUpPairs(data, atEigenvalues) {
       kind: none ? "–" : pairs.kinds[pairs.kind[pair]],
       state: none ? "–" : pairs.states[pairs.state[pair]],
     });
-    drawTrials(trialsOf(trials, pair));
+    drawTrials(trialsOf(trials, pair), at);
     const row = rowOf.get(pair);
     row?.classList.add("chosen");
     if (scroll && row && !row.hidden) {
@@ -180,14 +188,14 @@ function setUpPairs(data, atEigenvalues) {
     }
     if (scroll) announce(row && !row.hidden ? "marked in the table" : "not in the table");
   }
-  const map = new SquareMap(byId("atlas"), size,
+  const map = new SquareMap(at("atlas"), size,
     (to, from) => { choose(to, from); atEigenvalues(to, from); }, (to, from) => choose(to, from, true));
   body.addEventListener("click", (event) => {
     const pair = Number(event.target.closest("tr").dataset.pair);
     map.select(pairs.to[pair], pairs.from[pair]);
   });
 
-  byId("pair-csv").addEventListener("click", () => {
+  at("pair-csv").addEventListener("click", () => {
     const { name, at, values } = trialsOf(trials, current);
     const rows = at.map((place, i) => [place, Number.isNaN(values[i]) ? "" : values[i]]);
     download(`pair-${pairs.to[current]}-${pairs.from[current]}`, [[name, "effect"], ...rows]);
@@ -196,10 +204,8 @@ function setUpPairs(data, atEigenvalues) {
   // Colours and outlines
   function color() {
     const level = new Int16Array(size * size).fill(-1);
-    const signed = byId("map-color").value === "effect", values = signed ? pairs.effect : pairs.mass;
-    let largest = 0;
-    values.forEach((value) => { if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value)); });
-    largest ||= 1;
+    const signed = at("map-color").value === "effect", values = signed ? pairs.effect : pairs.mass;
+    const largest = largestOf(gates, signed ? "effect" : "mass");
     const scaled = (value) => Math.log10(1 + (100 * Math.min(Math.abs(value), largest)) / largest) / Math.log10(101);
     for (let pair = 0; pair < count; pair++) {
       const share = Number.isNaN(values[pair]) ? 1 : Math.sign(values[pair]) * scaled(values[pair]);
@@ -207,18 +213,18 @@ function setUpPairs(data, atEigenvalues) {
     }
     map.show(level, signed ? SIGNED : PLAIN, [signed ? shown(-largest, true) : "0", shown(largest, signed)]);
   }
-  byId("map-color").addEventListener("change", color);
-  byId("map-class").addEventListener("change", ({ target: { value } }) => {
+  at("map-color").addEventListener("change", color);
+  at("map-class").addEventListener("change", ({ target: { value } }) => {
     map.outline((i, j) => value !== "" && number[i * size + j] >= 0 && isOf(value, number[i * size + j]));
   });
   color();
 
   // Filters
-  const form = byId("pair-filter");
+  const form = at("pair-filter");
   function filter() {
-    const blocks = (byId("filter-text").value.match(/\d+/g) || []).map(Number);
-    const wanted = byId("filter-coupling").value, chosen = byId("filter-class").value;
-    const least = Number(byId("filter-effect").value) || 0;
+    const blocks = (at("filter-text").value.match(/\d+/g) || []).map(Number);
+    const wanted = at("filter-coupling").value, chosen = at("filter-class").value;
+    const least = Number(at("filter-effect").value) || 0;
     let left = 0;
     for (const [pair, row] of rowOf) {
       const ends = [pairs.to[pair], pairs.from[pair]];
@@ -229,7 +235,7 @@ function setUpPairs(data, atEigenvalues) {
         Math.abs(pairs.effect[pair]) >= least);
       left += row.hidden ? 0 : 1;
     }
-    byId("filter-count").textContent = `${left} of ${rowOf.size} rows`;
+    at("filter-count").textContent = `${left} of ${rowOf.size} rows`;
     markPaper(table);
   }
   for (const kind of ["input", "change"]) form.addEventListener(kind, filter);
@@ -248,7 +254,7 @@ function setUpPairs(data, atEigenvalues) {
         const name = coupling(pairs.to[pair], pairs.from[pair]), cell = row.cells[place_of.coupling];
         if (cell.dataset.v !== name) { cell.dataset.v = name; cell.textContent = name; }
       }
-      if (byId("filter-coupling").value) filter();
+      if (at("filter-coupling").value) filter();
       if (current >= 0) choose(pairs.to[current], pairs.from[current]);
     },
   };
@@ -302,24 +308,43 @@ function setUpTrajectories({ names, trial, outputs, targets }) {
   });
 }
 
+// One gate is shown at a time, the same in all sections.
+function setUpGates() {
+  const choices = [...document.querySelectorAll("[data-choice]")], parts = document.querySelectorAll("[data-gate]");
+  if (!choices.length) return;
+  const show = (gate) => {
+    choices.forEach((choice) => { choice.value = gate; });
+    parts.forEach((part) => { part.hidden = part.dataset.gate !== gate; });
+  };
+  choices.forEach((choice) => choice.addEventListener("change", () => {
+    const before = choice.getBoundingClientRect().top;
+    show(choice.value);
+    scrollBy({ top: choice.getBoundingClientRect().top - before, behavior: "instant" }); // it stays in its place
+  }));
+  show(choices[0].value);
+}
+
 async function start() {
   setUpTables();
   const data = await decoded(JSON.parse(byId("data").textContent));
   const maps = [];
-  if (data.schur) {
+  for (const [gate, own] of Object.entries(data.gates || {})) {
+    const at = (name) => byId(gate ? `${name}-${gate}` : name);
     let pairs = null;
-    const schur = setUpSchur(data.schur, data.N_h, (to, from) => pairs?.choose(to, from));
+    const schur = setUpSchur(own.schur, own.N_h, at, (to, from) => pairs?.choose(to, from));
     maps.push(schur.map);
-    schur.cut(data.n_R, data.alpha);
-    if (data.pairs) {
-      pairs = setUpPairs(data, schur.mark);
+    schur.cut(own.n_R, data.alpha);
+    if (own.pairs) {
+      pairs = setUpPairs(own, data, at, schur.mark);
       maps.push(pairs.map);
-      pairs.cut(data.n_R);
+      pairs.cut(own.n_R);
     }
-    if (data.cuts) {
-      setUpCuts(data.cuts, data, (n_R, alpha) => { schur.cut(n_R, alpha); pairs.cut(n_R); });
+    if (own.cuts) {
+      const shared = { ...own, alpha: data.alpha, change: data.change };
+      setUpCuts(own.cuts, shared, at, (n_R, alpha) => { schur.cut(n_R, alpha); pairs.cut(n_R); });
     }
   }
+  setUpGates();
   if (data.trajectories) setUpTrajectories(data.trajectories);
   const redraw = (paper) => { onPaper = paper; maps.forEach((map) => map.draw()); };
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw(false));
