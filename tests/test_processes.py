@@ -91,6 +91,33 @@ over.set()
 sys.exit(failed)
 """
 
+FORKED_AMID_AN_IMPORT = """
+import os, signal, sys, threading
+import schurscope as ss
+
+task = ss.tasks.FlipFlop(n_steps=8)
+network = ss.init_network(task, 8, rng=0)
+trials = task.trials(8, rng=1)
+
+def run():
+    return ss.ablate(network, trials).per_trial.tobytes()
+
+assert "scipy.linalg" not in sys.modules
+thread = threading.Thread(target=run)
+sys.setswitchinterval(1e-5)
+thread.start()
+while "scipy.linalg" not in sys.modules:
+    pass
+child = os.fork()
+if child == 0:
+    signal.alarm(30)  # a deadlock ends
+    run()
+    os._exit(0)
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+thread.join()
+sys.exit(status)
+"""
+
 
 @pytest.mark.parametrize("call", CALLS)
 def test_ctrl_c_ends_a_long_call(call):
@@ -102,7 +129,11 @@ def test_ctrl_c_ends_a_long_call(call):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-@pytest.mark.parametrize("script", [FORKED, FORKED_AMID_THREADS], ids=["after", "amid threads"])
+@pytest.mark.parametrize(
+    "script",
+    [FORKED, FORKED_AMID_THREADS, FORKED_AMID_AN_IMPORT],
+    ids=["after", "amid threads", "amid an import"],
+)
 def test_a_forked_process_computes_the_same(script):
     # Python itself warns that its threads are not copied; ours have all ended.
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script]

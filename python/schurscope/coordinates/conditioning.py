@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import scipy  # loads scipy.linalg lazily: it is slow to import
+import scipy
 
 __all__ = ["Conditioning", "Perturbation", "conditioning_of", "perturbed_by_rounding"]
 

@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import scipy  # loads scipy.linalg, which is slow, on first use
+import scipy
 
 from .. import _core
 from .._internal.checks import fraction, real_array, real_number, shown
+from .._internal.forks import load_before_forks
 from .._internal.html import facts
 from ..networks.gates import recurrent_matrix
 from ..networks.network import Network
@@ -28,6 +29,8 @@ from .orders import Order, keys_of, leak_of_order, order_named, tie_rule_of
 from .sectors import Sectors
 
 __all__ = ["OrderedSchur", "ordered_schur"]
+
+load_before_forks("scipy.linalg")
 
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]

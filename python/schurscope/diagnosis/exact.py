@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
+from .._internal.forks import load_before_forks
 from ..ablation.batch import Batch
 from ..ablation.evaluate import Evaluator
 from ..ablation.plan import Ablation
@@ -17,6 +18,8 @@ from .pairs import Pairs
 from .question import Progress
 
 __all__ = ["Effects", "decided", "full_sums", "looks", "single_pairs", "undecided"]
+
+load_before_forks("scipy.special")
 
 _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
