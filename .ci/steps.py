@@ -113,7 +113,10 @@ def sanitized(
     flags: str,
     test_flags: str = "",
 ) -> Path:
-    """Run the C++ tests under these sanitizers, and the extension; the folder of the former."""
+    """Run the C++ tests under these sanitizers, and the extension; the folder of the former.
+
+    On the best level that the machine runs, or on the one that the session was given.
+    """
     needs(session, compiler)
     session.chdir(ROOT)
     install_wheel(session, "[dev]")
@@ -123,7 +126,8 @@ def sanitized(
         f"-DCMAKE_CXX_FLAGS={flags} {test_flags}",
         f"-DSCHURSCOPE_SANITIZE={sanitizers}",
     ]
-    build = cpp_tests(session, name, "None", levels(session)[-1], *options, *instrumented)
+    level = (session.posargs or levels(session))[-1]
+    build = cpp_tests(session, name, "None", level, *options, *instrumented)
 
     flags = f"-DCMAKE_CXX_FLAGS={flags} -fsanitize={sanitizers} -fno-sanitize-recover=all"
     package = extension(session, name, *options, flags)
