@@ -14,7 +14,7 @@ from frameworks import Lazily
 from schurscope.ablation.evaluate import Evaluator
 from schurscope.ablation.measures import measure_named
 from schurscope.coordinates.forms import Coordinates
-from schurscope.diagnosis.exact import decided, full_sums
+from schurscope.diagnosis.exact import Reference, decided, full_sums
 from schurscope.diagnosis.pairs import Pairs
 from schurscope.diagnosis.second_order import SecondOrder
 from schurscope.trials.tasks import FlipFlop
@@ -266,6 +266,35 @@ def test_decisions_without_an_effect_are_right_at_the_stated_rate(seed, toleranc
     truth = np.sign(means) * (np.abs(means) > tolerance)
     found = np.sign(effects.change) * (np.abs(effects.change) > tolerance)
     assert (truth != found).mean() < 0.1
+
+
+def test_a_reference_known_on_all_trials_decides_sooner_and_no_less_surely(rng):
+    """Where its noise hides the difference, rows without noise of their own need few trials."""
+    n_trials, n_rows = 1024, 200
+    control = 0.1 + rng.standard_normal(n_trials)
+    effects = np.where(np.arange(n_rows) % 2, 0.0, 0.2) + control.mean() - 0.1
+    values = effects[:, None] + 0.1 * rng.standard_normal((n_rows, n_trials))
+    values += 0.3 * (control - control.mean())
+
+    class Drawn:
+        def __init__(self):
+            self.n_trials, self.total, self.run = n_trials, float(n_trials), 0
+            self.coordinates = Coordinates(("",), ())
+
+        def sums(self, rows, first=0, end=None):
+            self.run += len(rows) * (end - first)
+            return values[rows, first:end], None
+
+    drawn = Drawn()
+    found = decided(
+        drawn, lambda rows: rows, n_rows, tolerance=0.0, reference=Reference(control, control)
+    )
+    truth = values.mean(axis=1) - control.mean()
+    assert (np.sign(found.change) != np.sign(truth)).mean() <= 0.02
+    assert (np.abs(found.change - truth) < 5 * found.standard_error + 1e-12).all()
+    assert drawn.run < 0.15 * n_rows * n_trials
+    every = found.n_trials == n_trials
+    assert found.change[every] == pytest.approx(truth[every], abs=1e-12)
 
 
 def test_wrong_arguments_are_named(trained):

@@ -19,8 +19,9 @@ from click.testing import CliRunner
 import schurscope as ss
 from made_diagnoses import TASK, enlarged, small, small_gated
 from schurscope.cli import main
+from schurscope.diagnosis.atlas import atlas_of
 from schurscope.diagnosis.question import Question
-from schurscope.diagnosis.single_trials import trajectories_of, trial_effects_of
+from schurscope.diagnosis.single_trials import Record, trajectories_of, trial_effects_of
 from schurscope.reporting.data import packed
 from schurscope.reporting.svg import Scale, label_number, spanning
 from schurscope.reporting.tables import shown
@@ -417,6 +418,26 @@ def test_single_trials_are_those_of_the_network(found):
     )
     largest = np.abs(found.atlas.effect[effects.pair])
     assert (np.diff(largest) <= 0).all()
+
+
+def test_effects_on_single_trials_are_those_of_another_run():
+    network = ss.init_network(TASK, 16, "orthogonal", 0)
+    trials = TASK.trials(600, 2)
+    effects = []
+    for recorded in (True, False):
+        question = Question(network, trials, "fvu", None, None, 0, 0)
+        record = Record(600, question.draws) if recorded else None
+        seen = record.see if record else None
+        atlas = atlas_of(
+            Question(network, trials, "fvu", None, None, 1, 0), "exact", 0.9, None, seen=seen
+        )
+        effects.append(trial_effects_of(question, atlas, record))
+    first, second = effects
+    for name in ("pair", "trial", "rest"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+    scale = np.abs(second.effect).max()
+    np.testing.assert_allclose(first.effect, second.effect, atol=1e-6 * scale)
+    np.testing.assert_allclose(first.quantiles, second.quantiles, atol=1e-6 * scale)
 
 
 def test_single_trials_may_be_constant(rng):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -244,8 +244,9 @@ def atlas_of(
     confirm: int = 100,
     n_probes: int = 1,
     progress: Progress | None = None,
+    seen: Callable[[_Float64], None] | None = None,
 ) -> Atlas:
-    """The atlas of a question; see `atlas`."""
+    """The atlas of a question; see `atlas`, and for `seen`, `decided`."""
     pairs = Pairs.of(question.coordinates)
     trials = question.trials if tolerance is None else question.shuffled()
     evaluator = question.evaluator(trials)
@@ -277,6 +278,7 @@ def atlas_of(
             len(chosen),
             tolerance=tolerance,
             progress=progress,
+            seen=seen,
         )
         effect[chosen], error[chosen] = effects.change, effects.standard_error
         used[chosen], exact[chosen] = effects.n_trials, True

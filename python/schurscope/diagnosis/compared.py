@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..ablation.batch import Batch
 from ..ablation.evaluate import Evaluator
 from ..coordinates.forms import Coordinates
-from .exact import decided
+from .exact import Reference, decided
 from .runs import changes
 
 __all__ = ["Compared"]
@@ -24,11 +24,16 @@ class Compared:
     """Changes under random ablations, on as many trials as compare them with one ablation."""
 
     def __init__(
-        self, evaluator: Evaluator, row: Batch, change: float, error_rate: float | None
+        self,
+        evaluator: Evaluator,
+        row: Batch,
+        reference: Reference,
+        change: float,
+        error_rate: float | None,
     ) -> None:
-        self._evaluator, self.row, self._change = evaluator, row, change
+        self._evaluator, self.row = evaluator, row
+        self._reference, self._change = reference, change
         self._error_rate = error_rate
-        self._known: dict[tuple[int, int], _Float64] = {}
 
     def changes(
         self, batch: Callable[[_Int64], Batch], n: int, coordinates: Coordinates | None = None
@@ -45,7 +50,7 @@ class Compared:
             n,
             tolerance=None if self._error_rate is None else 0.0,
             error_rate=self._error_rate or 0.0,
-            reference=self._sums,
+            reference=self._reference,
         )
         compared: _Float64 = self._change + effects.change
         return compared
@@ -63,9 +68,3 @@ class Compared:
             return False
         sides = min((drawn >= self._change).sum(), (drawn <= self._change).sum())
         return bool(2 * (1 + sides) > _COMMON * (1 + n))
-
-    def _sums(self, first: int, end: int) -> _Float64:
-        if (first, end) not in self._known:
-            per_trial, _ = self._evaluator.sums(self.row, first=first, end=end)
-            self._known[first, end] = per_trial[0]
-        return self._known[first, end]

@@ -18,7 +18,7 @@ from ..coordinates.sectors import couplings
 from ..networks.network import Network
 from ..trials.trials import Trials
 from .account import account_of
-from .atlas import atlas, atlas_of
+from .atlas import atlas_of
 from .chance import has_partition
 from .cuts import cut_curves_of
 from .dose import dose
@@ -27,7 +27,7 @@ from .nulls import Null, null
 from .question import MeasureLike, Progress, Question
 from .removable import removable
 from .result import Diagnosis
-from .single_trials import trajectories_of, trial_effects_of
+from .single_trials import Record, trajectories_of, trial_effects_of
 from .subset_game import subset_game
 
 __all__ = ["diagnose"]
@@ -123,15 +123,14 @@ def diagnose(
     smooth = question.has_smooth
     method = "auto" if smooth else "exact"
     of_pairs = tolerance / 10
-    effects = atlas(
-        network,
-        trials,
-        method=method,
-        alpha=alpha,
-        tolerance=of_pairs if coordinates.n_hidden > _ALL_TRIALS_UP_TO else None,
-        rng=streams[3],
-        **common,
-    )
+    single = Question(network, trials, measured, None, schur, streams[10], n_threads)
+    mapping = Question(network, trials, measured, None, schur, streams[3], n_threads)
+    if coordinates.n_hidden <= _ALL_TRIALS_UP_TO:
+        record = Record(trials.n_trials, single.draws)
+        effects = atlas_of(mapping, method, alpha, None, seen=record.see)
+    else:
+        record = None
+        effects = atlas_of(mapping, method, alpha, of_pairs)
     finished()
     can_go = explained = None
     if smooth and len(effects):
@@ -163,9 +162,8 @@ def diagnose(
     finished()
     doses = dose(network, trials, alpha=alpha, level=level, rng=streams[9], **common)
     finished()
-    single = Question(network, trials, measured, None, schur, streams[10], n_threads)
     trajectories = trajectories_of(single, profile)
-    trial_effects = trial_effects_of(single, effects) if effects.exact.any() else None
+    trial_effects = trial_effects_of(single, effects, record) if effects.exact.any() else None
     finished()
     shapley, interactions = profile_game(profile, couplings, level, 2000, 0)
     game = None

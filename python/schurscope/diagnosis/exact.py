@@ -17,7 +17,7 @@ from ..ablation.plan import Ablation
 from .pairs import Pairs
 from .question import Progress
 
-__all__ = ["Effects", "decided", "full_sums", "looks", "single_pairs", "undecided"]
+__all__ = ["Effects", "Reference", "decided", "full_sums", "looks", "single_pairs", "undecided"]
 
 load_before_forks("scipy.special")
 
@@ -46,6 +46,22 @@ class Effects:
     n_trials: _Int64
 
 
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """One ablation on all trials, with which others are compared.
+
+    Attributes
+    ----------
+    sums : (trials,)
+        Its sums for each trial.
+    control : (trials,)
+        The same minus those of the full network.
+    """
+
+    sums: _Float64
+    control: _Float64
+
+
 def full_sums(evaluator: Evaluator, first: int = 0, end: int | None = None) -> _Float64:
     """Sums of the full network for each trial: (trials,)."""
     nothing = Batch.of([Ablation("full", (), ())], evaluator.coordinates.gates)
@@ -66,8 +82,9 @@ def decided(
     *,
     tolerance: float | None = None,
     error_rate: float = 0.01,
-    reference: Callable[[int, int], _Float64] | None = None,
+    reference: Reference | None = None,
     progress: Progress | None = None,
+    seen: Callable[[_Float64], None] | None = None,
 ) -> Effects:
     """Effects of ablations 0 to n_rows - 1, on as many trials as decide them against a tolerance.
 
@@ -78,40 +95,55 @@ def decided(
     ablation, by Bonferroni's inequality, where the mean difference is close to normal. The order of
     the trials must be random. Without a tolerance, all trials are used.
 
-    Changes are relative to the full network, or to the `reference`, a function of the first and the
-    end trial that gives their sums, (trials,); with τ = 0, each ablation is compared with it.
+    Changes are relative to the full network, or to a `reference` that was run on all trials; with
+    τ = 0, each ablation is compared with it. The mean of its `control` over all trials is known and
+    the mean over all trials is what is asked for, so the estimate is that of regression on the
+    control, with the correction for sampling without replacement. Source: Cochran, Sampling
+    Techniques (1977), chapters 2 and 7.
+
+    `seen` is called with the differences of each trial, (ablations, trials), of some ablations
+    after others, scaled such that their mean over all trials is the change.
     """
     n_trials = evaluator.n_trials
     ends = [n_trials] if tolerance is None else looks(n_trials)
-    sums, squares = np.zeros(n_rows), np.zeros(n_rows)
+    control = np.zeros(n_trials) if reference is None else reference.control
+    control = control - control.mean()
+    sums, squares, products = np.zeros((3, n_rows))
     used = np.zeros(n_rows, dtype=np.int64)
     scale = n_trials / evaluator.total
     active = np.arange(n_rows)
     first = done = 0
     for end in ends:
-        full = full_sums(evaluator, first, end) if reference is None else reference(first, end)
+        if reference is None:
+            base = full_sums(evaluator, first, end)
+        else:
+            base = reference.sums[first:end]
         for start in range(0, len(active), _ROWS_AT_ONCE):
             rows = active[start : start + _ROWS_AT_ONCE]
             per_trial, _ = evaluator.sums(batch(rows), first=first, end=end)
             with np.errstate(invalid="ignore", over="ignore"):
-                differences = (per_trial - full) * scale
+                differences = (per_trial - base) * scale
                 sums[rows] += differences.sum(axis=1)
                 squares[rows] += np.square(differences).sum(axis=1)
+                if reference is not None:
+                    products[rows] += (differences * control[first:end]).sum(axis=1)
+            if seen is not None:
+                seen(differences)
             used[rows] = end
             if progress is not None:
                 done += len(rows) * (end - first)
                 progress(done, n_rows * n_trials)
         if end == n_trials or tolerance is None:
             break
-        with np.errstate(invalid="ignore", over="ignore"):
-            mean, error = sums / used, _standard_error(sums, squares, used)
-        left = undecided(mean, error, tolerance, end - 1, error_rate / len(ends))
+        effects = _effects(sums, squares, products, used, control)
+        left = undecided(
+            effects.change, effects.standard_error, tolerance, end - 1, error_rate / len(ends)
+        )
         active = active[left[active]]
         first = end
         if not active.size:
             break
-    with np.errstate(invalid="ignore", over="ignore"):
-        return Effects(sums / used, _standard_error(sums, squares, used), used)
+    return _effects(sums, squares, products, used, control)
 
 
 def looks(n_trials: int) -> list[int]:
@@ -130,8 +162,22 @@ def undecided(
     return reaches & np.isfinite(mean)
 
 
-def _standard_error(sums: _Float64, squares: _Float64, used: _Int64) -> _Float64:
-    mean = sums / used
-    variance = np.maximum(squares / used - mean**2, 0.0) / np.maximum(used - 1, 1)
-    error: _Float64 = np.sqrt(variance)
-    return error
+def _effects(
+    sums: _Float64, squares: _Float64, products: _Float64, used: _Int64, control: _Float64
+) -> Effects:
+    """Effects from sums of differences, of their squares, and of products with the control.
+
+    The control is that of all trials, its mean 0; all zeros if there is none.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        mean = sums / used
+        variance = np.maximum(squares / used - mean**2, 0.0)
+        if not control.any():
+            return Effects(mean, np.sqrt(variance / np.maximum(used - 1, 1)), used)
+        known = np.cumsum(control)[used - 1] / used
+        spread = np.cumsum(np.square(control))[used - 1] / used - known**2
+        shared = products / used - mean * known
+        slope = np.divide(shared, spread, out=np.zeros_like(shared), where=spread > 0)
+        residual = np.maximum(variance - slope * shared, 0.0) / np.maximum(used - 2, 1)
+        error = np.sqrt(residual * (1 - used / len(control)))
+        return Effects(mean - slope * known, error, used)

@@ -21,9 +21,9 @@ from ..networks.network import Network
 from ..trials.trials import Trials
 from .chance import has_partition, pair_draws, partition_draws
 from .compared import Compared
-from .exact import full_sums
+from .exact import Reference, full_sums
 from .question import Question
-from .runs import changes
+from .runs import mean_change
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -213,9 +213,18 @@ def null(
         error_rate = fraction(error_rate, "error_rate")
         evaluator = question.evaluator(question.shuffled())
     batch = Batch.of([Ablation.of(name, cuts) for name in names], coordinates.gates)
-    observed = changes(evaluator, batch)
+    sums, _ = evaluator.sums(batch)
+    with np.errstate(invalid="ignore", over="ignore"):
+        controls = sums - full_sums(evaluator)
+    observed = mean_change(evaluator, controls)
     compared = [
-        Compared(evaluator, batch.rows(place, place + 1), float(value), error_rate)
+        Compared(
+            evaluator,
+            batch.rows(place, place + 1),
+            Reference(sums[place], controls[place]),
+            float(value),
+            error_rate,
+        )
         for place, value in enumerate(observed)
     ]
     if kind == "pairs":

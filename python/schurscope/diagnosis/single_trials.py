@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +19,13 @@ from .exact import full_sums, single_pairs
 from .pairs import Pairs
 from .question import Question
 
-__all__ = ["Trajectories", "TrialEffects", "trajectories_of", "trial_effects_of"]
+__all__ = ["Record", "Trajectories", "TrialEffects", "trajectories_of", "trial_effects_of"]
 
 _Float32 = npt.NDArray[np.float32]
+_Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
+_Effects: TypeAlias = Callable[[_Int64, int], Iterator[tuple[slice, npt.NDArray[Any]]]]
+"""Rows, and their effects on each trial, from places among the pairs run and a count of trials."""
 _SHOWN, _MOST_NUMBERS = 8, 2**16
 _KEPT, _MOST_TRIALS, _TRIALS_OF_REST = 100, 512, 128
 _ROWS_AT_ONCE = 256
@@ -107,31 +111,66 @@ def trajectories_of(question: Question, profile: AblationProfile) -> Trajectorie
     )
 
 
-def trial_effects_of(question: Question, atlas: Atlas) -> TrialEffects:
-    """Effects on each trial of the pairs that the atlas ran exactly."""
-    pairs, n_trials = Pairs.of(question.coordinates), question.trials.n_trials
+class Record:
+    """Effects on a random sample of the trials, kept while an atlas runs all of them, in order."""
+
+    def __init__(self, n_trials: int, rng: np.random.Generator) -> None:
+        self.drawn: _Int64 = rng.permutation(n_trials)
+        self._parts: list[_Float32] = []
+
+    @property
+    def trials(self) -> _Int64:
+        """Indices of the sample, of which any first ones are a fair sample: (sampled,)."""
+        return self.drawn[:_MOST_TRIALS]
+
+    def see(self, differences: _Float64) -> None:
+        """Keep the effects of the next pairs, (pairs, all trials)."""
+        self._parts.append(differences[:, self.trials].astype(np.float32))
+
+    def effects(self) -> _Float32 | None:
+        """The effects seen, (pairs, sampled); None if there are none."""
+        return np.concatenate(self._parts) if self._parts else None
+
+
+def trial_effects_of(
+    question: Question, atlas: Atlas, record: Record | None = None
+) -> TrialEffects:
+    """Effects on each trial of the pairs that the atlas ran exactly, run again unless recorded."""
+    n_trials = question.trials.n_trials
     run = np.flatnonzero(atlas.exact)
-    run = run[np.argsort(-np.abs(atlas.effect[run]), kind="stable")]
-    largest, rest = run[:_KEPT], run[_KEPT:]
-    # All trials, of which the first are a fair sample: a few alone might not suit the measure.
-    drawn = question.draws.permutation(n_trials)
-    evaluator = question.evaluator(question.trials[drawn])
-
-    def effects(which: _Int64, end: int) -> Iterator[tuple[slice, npt.NDArray[np.float64]]]:
-        full = full_sums(evaluator, 0, end)
-        for first in range(0, len(which), _ROWS_AT_ONCE):
-            rows = slice(first, first + _ROWS_AT_ONCE)
-            per_trial, _ = evaluator.sums(single_pairs(pairs, which[rows]), first=0, end=end)
-            with np.errstate(invalid="ignore", over="ignore"):
-                yield rows, (per_trial - full) * (n_trials / evaluator.total)
-
-    n_kept, n_rest = min(_MOST_TRIALS, n_trials), min(_TRIALS_OF_REST, n_trials)
-    order = np.argsort(drawn[:n_kept])
-    effect = np.empty((len(largest), n_kept), np.float32)
-    for rows, change in effects(largest, n_kept):
-        effect[rows] = change[:, order]
+    order = np.argsort(-np.abs(atlas.effect[run]), kind="stable")
+    record = record or Record(n_trials, question.draws)
+    recorded = record.effects()
+    effects = (
+        _run_again(question, run, record.drawn)
+        if recorded is None
+        else lambda which, end: iter([(slice(None), recorded[which, :end])])
+    )
+    largest, rest = order[:_KEPT], order[_KEPT:]
+    n_rest = min(_TRIALS_OF_REST, n_trials)
+    sorting = np.argsort(record.trials)
+    effect = np.empty((len(largest), len(sorting)), np.float32)
+    for rows, change in effects(largest, len(sorting)):
+        effect[rows] = change[:, sorting]
     quantiles = np.empty((len(rest), len(QUANTILES)), np.float32)
     for rows, change in effects(rest, n_rest):
         with np.errstate(invalid="ignore"):
             quantiles[rows] = np.quantile(change, QUANTILES, axis=1).T
-    return TrialEffects(largest, drawn[:n_kept][order], effect, rest, quantiles)
+    return TrialEffects(run[largest], record.trials[sorting], effect, run[rest], quantiles)
+
+
+def _run_again(question: Question, run: _Int64, drawn: _Int64) -> _Effects:
+    """Effects on the first of the trials drawn."""
+    pairs = Pairs.of(question.coordinates)
+    # All trials, of which the first are a fair sample: a few alone might not suit the measure.
+    evaluator = question.evaluator(question.trials[drawn])
+
+    def effects(which: _Int64, end: int) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
+        full = full_sums(evaluator, 0, end)
+        for first in range(0, len(which), _ROWS_AT_ONCE):
+            rows = slice(first, first + _ROWS_AT_ONCE)
+            per_trial, _ = evaluator.sums(single_pairs(pairs, run[which[rows]]), first=0, end=end)
+            with np.errstate(invalid="ignore", over="ignore"):
+                yield rows, (per_trial - full) * (evaluator.n_trials / evaluator.total)
+
+    return effects
