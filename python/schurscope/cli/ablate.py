@@ -21,7 +21,7 @@ from .question import asked, question_options, require_gates
     multiple=True,
     metavar="NAME",
     help="E.g. CR or RR+CC, of a gated network also n:CR or r:CR,z:CR; may be repeated.  [default: "
-    "every subset of RR, CR and CC, and BB; of gates as ablate says]",
+    "every subset of RR, CR and CC, and BB; then of each gate RR, CR, CC, RR+CR+CC and BB]",
 )
 @click.option(
     "--gate",

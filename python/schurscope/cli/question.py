@@ -82,7 +82,7 @@ def question_options(command: F) -> F:
                 "trials_file",
                 type=click.Path(path_type=Path, exists=True, dir_okay=False),
                 help="Instead of a task: an .npz of inputs, targets (or x, y), optionally weights, "
-                "h_0.",
+                "h_0 and c_0.",
             ),
             click.option(
                 "--axes",
