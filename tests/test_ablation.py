@@ -19,7 +19,9 @@ from schurscope import (
     tie_spread,
     train,
 )
+from schurscope.ablation.measures import Measure
 from schurscope.ablation.names import SUBSETS
+from schurscope.training import TrainingResult
 from schurscope.trials.tasks import Copy, FlipFlop
 
 ARRAYS = ("W_hh", "W_xh", "W_hy", "b_h", "b_y")
@@ -240,9 +242,10 @@ BAD = [
     ({"alpha": 1.1}, ValueError, "alpha must be in"),
     ({"alpha": "a"}, TypeError, "alpha must be"),
     ({"measure": "fuv"}, ValueError, "measure must be one of .*did you mean 'fvu'"),
+    ({"measure": Measure}, TypeError, "measure must be the name of a measure.*got <class"),
     ({"measure": "replay_accuracy"}, ValueError, "targets must be -1 or \\+1"),
     ({"ablations": "RR"}, TypeError, "ablations must be an iterable"),
-    ({"ablations": ["RC"]}, ValueError, "ablations must be one of .*got 'RC'"),
+    ({"ablations": ["RC"]}, ValueError, "ablations must be one of .*got 'RC'; did you mean 'CR',"),
     ({"ablations": ["RR+RR"]}, ValueError, "ablations must be one of"),
     ({"ablations": ["RR", "RR"]}, ValueError, "'RR' twice"),
     ({"ablations": [3]}, TypeError, "ablations must be names or Ablation objects, got 3"),
@@ -266,7 +269,10 @@ def test_bad_options_are_named(network, trials, options, error, message):
 def test_networks_and_trials_that_do_not_fit_are_named(network, trials):
     with pytest.raises(TypeError, match=r"network must be a schurscope\.Network, got ndarray"):
         ablate(network.W_hh, trials)
-    with pytest.raises(TypeError, match=r"trials must be schurscope\.Trials, got ndarray"):
+    result = TrainingResult(network, np.ones(1), {})
+    with pytest.raises(TypeError, match="got TrainingResult; use its attribute network"):
+        ablate(result, trials)
+    with pytest.raises(TypeError, match=r"Trials, got ndarray; use ss\.Trials\(inputs"):
         ablate(network, trials.inputs)
     with pytest.raises(ValueError, match=r"n_inputs = 3, because W_xh has shape \(12, 3\), got 2"):
         ablate(network, Trials(trials.inputs[..., :2], trials.targets))

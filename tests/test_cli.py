@@ -320,6 +320,7 @@ USAGE = [
     (["info", "nowhere.pt"], "nowhere.pt"),
     (["reproduce", "copi"], "'copi' is not one of"),
     (["reproduce", "--seeds", "0"], "0 is not in the range"),
+    (["diagnose", ".", "--task", "sine", "--report", "net.npz"], "must end in .html, got net.npz"),
     (["nonsense"], "No such command 'nonsense'"),
 ]
 
@@ -340,11 +341,16 @@ def test_errors_are_one_line_without_traceback(trained, tmp_path):
     file.write_text("mine")
     for arguments, message in (
         (["ablate", damaged, "--task", "flip-flop"], "damaged"),
-        (["ablate", trained[0], "--task", "flip-flop", "--alpha", 2], "alpha must be in (0, 1]"),
-        (["ablate", trained[0], "--task", "flip-flop", "--ablation", "RC"], "ablations must be"),
+        (["ablate", trained[0], "--task", "flip-flop", "--alpha", 2], "--alpha must be in (0, 1]"),
+        (["ablate", trained[0], "--task", "flip-flop", "--ablation", "RC"], "--ablation must be"),
+        (
+            ["ablate", trained[0], "--task", "flip-flop", "--out", file / "in"],
+            "in: Not a directory",
+        ),
+        (["train", "sine", "--hidden", 0, "--out", tmp_path / "a.npz"], "--hidden must be at leas"),
         (
             ["train", "sine", *SMALL, "--learning-rate", -1, "--out", tmp_path / "a.npz"],
-            "learning_rate",
+            "--learning-rate must be greater than 0",
         ),
         (["reproduce", "--quick", "--out", file], "out must be a folder, got the file"),
         (["reproduce", "--quick", "--out", file / "inside"], "can be written to"),
@@ -359,6 +365,58 @@ def test_errors_are_one_line_without_traceback(trained, tmp_path):
     assert (
         "has 3 inputs and 3 outputs, but SineGeneration(n_steps=50) has 1 and 1" in mismatch.stderr
     )
+
+
+GATES = [
+    (["ablate", "gru.npz", "--gate", "q"], "--gate must be one of 'r', 'z', 'n', got 'q'"),
+    (["ablate", "gru.npz", "--gate", "n", "--gate", "n"], "--gate must name each gate once"),
+    (["ablate", "gru.npz", "--gate", "n", "--ablation", "z:CR"], "only couplings beside --gate"),
+    (["ablate", "rnn.npz", "--gate", "n"], "--gate belongs to gated networks"),
+    (["diagnose", "rnn.npz", "--gate", "n"], "--gate belongs to gated networks"),
+    (["diagnose", "gru.npz", "--gate", "q"], "--gate must be one of 'r', 'z', 'n', got 'q'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), GATES)
+def test_gates_that_a_network_lacks_are_told(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, cell in (("gru", "gru"), ("rnn", None)):
+        schurscope.init_network(FlipFlop(), 6, rng=0, cell=cell).save(f"{name}.npz")
+    result = call(*arguments, "--task", "flip-flop")
+    assert result.exit_code != 0
+    assert message in result.output
+    assert sorted(os.listdir()) == ["gru.npz", "rnn.npz"]
+
+
+def test_a_narrow_console_shortens_no_number(trained):
+    arguments = ("--task", "flip-flop", "--n-trials", 20, "--ablation", "RR+CR+CC")
+    result = run("ablate", trained[0], *arguments, env={**os.environ, "COLUMNS": "30"})
+    (row,) = [line for line in result.stdout.splitlines() if line.startswith("RR+CR+CC ")]
+    assert len(row.replace(" … ", "…").split()) == 7
+    assert "…" not in row.replace(" … ", "")
+
+
+def test_figures_are_missed_before_the_work(trained, tmp_path):
+    code = (
+        "import sys; sys.modules['matplotlib'] = None\n"
+        "from schurscope.cli import main; main(prog_name='schurscope')"
+    )
+    for command in ("ablate", "diagnose"):
+        words = [command, trained[0], "--task", "flip-flop", "--out", tmp_path / "out"]
+        process = [sys.executable, "-c", code, *map(str, words)]
+        result = subprocess.run(process, capture_output=True, text=True, timeout=600)
+        assert result.returncode == 1
+        assert result.stderr.endswith(
+            'Error: figures need matplotlib: pip install "schurscope[app]"\n'
+        )
+        assert not result.stdout
+        assert not (tmp_path / "out").exists()
+
+
+def test_python_runs_the_package_as_the_command():
+    process = [sys.executable, "-m", "schurscope", "--version"]
+    result = subprocess.run(process, capture_output=True, text=True, timeout=600)
+    assert result.stdout == f"schurscope, version {schurscope.__version__}\n"
 
 
 def test_the_command_says_what_to_install_when_click_is_missing():

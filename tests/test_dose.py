@@ -89,6 +89,7 @@ def test_a_coupling_without_entries_has_no_curvature(network, trials):
     ("arguments", "error", "message"),
     [
         ({"gains": []}, ValueError, "one or more distinct numbers, got"),
+        ({"gains": "0.5"}, TypeError, "gains must be a list of numbers, got '0.5'"),
         ({"gains": [0.5, 0.5]}, ValueError, "distinct"),
         ({"gains": [np.nan]}, ValueError, "gains must be finite"),
         ({"couplings": "RR"}, TypeError, "collection of names, got 'RR'"),

@@ -67,9 +67,22 @@ def test_a_block_that_writes_nothing_is_an_error(tmp_path):
 
 def test_writing_onto_a_folder_fails_and_leaves_nothing(tmp_path):
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError, match="folder"):
+    with pytest.raises(IsADirectoryError) as caught:
         save_npz(tmp_path / "folder", "test-1", {"a": np.zeros(1)})
+    assert caught.value.filename == str(tmp_path / "folder")  # not that of the temporary file
     assert os.listdir(tmp_path) == ["folder"]
+    for place in (tmp_path / "nowhere" / "a.npz", tmp_path / "file" / "a.npz"):
+        (tmp_path / "file").touch()
+        with pytest.raises(OSError) as caught:  # noqa: PT011 - its attributes are compared
+            save_npz(place, "test-1", {"a": np.zeros(1)})
+        assert caught.value.filename == str(place)
+
+
+def test_a_file_of_another_kind_is_named(tmp_path):
+    save_npz(tmp_path / "net.npz", "schurscope-network-1", {})
+    told = r"its format is 'schurscope-network-1': it holds a network, for Network\.load"
+    with pytest.raises(ValueError, match=told):
+        load_npz(tmp_path / "net.npz", "schurscope-trials-1", (), ())
 
 
 def test_the_temporary_name_keeps_the_suffix(tmp_path):

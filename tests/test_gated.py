@@ -170,7 +170,7 @@ def test_init_network_draws_each_gate_by_the_construction(recurrent, cell):
 
 def test_init_network_refuses_what_has_no_gates():
     task = ss.tasks.FlipFlop()
-    with pytest.raises(ValueError, match='recurrent="cayley" needs the vanilla cell'):
+    with pytest.raises(ValueError, match="needs the vanilla cell, got kind='gru'"):
         ss.init_network(task, 6, "cayley", cell="gru")
     with pytest.raises(ValueError, match="cell must be one of 'vanilla', 'gru', 'lstm', got 'gur'"):
         ss.init_network(task, 6, cell="gur")

@@ -286,7 +286,8 @@ def test_wrong_arguments_name_the_gates(network, rng):
     for name, message in [
         ("x:CR", f"ablations must name gates of {listed}, got 'x' in 'x:CR'"),
         (":CR", "ablations must name gates of"),
-        (f"{gates[0]}:CX", "ablations must be one of"),
+        (f"{gates[0]}:CX", f"ablations must be one of .*, also of gates as in '{gates[0]}:CR'"),
+        (f"{gates[0]}:RC", "did you mean 'CR', the coupling from C to R"),
         (f"{gates[0]}:CR,{gates[0]}:CC", "ablations must name each gate once"),
         (f"{gates[0]}:CR,CC", "ablations must name gates of"),
     ]:

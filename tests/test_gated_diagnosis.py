@@ -226,6 +226,10 @@ def test_nulls_are_of_the_rows_of_a_profile(network, trials):
     assert np.isfinite(partition.draws).any()
     with pytest.raises(ValueError, match="ablations must be one of"):
         ss.null(profile, network, trials, ablations=["x:CR"], draws=5)
+    vanilla = ss.init_network(ss.tasks.FlipFlop(), 6, rng=0)
+    gates = network.cell.gates
+    with pytest.raises(ValueError, match=f"with no gates, as given, got {', '.join(gates)}"):
+        ss.null(profile, vanilla, trials)
 
 
 def test_an_account_explains_every_gate(network, trials):
@@ -344,6 +348,9 @@ def test_a_diagnosis_tells_all_gates_and_each(diagnosed, tmp_path):
     assert str(loaded.game) == str(found.game)
     with pytest.raises(AttributeError, match="has a cut curve for each"):
         _ = found.cuts
+    for method in (found.chance, found.credit, found.shapley_of, found.change_interval):
+        with pytest.raises(ValueError, match=r"coupling must be one of .*, got 'RC'"):
+            method("RC")
     found.report(tmp_path / "page.html")
     assert f"CR of {gates[0]}" in (tmp_path / "page.html").read_text(encoding="utf-8")
     figure = found.plot()
@@ -370,5 +377,5 @@ def test_the_command_diagnoses_gates(diagnosed, tmp_path):
     assert bad.exit_code != 0
     assert "gate must be one of" in bad.output
     page = CliRunner().invoke(main, [str(word) for word in [*asked, "--report", out / "x.html"]])
-    assert page.exit_code != 0
-    assert "--report is for the vanilla cell" in page.output
+    assert page.exit_code == 0, page.output
+    assert f"CR of {network.cell.gates[0]}" in (out / "x.html").read_text(encoding="utf-8")

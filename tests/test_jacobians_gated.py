@@ -154,7 +154,7 @@ def test_an_lstm_that_keeps_its_cell_state():
 
 def test_states_of_an_lstm_are_h_and_c(rng):
     network = gated_network(ss.Cell(kind="lstm"), rng)
-    with pytest.raises(ValueError, match=r"shape \(n, 34\) .*h followed by c, got \(2, 17"):
+    with pytest.raises(ValueError, match=r"shape \(n, 34\) .*h followed by c, .*, got \(2, 17"):
         ss.jacobians(network, states=np.zeros((2, 17)))
     with pytest.raises(ValueError, match=r"starts must have shape \(n, 34\)"):
         ss.fixed_points(network, starts=np.zeros((2, 17)))

@@ -345,6 +345,8 @@ def test_bad_arguments_are_told():
         init_network(TASK, "4", "default", 0)
     with pytest.raises(TypeError, match="task must have n_inputs and n_outputs, got 'copy'"):
         init_network("copy", 4, "default", 0)
+    with pytest.raises(TypeError, match=r"Copy'>; write Copy\(…\), an instance"):
+        init_network(Copy, 4, "default", 0)
     with pytest.raises(TypeError, match="rng must be a"):
         init_network(TASK, 4, "default", 0.5)
     with pytest.raises(TypeError, match="dtype must be float32 or float64, got"):

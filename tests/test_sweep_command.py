@@ -108,8 +108,13 @@ def test_collect_writes_the_table(config, store, tmp_path):
     assert len(pd.read_csv(tmp_path / "j.csv")) == 12
     assert call(*arguments, "--out", tmp_path / "t.nc").exit_code == 0
     wrong = call(*arguments, "--out", tmp_path / "t.txt")
-    assert wrong.exit_code == 1
-    assert "must end in .parquet or .csv" in wrong.output
+    assert wrong.exit_code == 2
+    assert "must end in .parquet or .csv or .nc" in wrong.output
+    nowhere = call(
+        *arguments, "--out", tmp_path / "t.csv", "--jobs", tmp_path / "nowhere" / "j.csv"
+    )
+    assert nowhere.exit_code == 2
+    assert "does not exist" in nowhere.output
     assert sorted(os.listdir(tmp_path)) == ["j.csv", "t.nc", "t.parquet"]
 
 
@@ -185,6 +190,17 @@ def test_a_bad_file_and_a_folder_that_is_no_store_are_one_line(tmp_path, config)
         result = call(command, config, "--store", tmp_path)
         assert result.exit_code == 1
         assert "is not a sweep's store" in result.output
+        result = call(command, config, "--store", bad)
+        assert result.exit_code == 1
+        assert "the store must be a folder, got the file" in " ".join(result.output.split())
+
+
+def test_status_counts_jobs_of_other_settings(store, tmp_path):
+    changed = tmp_path / "changed.toml"
+    changed.write_text(CONFIG.replace("[8, 12]", "[8]").replace("epochs = 1", "epochs = 2"))
+    lines = call("status", changed, "--store", store).output.splitlines()
+    assert lines[0] == "0 of 6 jobs done, 0 running, 0 failed, 6 missing"
+    assert lines[1] == f"12 finished jobs in {store} are of other settings"
 
 
 class Terminal(io.StringIO):

@@ -79,6 +79,8 @@ def test_the_example_of_the_documentation_is_a_sweep(tmp_path):
         ("widths = [8, 8]\n" + TASK, 1, "widths must be distinct, got 8 twice"),
         ("widths = [8.5]\n" + TASK, 1, "widths must be an integer"),
         ("widths = [8]\nseeds = 0\n" + TASK, 2, "seeds must be at least 1"),
+        ("widths = [8]\nseeds = '3'\n" + TASK, 2, "seeds must be a list or a number, got '3'"),
+        ("widths = [8]\nseeds = 2.5\n" + TASK, 2, "seeds must be a list or a number, got 2.5"),
         ("widths = [8]\nalphas = [1.5]\n" + TASK, 2, r"alphas must be in \(0, 1\]"),
         ("widths = [8]\nablations = ['RC']\n" + TASK, 2, "ablations must be one of.*'RC'"),
         ("widths = [8]\ndtype = 'half'\n" + TASK, 2, "dtype must be float32 or float64"),
@@ -125,12 +127,29 @@ def test_what_a_file_lacks_is_named(tmp_path):
 
 
 def test_tasks_and_cells_of_another_kind_are_refused():
-    with pytest.raises(SweepError, match=r"cell must be a schurscope\.Cell, got str"):
+    with pytest.raises(SweepError, match=r"cell must be a schurscope\.Cell, got 'relu'"):
         Sweep(tasks=[FlipFlop()], widths=[8], cell="relu")
     with pytest.raises(
         SweepError, match=r"task must have name, n_inputs, n_outputs and trials\(\), got <object"
     ):
         Sweep(tasks=[object()], widths=[8])
+    with pytest.raises(SweepError, match=r"got 'sine'; write ss\.task_named\('sine'\)"):
+        Sweep(tasks=["sine"], widths=[8])
+    with pytest.raises(SweepError, match=r"FlipFlop'>; write FlipFlop\(…\), an instance"):
+        Sweep(tasks=[FlipFlop], widths=[8])
+
+
+def test_what_is_no_text_and_what_is_no_sweep_is_said(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match=r"sweep\.toml is not a TOML file: it is not UTF-8 text"):
+        Sweep.load(path)
+    told = r"sweep must be a schurscope\.Sweep, got 'a\.toml'; Sweep\.load reads files"
+    with pytest.raises(TypeError, match=told):
+        plan("a.toml")
+    with pytest.raises(TypeError, match=told):
+        schurscope.sweep.run("a.toml", tmp_path / "store")
+    assert not (tmp_path / "store").exists()
 
 
 # Plans.

@@ -330,6 +330,8 @@ def test_tasks_that_do_not_fit_are_named():
         train(network, SineGeneration(), rng=0)
     with pytest.raises(TypeError, match="task must have n_inputs, n_outputs and trials"):
         train(network, "flip-flop", rng=0)
+    with pytest.raises(TypeError, match=r"write FlipFlop\(…\), an instance"):
+        train(network, FlipFlop, rng=0)
     with pytest.raises(TypeError, match=r"network must be a schurscope\.Network, got dict"):
         train({}, FlipFlop(), rng=0)
 

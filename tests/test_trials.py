@@ -304,6 +304,15 @@ def test_archives_of_other_programs(tmp_path, trials, inputs, targets, axes):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(trials, name))
 
 
+@pytest.mark.parametrize("name", ["weight", "mask"])
+def test_what_may_be_weights_is_not_dropped_silently(tmp_path, trials, name):
+    path = tmp_path / "trials.npz"
+    arrays = {"inputs": trials.inputs, "targets": trials.targets, name: trials.weights}
+    np.savez(path, **arrays, seed=np.array(3))
+    with pytest.warns(UserWarning, match=rf"entries that are not read: {name}; those of trials"):
+        assert Trials.load(path).weights is None
+
+
 def test_archives_that_hold_no_trials(tmp_path):
     path = tmp_path / "trials.npz"
     np.savez(path, inputs=np.ones((1, 2, 3)), labels=np.ones(1))

@@ -64,6 +64,7 @@ def test_other_memory_orders_become_native_and_contiguous():
         (np.ma.masked_array([1.0, 2.0, 3.0], [0, 1, 0]), "x must not be a masked array"),
         ([[1.0], [1.0, 2.0]], "x cannot be read as an array"),
         (None, "got dtype object"),
+        (iter(()), "got dtype object: tuple_iterator is no array"),
     ],
 )
 def test_other_types_are_refused_by_name(value, told):

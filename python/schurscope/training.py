@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from . import _core
 from ._internal.brief import Brief
-from ._internal.checks import Rng, choice, generator, nonnegative, positive, positive_int
+from ._internal.checks import Rng, choice, generator, nonnegative, positive, positive_int, shown
 from ._internal.frozen import ReadOnly
 from ._internal.html import facts
 from .networks.cayley import Cayley
 from .networks.network import Network
-from .trials.tasks import Task, Trials
+from .trials.tasks import Task, Trials, as_task
 
 __all__ = ["OPTIMIZERS", "Progress", "TrainingOptions", "TrainingResult", "train"]
 
@@ -240,10 +240,10 @@ def train(
 
 def _check_task(network: Network, task: Task) -> None:
     for attribute in ("n_inputs", "n_outputs", "trials"):
-        if not hasattr(task, attribute):
+        if isinstance(task, type) or not hasattr(task, attribute):
             raise TypeError(
-                f"task must have n_inputs, n_outputs and trials(); {type(task).__name__} "
-                f"has no {attribute}"
+                f"task must have n_inputs, n_outputs and trials(), got {shown(task)} without "
+                f"{attribute}{as_task(task)}"
             )
     for attribute in ("n_inputs", "n_outputs"):
         wanted, given = getattr(task, attribute), getattr(network, attribute)

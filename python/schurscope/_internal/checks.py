@@ -275,7 +275,11 @@ def _floating(value: npt.ArrayLike, name: str) -> FloatArray:
             return array.astype(allowed, copy=False)
     if array.dtype.kind in "iub":
         return _exact_integers(array, name)
-    raise TypeError(f"{name} must be float32 or float64, got dtype {array.dtype}")
+    # What is no array at all, such as a network, becomes one without axes.
+    why = (
+        f": {type(value).__name__} is no array" if array.dtype == object and array.ndim == 0 else ""
+    )
+    raise TypeError(f"{name} must be float32 or float64, got dtype {array.dtype}{why}")
 
 
 def _exact_integers(array: npt.NDArray[Any], name: str) -> FloatArray:

@@ -11,7 +11,7 @@ import math
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,11 @@ __all__ = [
 Array = npt.NDArray[Any]
 
 _MAX_TEXT = 2**20  # bytes
+_CONTENTS = {
+    "schurscope-network-1": "a network, for Network.load",
+    "schurscope-trials-1": "trials, for Trials.load",
+    "schurscope-diagnosis-1": "a diagnosis, for Diagnosis.load",
+}
 
 
 @contextmanager
@@ -54,8 +59,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, final)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):  # the folder is no folder
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (temporary, str(temporary)):
+            raise OSError(error.errno, error.strerror, str(final)) from error
         raise
 
 
@@ -108,7 +116,9 @@ def own_entries(
         raise ValueError(f"{path} is not a {file_format} file: it has no format entry")
     found, entries = (plain_text(arrays.pop(name, None)) for name in ("format", "entries"))
     if found != file_format:
-        raise ValueError(f"{path} is not a {file_format} file: its format is {shown(found)}")
+        what = _CONTENTS.get(str(found))
+        held = f": it holds {what}" if what else ""
+        raise ValueError(f"{path} is not a {file_format} file: its format is {shown(found)}{held}")
     if entries != sorted(arrays):
         raise ValueError(f"{path} is damaged: its list of entries does not match its content")
     if missing := [name for name in required if name not in arrays]:

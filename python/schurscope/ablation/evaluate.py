@@ -251,12 +251,17 @@ class Evaluator:
 def fitting_trials(network: Network, trials: Trials) -> Trials:
     """The trials in the network's dtype; TypeError or ValueError if they do not fit it."""
     if not isinstance(network, Network):
+        advice = "use ss.load_network(…) for files and modules"
+        if isinstance(getattr(network, "network", None), Network):
+            advice = "use its attribute network"  # the result of training or of an import
         raise TypeError(
-            f"network must be a schurscope.Network, got {type(network).__name__}; use "
-            "ss.load_network(…) for files and modules"
+            f"network must be a schurscope.Network, got {type(network).__name__}; {advice}"
         )
     if not isinstance(trials, Trials):
-        raise TypeError(f"trials must be schurscope.Trials, got {type(trials).__name__}")
+        raise TypeError(
+            f"trials must be schurscope.Trials, got {type(trials).__name__}; use "
+            "ss.Trials(inputs, targets) for arrays, ss.Trials.load(…) for files"
+        )
     fits = [("n_inputs", "W_xh")] + [("n_outputs", "W_hy")] * trials.has_targets
     for attribute, matrix in fits:
         given, wanted = getattr(trials, attribute), getattr(network, attribute)

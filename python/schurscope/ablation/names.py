@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from .._internal.checks import choice, shown
+from .._internal.checks import shown, suggest
 from ..coordinates.sectors import COUPLINGS
 
 __all__ = [
@@ -100,8 +100,20 @@ def joined_name(couplings: Mapping[str, Sequence[str]], gates: Sequence[str]) ->
 def _couplings(couplings: str, name: str, gates: Sequence[str]) -> tuple[str, ...]:
     parts = couplings.split("+")
     if not set(parts) <= set(COUPLINGS) or len(set(parts)) < len(parts):
-        choice(name, "ablations", default_names(gates))
+        listed = ", ".join(map(repr, SUBSETS))
+        of_gates = f", also of gates as in '{gates[0]}:CR' or '{gates[0]}:CR,{gates[-1]}:CR+CC'"
+        raise ValueError(
+            f"ablations must be one of {listed}{of_gates if gates[0] else ''}, got {shown(name)}"
+            f"{_nearest(parts)}"
+        )
     return tuple(coupling for coupling in COUPLINGS if coupling in parts)
+
+
+def _nearest(parts: Sequence[str]) -> str:
+    """The end of the message: the couplings that may be meant."""
+    if "RC" in parts:
+        return "; did you mean 'CR', the coupling from C to R?"
+    return suggest("+".join(parts), SUBSETS)
 
 
 def _refuse_gate(name: str, gate: str, gates: Sequence[str]) -> None:

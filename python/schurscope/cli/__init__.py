@@ -1,4 +1,4 @@
-"""The command line, ``schurscope reproduce | train | ablate | sweep | info``, one file each."""
+"""The command line, ``reproduce | train | ablate | diagnose | sweep | info``, one file each."""
 
 try:
     from .group import main

@@ -10,7 +10,7 @@ import click
 from ..ablation.names import SUBSETS, alone
 from ..ablation.run import ablate
 from ..reporting.profile import print_profile, save_profile
-from .question import asked, question_options
+from .question import asked, question_options, require_gates
 
 
 @click.command("ablate")
@@ -21,7 +21,7 @@ from .question import asked, question_options
     multiple=True,
     metavar="NAME",
     help="E.g. CR or RR+CC, of a gated network also n:CR or r:CR,z:CR; may be repeated.  [default: "
-    "every subset of RR, CR and CC, and BB; of gates as ablate says]",
+    "every subset of RR, CR and CC, and BB; then of each gate RR, CR, CC, RR+CR+CC and BB]",
 )
 @click.option(
     "--gate",
@@ -56,9 +56,16 @@ def ablate_command(
       schurscope ablate model.pt --activation relu --trials trials.npz --out report
     """  # noqa: D301 - click reads the backspace
     question = asked(network, **options)
+    require_gates(question.network, gates)
     if gates:
+        if named := [name for name in ablations if ":" in name]:
+            raise click.UsageError(
+                f"--ablation must name only couplings beside --gate, got {named[0]}; leave one out"
+            )
         ablations = alone(ablations or SUBSETS[1:], gates)
     if out is not None:
+        from .. import plotting  # noqa: F401 - fails before the work, not after it
+
         out.mkdir(parents=True, exist_ok=True)
     profile = ablate(
         question.network,

@@ -8,10 +8,9 @@ from typing import Any
 import click
 
 from ..diagnosis.diagnose import diagnose
-from ..networks.gates import recurrent_matrix
 from ..reporting.diagnosis import print_diagnosis, save_diagnosis, shown_progress
 from ..reporting.render import environment
-from .question import asked, question_options
+from .question import asked, question_options, require_gates
 
 
 @click.command("diagnose")
@@ -76,17 +75,16 @@ def diagnose_command(
       schurscope diagnose flipflop.npz --task flip-flop
       schurscope diagnose model.pt --activation relu --trials trials.npz --report network.html
     """  # noqa: D301 - click reads the backspace
+    if page is not None and page.suffix.lower() not in (".html", ".htm"):
+        raise click.BadParameter(f"must end in .html, got {page}", param_hint="--report")
     question = asked(network, **options)
-    for gate in gates:
-        recurrent_matrix(question.network, gate)  # an error before the work, not after it
-    if page is not None and question.network.gates:
-        raise click.UsageError(
-            "--report is for the vanilla cell; --out writes every gate's results"
-        )
+    require_gates(question.network, gates)
     if page is not None:
         environment()  # fails before the work, not after it
         page.parent.mkdir(parents=True, exist_ok=True)
     if out is not None:
+        from .. import plotting  # noqa: F401 - fails before the work, not after it
+
         out.mkdir(parents=True, exist_ok=True)
     with shown_progress() as progress:
         diagnosis = diagnose(

@@ -29,17 +29,26 @@ class _Commands(click.Group):
         except BrokenPipeError:
             raise
         except (ValueError, TypeError, FloatingPointError, OSError, ImportError) as error:
-            names = _names(self.commands[ctx.invoked_subcommand or ""])
-            raise click.ClickException(as_options(str(error), names)) from error
+            options = _options(self.commands[ctx.invoked_subcommand or ""])
+            raise click.ClickException(as_options(_told(error), options)) from error
 
 
-def _names(command: click.Command) -> set[str]:
-    """The names of the options of a command and of the commands in it."""
-    inner = command.commands.values() if isinstance(command, click.Group) else ()
-    own = {
-        param.name for param in command.params if param.name and param.param_type_name != "argument"
-    }
-    return own.union(*map(_names, inner))
+def _told(error: Exception) -> str:
+    """The message; of a failed system call the file and the reason, without its number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def _options(command: click.Command) -> dict[str, str]:
+    """Argument → option, of a command and of the commands in it; ``n_hidden`` is ``--hidden``."""
+    found: dict[str, str] = {}
+    for inner in command.commands.values() if isinstance(command, click.Group) else ():
+        found |= _options(inner)
+    for param in command.params:
+        if param.name and param.param_type_name != "argument":
+            found |= {f"n_{param.name}": param.opts[0], param.name: param.opts[0]}
+    return found
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

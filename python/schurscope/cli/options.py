@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -117,26 +117,31 @@ def imported(path: Path, keys: tuple[str, ...], **options: Any) -> ImportedNetwo
             )
         named[part] = int(entry) if part in SIZES and entry.isdecimal() else entry
     found = import_network(path, keys=named, **options)
-    names = {"keys", *options}
+    names = {"keys": "--key", **{name: f"--{name}" for name in options}}
     return replace(found, notes=tuple(as_options(note, names) for note in found.notes))
 
 
 _QUOTED = r"""(?:'[^']*'|"[^"]*"|[^\s()'"])"""
 
 
-def as_options(message: str, names: Iterable[str]) -> str:
-    """A message with options, such as ``--leak 0.2``, in place of arguments, ``leak=0.2``."""
-    if "keys" in names:
+def as_options(message: str, options: Mapping[str, str]) -> str:
+    """A message with options in place of arguments: ``--leak 0.2`` of ``leak=0.2``.
+
+    `options` maps arguments to options. An argument that must be something is ``--leak``, too.
+    """
+    if "keys" in options:
         pairs = rf"((?:--key {_QUOTED}+ ?)+)"
         message = re.sub(rf"keys=\{{.*?\}} \(on the command line {pairs}\)", r"\1", message)
     # What is shown as Python has it, such as Cell(kind='gru', …), is at the odd places.
     parts = re.split(r"(\b[A-Z]\w*\([^()]*\))", message)
-    return "".join(part if place % 2 else _outside(part, names) for place, part in enumerate(parts))
+    return "".join(
+        part if place % 2 else _outside(part, options) for place, part in enumerate(parts)
+    )
 
 
-def _outside(message: str, names: Iterable[str]) -> str:
-    for name in names:
-        option = f"--{name.replace('_', '-')}"
+def _outside(message: str, options: Mapping[str, str]) -> str:
+    for name, option in options.items():
+        message = re.sub(rf"(^|: ){name} must ", rf"\1{option} must ", message)
         message = re.sub(rf"(?<![\w.]){name}=(?=[,; ]|$)", option, message)
         message = re.sub(rf"(?<![\w.]){name}='?([\w.+/-]*\w)'?", rf"{option} \1", message)
     return message

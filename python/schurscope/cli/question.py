@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 import click
 import numpy as np
 
+from .._internal.checks import choice
 from .._internal.streams import streams
 from ..ablation.measures import MEASURES
 from ..coordinates.orders import ORDERS
@@ -80,7 +82,7 @@ def question_options(command: F) -> F:
                 "trials_file",
                 type=click.Path(path_type=Path, exists=True, dir_okay=False),
                 help="Instead of a task: an .npz of inputs, targets (or x, y), optionally weights, "
-                "h_0.",
+                "h_0 and c_0.",
             ),
             click.option(
                 "--axes",
@@ -159,7 +161,11 @@ def asked(
         trials = task.trials(n_trials or 2048, generators["evaluation"], dtype=loaded.dtype)
     else:
         assert trials_file is not None
-        trials = Trials.load(trials_file, axes=axes or "BTF")
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            trials = Trials.load(trials_file, axes=axes or "BTF")
+        for concern in told:
+            click.echo(f"note: {concern.message}", err=True)
     return Asked(
         loaded,
         trials,
@@ -178,6 +184,16 @@ def asked(
             "seed": seed,
         },
     )
+
+
+def require_gates(network: Network, gates: tuple[str, ...]) -> None:
+    """Refuse a --gate that the network does not have."""
+    if gates and not network.cell.gates:
+        raise click.UsageError("--gate belongs to gated networks, and this one has no gates")
+    for place, gate in enumerate(gates):
+        choice(gate, "--gate", network.cell.gates)
+        if gate in gates[:place]:
+            raise click.UsageError(f"--gate must name each gate once, got {gate} twice")
 
 
 def _require_fit(path: Path, network: Network, task: Task) -> None:

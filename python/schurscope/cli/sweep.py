@@ -122,7 +122,8 @@ def status_command(sweep: Sweep, store: Path) -> None:
     """Show the progress of a sweep, whichever processes run it."""
     found = Store(store)
     jobs = {job.key: job for job in plan(sweep, found.level)}
-    entries = {key: entry for key, entry in found.index().items() if key in jobs}
+    index = found.index()
+    entries = {key: entry for key, entry in index.items() if key in jobs}
     failed = found.failed() & jobs.keys() - entries.keys()
     running = found.running() & jobs.keys() - entries.keys() - failed
     missing = len(jobs) - len(entries) - len(failed) - len(running)
@@ -130,6 +131,8 @@ def status_command(sweep: Sweep, store: Path) -> None:
         f"{len(entries)} of {len(jobs)} jobs done, {len(running)} running, {len(failed)} failed, "
         f"{missing} missing"
     )
+    if others := len(index) - len(entries):
+        click.echo(f"{others} finished jobs in {store} are of other settings")
     if running:
         now = time.time()
         recent = {key for key, entry in entries.items() if now - entry.finished < RECENT}
@@ -177,6 +180,16 @@ def missing_command(sweep: Sweep, store: Path, verify: bool, traceback: bool) ->
 )
 def collect_command(sweep: Sweep, store: Path, verify: bool, out: Path, jobs: Path | None) -> None:
     """Write all results as one table."""
+    for option, path in (("--out", out), ("--jobs", jobs)):
+        if path is None:
+            continue
+        allowed = (".parquet", ".csv", ".nc") if path is out else (".parquet", ".csv")
+        if path.suffix not in allowed:
+            raise click.BadParameter(
+                f"must end in {' or '.join(allowed)}, got {path}", param_hint=option
+            )
+        if not path.parent.is_dir():
+            raise click.BadParameter(f"the folder {path.parent} does not exist", param_hint=option)
     found = collect(sweep, store, verify=verify)
     if out.suffix == ".nc":
         with atomic_path(out) as temporary:

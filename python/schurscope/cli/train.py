@@ -167,6 +167,7 @@ def train_command(
         raise click.BadParameter(f"must end in .npz, got {out}", param_hint="--out")
     if not out.parent.is_dir():
         raise click.BadParameter(f"the folder {out.parent} does not exist", param_hint="--out")
+    total = TrainingOptions(**options).n_updates
     generators = streams(np.random.SeedSequence(seed))
     cell = Cell(activation, form, leak, noise=noise, readout=readout, kind=kind, reset=reset)
     network = init_network(task, hidden, recurrent, generators["init"], dtype=dtype, cell=cell)
@@ -178,7 +179,7 @@ def train_command(
         TimeRemainingColumn(),
         console=Console(stderr=True),
     ) as progress:
-        bar = progress.add_task("", total=TrainingOptions(**options).n_updates, loss="")
+        bar = progress.add_task("", total=total, loss="")
         result = train(
             network,
             task,

@@ -145,6 +145,8 @@ def dose(
     TypeError, ValueError
         As for `ablate`, and for the arguments above.
     """
+    if isinstance(gains, str):
+        raise TypeError(f"gains must be a list of numbers, got {shown(gains)}")
     factors = [real_number(gain, "gains") for gain in gains]
     if not factors or len(set(factors)) < len(factors):
         raise ValueError(f"gains must be one or more distinct numbers, got {shown(factors)}")

@@ -269,6 +269,10 @@ def _question(
         raise TypeError(f"profile must be an AblationProfile, got {type(profile).__name__}")
     if isinstance(profile.definition, Score) and profile.definition.function is None:
         raise ValueError("profile must come from ablate, got scores of ablate_with")
+    own, gates = profile.coordinates.gates, getattr(network, "gates", {}) or ("",)
+    if tuple(own) != tuple(gates):
+        told = [", ".join(names) if names[0] else "no gates" for names in (own, tuple(gates))]
+        raise ValueError(f"profile must be of a network with {told[1]}, as given, got {told[0]}")
     schur = profile.coordinates.argument
     question = Question(network, trials, profile.definition, None, schur, rng, n_threads)
     n_trials = profile.per_trial.shape[1]

@@ -151,7 +151,9 @@ class Removable(ReadOnly):
                 f"{int(self.needed.sum())} of {len(self.needed)} kept pairs tested are needed: the "
                 "loss rises when one goes too",
                 f"core {counts['core']}, interchangeable {counts['interchangeable']}, free "
-                f"{counts['free']} over {settings['repeats']} repeats",
+                f"{counts['free']} over {settings['repeats']} repeat"
+                + "s"
+                * (settings["repeats"] > 1),
             ]
         )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from .._internal.checks import choice
 from .._internal.files import MAX_BYTES
 from .._internal.frozen import ReadOnly, computed_once
 from ..ablation.measures import Variance, Weight
@@ -129,7 +130,8 @@ class Diagnosis(ReadOnly):
 
     def change_interval(self, coupling: str) -> _Float64:
         """Interval of the change of the measure: (2,)."""
-        interval: _Float64 = self._intervals[self.profile.names.index(coupling)]
+        name = choice(coupling, "coupling", self.profile.names)
+        interval: _Float64 = self._intervals[self.profile.names.index(name)]
         return interval
 
     @computed_once
@@ -146,6 +148,7 @@ class Diagnosis(ReadOnly):
         p is corrected by Holm over the couplings; the quantile is that of the change. NaN where
         nothing was drawn.
         """
+        choice(coupling, "coupling", self.couplings)
         null_ = self.pairs_null
         if null_ is None or not (at := (null_.names == coupling) & (null_.pool == "N")).any():
             return float("nan"), float("nan")
@@ -164,6 +167,7 @@ class Diagnosis(ReadOnly):
 
     def shapley_of(self, coupling: str) -> Shapley | None:
         """The Shapley values that credit a coupling, of the game of gates or not; None for BB."""
+        choice(coupling, "coupling", self.couplings)
         for shapley in (self.shapley, self.game.shapley if self.game is not None else None):
             if shapley is not None and coupling in shapley.names:
                 return shapley

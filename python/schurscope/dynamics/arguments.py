@@ -21,7 +21,11 @@ def states_given(network: Network, states: npt.ArrayLike, name: str) -> _Float64
     leading = ("trials", "steps") if np.ndim(states) == 3 else ("n",)
     size = state_size(network)
     because = f"W_hh has shape {network.W_hh.shape}"
-    because += " and the state is h followed by c" if size > network.n_hidden else ""
+    because += (
+        " and the state is h followed by c, as in jacobians(network, inputs).states"
+        if size > network.n_hidden
+        else ""
+    )
     given = real_array(states, name, (*leading, size), because=because)
     return given.astype(np.float64).reshape(-1, size)
 

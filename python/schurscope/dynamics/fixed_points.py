@@ -191,7 +191,8 @@ def fixed_points(
     inputs : (conditions, N_x) or (N_x,), optional
         Constant inputs x, one row for each condition; None means 0.
     starts : (n, D) or (trials, steps, D)
-        Initial states, such as ``network.states(trials.inputs)``, the states of trajectories.
+        Initial states, such as ``network.states(trials.inputs)``, the states of trajectories; of
+        an LSTM h, then c, as in ``jacobians(network, trials.inputs).states``.
     n_starts : int, optional
         Take that many of them, drawn without replacement; None means all.
     spread : float

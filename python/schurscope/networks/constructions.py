@@ -16,9 +16,9 @@ from .._internal.checks import (
     positive_int,
     shown,
 )
+from ..trials.tasks import as_task
 from .cayley import Cayley
 from .cell import KINDS, Cell, Kind
-from .gates import require_vanilla
 from .network import Network
 
 __all__ = ["RECURRENT", "init_network"]
@@ -84,16 +84,19 @@ def init_network(
         "normal", or the cell is gated for "cayley".
     """
     sizes = (getattr(task, "n_inputs", None), getattr(task, "n_outputs", None))
-    if None in sizes:
-        raise TypeError(f"task must have n_inputs and n_outputs, got {shown(task)}")
+    if None in sizes or isinstance(task, type):
+        raise TypeError(f"task must have n_inputs and n_outputs, got {shown(task)}{as_task(task)}")
     n_inputs, n_outputs = positive_int(sizes[0], "n_inputs"), positive_int(sizes[1], "n_outputs")
     n_hidden = positive_int(n_hidden, "n_hidden")
     construction = choice(recurrent, "recurrent", RECURRENT)
     if construction == "normal" and n_hidden % 2:
         raise ValueError(f'n_hidden must be even for recurrent="normal", got {n_hidden}')
     made = _cell(cell)
-    if construction == "cayley":
-        require_vanilla(made, 'recurrent="cayley"')
+    if construction == "cayley" and made.gates:
+        raise ValueError(
+            f'recurrent="cayley" needs the vanilla cell, got kind={made.kind!r}, for which it must '
+            'be "default", "orthogonal" or "normal"'
+        )
     random = generator(rng)
     wanted = float_dtype(dtype)
 

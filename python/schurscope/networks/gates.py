@@ -1,4 +1,4 @@
-"""The gates of a network, and what has to do without them."""
+"""The gates of a network."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from .._internal.checks import FloatArray, choice
-from .cell import Cell
 
 if TYPE_CHECKING:
     from .network import Network
 
-__all__ = ["Gate", "gates_of", "recurrent_matrix", "require_vanilla"]
+__all__ = ["Gate", "gates_of", "recurrent_matrix"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +60,3 @@ def recurrent_matrix(network: Network, gate: str | None) -> FloatArray:
             f"gate must be one of {listed}, because {network.cell!r} has a W_hh for each, got None"
         )
     return gates_of(network)[choice(gate, "gate", names)].W_hh
-
-
-def require_vanilla(cell: Cell, asked: str) -> None:
-    """ValueError if the cell has gates, for what needs the one square W_hh of the vanilla cell."""
-    if cell.gates:
-        listed = ", ".join(cell.gates)
-        raise ValueError(
-            f"{asked} needs the vanilla cell and its one square W_hh, got {cell!r}, which has one "
-            f"for each of its gates {listed}; use network.gates[…].W_hh with ordered_schur and "
-            "ablate_with"
-        )

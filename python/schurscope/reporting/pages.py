@@ -65,6 +65,8 @@ def report(
     """
     from .render import render, write_page
 
+    if facts is not None and not isinstance(facts, Mapping):
+        raise TypeError(f"facts must be a mapping, got {quoted(facts)}")
     lines = {str(name): str(value) for name, value in (facts or {}).items()}
     lines |= {f"SHA-256 of {name}": digest for name, digest in hashes(files)}
     if isinstance(results, (Diagnosis, AblationProfile)):

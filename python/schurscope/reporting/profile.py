@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from .._internal.files import atomic_path
@@ -20,6 +21,8 @@ from ..ablation.profile import AblationProfile, Intervals
 from ..ablation.table import named_gates
 from ..networks.network import Network
 from ..trials.trials import Trials
+
+_WIDEST = 1000
 
 
 def print_profile(profile: AblationProfile, intervals: Intervals) -> None:
@@ -48,7 +51,9 @@ def print_profile(profile: AblationProfile, intervals: Intervals) -> None:
         highlight=False,
         markup=False,
     )
-    console.print(table, highlight=False)
+    # Too narrow a console would shorten numbers.
+    needed = Measurement.get(console, console.options.update(width=_WIDEST), table).maximum
+    Console(width=max(console.width, needed)).print(table, highlight=False)
     console.print(
         f"intervals: paired bootstrap over trials; tie rule {settings['tie_rule']}, "
         f"level {settings['level']}, schurscope {settings['version']}",

@@ -179,15 +179,15 @@ class Sweep:
                     f"tasks must have distinct labels, got {label!r} twice; give one a label",
                 )
         seeds: object = self.seeds
+        if isinstance(seeds, (str, float)):
+            raise SweepError(("seeds",), f"seeds must be a list or a number, got {shown(seeds)}")
         if isinstance(seeds, int):
             with at("seeds"):
                 if positive_int(seeds, "seeds") > MAX_SEEDS:
                     raise ValueError(f"seeds must be at most {MAX_SEEDS}, got {seeds}")
                 seeds = range(seeds)
         if not isinstance(self.cell, Cell):
-            raise SweepError(
-                ("cell",), f"cell must be a schurscope.Cell, got {type(self.cell).__name__}"
-            )
+            raise SweepError(("cell",), f"cell must be a schurscope.Cell, got {shown(self.cell)}")
         gates = self.cell.gates
         asked: object = self.ablations
         named = default_names(gates) if asked is None else self.ablations
@@ -244,8 +244,13 @@ class Sweep:
         ValueError
             It is not valid TOML or not a valid sweep; the message gives the line.
         """
-        text = Path(path).read_text(encoding="utf-8")
         toml = toml_reader()
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{path} is not a TOML file: it is not UTF-8 text ({error})"
+            ) from error
         try:
             return cls.from_table(toml.loads(text))
         except toml.TOMLDecodeError as error:

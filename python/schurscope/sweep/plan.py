@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from .._internal.checks import nonnegative_int, positive_int
+from .._internal.checks import nonnegative_int, positive_int, shown
 from .._internal.frozen import computed_once
 from .._internal.streams import streams
 from .._version import __version__
@@ -192,7 +192,7 @@ def plan(sweep: Sweep, level: str = _core.LEVEL) -> list[Job]:
         Instruction-set level to train on; by default that of this process.
     """
     jobs = []
-    for task in sweep.tasks:
+    for task in checked_sweep(sweep).tasks:
         assert isinstance(task, SweepTask)
         setting = Setting.of(sweep, task, level)
         assert not isinstance(sweep.seeds, int)
@@ -203,6 +203,15 @@ def plan(sweep: Sweep, level: str = _core.LEVEL) -> list[Job]:
             for seed in sweep.seeds
         ]
     return jobs
+
+
+def checked_sweep(sweep: object) -> Sweep:
+    """The sweep itself; TypeError for anything else."""
+    if not isinstance(sweep, Sweep):
+        raise TypeError(
+            f"sweep must be a schurscope.Sweep, got {shown(sweep)}; Sweep.load reads files"
+        )
+    return sweep
 
 
 def shard(jobs: list[Job], index: int, count: int) -> list[Job]:

@@ -16,7 +16,7 @@ from .. import _core
 from .._internal.checks import nonnegative_int, positive
 from .config import Sweep
 from .executors.pool import ProcessPool
-from .plan import Job, plan, shard
+from .plan import Job, checked_sweep, plan, shard
 from .progress import Progress
 from .store.claims import Runner
 from .store.index import Entry
@@ -89,8 +89,10 @@ def run(
     limit = math.inf if stop_after is None else positive(stop_after, "stop_after")
     workers = nonnegative_int(n_workers, "n_workers") or _core.resolve_threads(0)
     started = time.monotonic()
+    asked: Any = sweep
+    several = isinstance(asked, Sequence) and not isinstance(asked, str)
+    sweeps = [checked_sweep(one) for one in (asked if several else [asked])]
     found = Store.create(store, _core.LEVEL)
-    sweeps = [sweep] if isinstance(sweep, Sweep) else sweep
     jobs = [job for one in sweeps for job in plan(one, found.level)]
     if part is not None:
         jobs = shard(jobs, *part)

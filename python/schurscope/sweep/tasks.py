@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._internal.checks import choice, positive_int, shown
-from ..trials.tasks import TASKS, Task
+from ..trials.tasks import TASKS, Task, as_task
 from .checks import at
 
 __all__ = ["checked_task", "described", "identity", "task_of_table"]
@@ -26,7 +26,7 @@ def checked_task(task: object, name: str) -> Task:
     wanted = "must have name, n_inputs, n_outputs and trials()"
     for attribute in ("name", "n_inputs", "n_outputs", "trials"):
         if isinstance(task, type) or not hasattr(task, attribute):
-            raise TypeError(f"{name} {wanted}, got {shown(task)}")
+            raise TypeError(f"{name} {wanted}, got {shown(task)}{as_task(task)}")
     for attribute in ("n_inputs", "n_outputs"):
         positive_int(getattr(task, attribute), f"{attribute} of {name}")
     described(task, name)

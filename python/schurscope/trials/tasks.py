@@ -27,6 +27,7 @@ from .._internal.checks import (
     nonnegative,
     positive_int,
     probability,
+    shown,
 )
 from .trials import Trials, frozen_trials
 
@@ -270,6 +271,13 @@ def task_named(name: str) -> Task:
     ValueError, suggesting the nearest name, if there is none.
     """
     return TASKS[choice(name, "task", TASKS)]()
+
+
+def as_task(value: object) -> str:
+    """The end of an error message: how a task's name or class becomes a task."""
+    if isinstance(value, str):
+        return f"; write ss.task_named({shown(value)})"
+    return f"; write {value.__name__}(…), an instance" if isinstance(value, type) else ""
 
 
 def _check_positive_ints(task: object, *names: str) -> None:

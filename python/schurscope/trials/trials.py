@@ -287,8 +287,8 @@ class Trials:
         """Read a file written by `save`, bit-exact, or your own .npz. Nothing is ever unpickled.
 
         Your own has the entries inputs and targets (or x and y), optionally weights, h_0 and
-        c_0, with axes in the order `axes`; see `from_arrays`. The targets are optional. A
-        compressed file that would unpack to more than `max_bytes` is refused.
+        c_0, with axes in the order `axes`; see `from_arrays`. The targets are optional. A warning
+        names other arrays. A compressed file that would unpack to over `max_bytes` is refused.
 
         Raises
         ------

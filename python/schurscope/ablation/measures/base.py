@@ -255,7 +255,7 @@ def measure_named(measure: str | Measure | ScoreFunction) -> Measure:
         return measure
     if isinstance(measure, str):
         return MEASURES[choice(measure, "measure", MEASURES)]
-    if callable(measure):
+    if not isinstance(measure, type) and callable(measure):
         return Score(getattr(measure, "__name__", "score").strip("<>"), measure)
     raise TypeError(
         "measure must be the name of a measure, a schurscope.measures.Measure or a function "

@@ -87,6 +87,7 @@ class Store:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root).resolve()
+        _refuse_file(root)
         made = _read_made(self.root)
         if made is None:
             raise StoreError(
@@ -107,8 +108,7 @@ class Store:
         A lost or damaged store.json is written anew from a job's record.
         """
         folder = Path(root)
-        if folder.exists() and not folder.is_dir():
-            raise StoreError(f"the store must be a folder, got the file {folder}")
+        _refuse_file(root)
         folder.mkdir(parents=True, exist_ok=True)
         made = _read_made(folder)
         if made is None:
@@ -296,6 +296,11 @@ def _made_in(root: Path) -> dict[str, str] | None:
         return {name: str(made[name]) for name in ("format", "version", "level")}
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
+
+
+def _refuse_file(root: str | os.PathLike[str]) -> None:
+    if (folder := Path(root)).exists() and not folder.is_dir():
+        raise StoreError(f"the store must be a folder, got the file {folder}")
 
 
 def _read_made(root: Path) -> dict[str, str] | None:
