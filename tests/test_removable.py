@@ -13,6 +13,7 @@ from schurscope.ablation.batch import Batch
 from schurscope.ablation.evaluate import Evaluator
 from schurscope.ablation.measures import measure_named
 from schurscope.coordinates.forms import Coordinates
+from schurscope.diagnosis import walk as walk_module
 from schurscope.diagnosis.account import KINDS, _kinds
 from schurscope.diagnosis.atlas import atlas_of
 from schurscope.diagnosis.pairs import Pairs
@@ -104,8 +105,10 @@ def test_accuracy_is_searched_on_its_surrogate_and_accepted_by_itself(trained):
     assert found.interval[1] <= 0.01
 
 
-@pytest.fixture
-def small():
+@pytest.fixture(params=["products in memory", "products at each step"])
+def small(request, monkeypatch):
+    if request.param == "products at each step":
+        monkeypatch.setattr(walk_module, "_MOST_PRODUCTS", 0)
     network = ss.init_network(TASK, 9, "default", 3, dtype="float64")
     schur, trials = ss.ordered_schur(network.W_hh), TASK.trials(20, 4)
     coordinates = Coordinates.of(network, schur, None)

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._internal.checks import FloatArray
+from .._internal.frozen import computed_once
 from ..ablation.evaluate import Evaluator
 from ..ablation.measures.base import weighted
 from .pairs import Pairs
@@ -50,6 +51,12 @@ class SecondOrder:
         """Σ_rows F_p², the quadratic change of each pair alone: (pairs,)."""
         squares: _Float64 = np.einsum("rp,rp->p", self.samples, self.samples, dtype=np.float64)
         return squares
+
+    @computed_once
+    def products(self) -> FloatArray:
+        """FᵀF: (pairs, pairs)."""
+        products: FloatArray = self.samples.T @ self.samples
+        return products
 
     @property
     def change(self) -> _Float64:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from .._internal.checks import FloatArray
 from .second_order import SecondOrder
 
 __all__ = ["Walk"]
@@ -13,6 +14,7 @@ _Float64 = npt.NDArray[np.float64]
 _Int64 = npt.NDArray[np.int64]
 _Bool = npt.NDArray[np.bool_]
 _STEPS = 512  # at most, of a walk through all pairs
+_MOST_PRODUCTS = 2**24  # 64 MB in float32
 
 
 class Walk:
@@ -43,7 +45,7 @@ class Walk:
         self._start, self._price = removed, price
         self._signs = np.where(removed, -1.0, 1.0)
         self._slope, self._squares = model.linear.copy(), model.quadratic
-        self._samples = model.samples
+        self._model = model
         self._at_once = -(-len(price) // _STEPS)
 
     def restore(self, least: float = -np.inf, most_pairs: int | None = None) -> _Int64:
@@ -81,10 +83,22 @@ class Walk:
         best = np.argpartition(score, count - 1)[:count]
         best = places[best[np.argsort(score[best], kind="stable")]]
         signs = self._signs[best]
-        moved = self._samples[:, best] @ signs
-        self.loss += float(signs @ self._slope[best] + moved @ moved)
-        # In the samples' dtype: a conversion of all of them would cost more than the product.
-        self._slope += 2.0 * (moved.astype(self._samples.dtype) @ self._samples)
+        along = self._along(best, signs)
+        self.loss += float(signs @ (self._slope[best] + along[best]))
+        self._slope += 2.0 * along
         self._signs[best] = -signs
         self.removed[best] = ~self.removed[best]
         return best
+
+    def _along(self, best: _Int64, signs: _Float64) -> FloatArray:
+        """FᵀF s of pairs that change sides: (pairs,).
+
+        In the samples' dtype, because a conversion of all of them would cost more than the product.
+        Where FᵀF fits in memory, no step multiplies by F: it would wake the threads of BLAS, which
+        wait actively between the steps and slow down everything beside them.
+        """
+        samples = self._model.samples
+        signs = signs.astype(samples.dtype)
+        if len(self._signs) ** 2 <= _MOST_PRODUCTS:
+            return signs @ self._model.products[best]
+        return (samples[:, best] @ signs) @ samples
