@@ -41,8 +41,15 @@ struct TanhConstants<double> {
 
 }  // namespace detail
 
+/// A quotient still to be divided: of a product of quotients, only the product is.
 template <class T>
-inline Vec<T> tanh(Vec<T> x) {
+struct Fraction {
+  Vec<T> num, den;
+};
+
+/// tanh(x). The denominator is between 1/2 and 2³⁰ for float, 2⁵⁹ for double.
+template <class T>
+inline Fraction<T> tanh_fraction(Vec<T> x) {
   using C = detail::TanhConstants<T>;
   // Adding it rounds to an integer and leaves n + exponent_bias in the lowest bits: the exponent of 2ⁿ, once shifted.
   constexpr T shift = T(1.5) * T(std::int64_t{1} << C::mantissa_bits) + T(C::exponent_bias);
@@ -60,7 +67,13 @@ inline Vec<T> tanh(Vec<T> x) {
   const Vec<T> tau = r * (p * z) + r;
   const Vec<T> power = from_bits<T>(as_bits<T>(shifted) << C::mantissa_bits);
   const Vec<T> sum = power + T(1), difference = power - T(1);
-  return quotient<T>(sum * tau + difference, difference * tau + sum);
+  return {sum * tau + difference, difference * tau + sum};
+}
+
+template <class T>
+inline Vec<T> tanh(Vec<T> x) {
+  const Fraction<T> fraction = tanh_fraction<T>(x);
+  return quotient<T>(fraction.num, fraction.den);
 }
 
 }  // namespace simd

@@ -9,6 +9,7 @@
 
 #include "schurscope/cells/step.hpp"
 #include "schurscope/gradient_sums.hpp"
+#include "schurscope/logistic.hpp"
 #include "schurscope/network.hpp"
 
 namespace schurscope {
@@ -34,7 +35,7 @@ class Gated {
   const T* hidden(const T* read, const T* /*carried*/) const { return read; }
 
  protected:
-  static Vec<T> logistic(Vec<T> x) { return activations::Sigmoid::value<T>(x); }
+  static Vec<T> logistic(Vec<T> x) { return simd::logistic<T>(x); }
   static Vec<T> slope(Vec<T> gate) { return activations::Sigmoid::slope<T>(gate); }
 
   static void copy_or_clear(const T* from, Index size, T* to) {

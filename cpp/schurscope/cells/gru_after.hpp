@@ -113,16 +113,18 @@ class GruAfter : public Gated<T> {
         tile.sum[2][v] = Vec<T>{};
       }
       detail::accumulate(tile, weights + 3 * read, 1, 3, driven, width, packed.depth() - read);
+      Vec<T> r[V], z[V];
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) r[v] = this->logistic(tile.sum[0][v]), z[v] = this->logistic(tile.sum[1][v]);
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) {
         const Index at = unit * width + v * lanes<T>;
-        const Vec<T> r = this->logistic(tile.sum[0][v]), z = this->logistic(tile.sum[1][v]);
         if (step.noise != nullptr) tile.sum[2][v] += simd::load(step.noise + at);
-        const Vec<T> n = simd::tanh<T>(tile.sum[2][v] + r * q[v]), h = simd::load(step.state + at);
-        simd::store(step.next + at, n + z * (h - n));
+        const Vec<T> n = simd::tanh<T>(tile.sum[2][v] + r[v] * q[v]), h = simd::load(step.state + at);
+        simd::store(step.next + at, n + z[v] * (h - n));
         if constexpr (keep) {
           Index row = 0;
-          for (const Vec<T> value : {r, z, n, q[v]}) simd::store(tape + row++ * width + v * lanes<T>, value);
+          for (const Vec<T> value : {r[v], z[v], n, q[v]}) simd::store(tape + row++ * width + v * lanes<T>, value);
         }
       }
       if constexpr (keep) tape += taped * width;

@@ -90,23 +90,72 @@ class Lstm : public Gated<T> {
     for (Index unit = 0; unit < this->n_hidden_; ++unit) {
       detail::Tile<4, V, T> tile{};
       detail::accumulate(tile, packed.block(4 * unit), 1, 4, step.state, width, packed.depth());
-#pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) {
-        const Index at = unit * width + v * lanes<T>;
-        const Vec<T> i = this->logistic(tile.sum[0][v]), f = this->logistic(tile.sum[1][v]);
-        if (step.noise != nullptr) tile.sum[2][v] += simd::load(step.noise + at);
-        const Vec<T> g = simd::tanh<T>(tile.sum[2][v]), o = this->logistic(tile.sum[3][v]);
-        const Vec<T> past = simd::load(step.carried + at), c = f * past + i * g, squashed = simd::tanh<T>(c);
-        simd::store(step.carried + at, c);
-        simd::store(step.next + at, o * squashed);
-        if constexpr (keep) {
-          Index row = 0;
-          for (const Vec<T> value : {i, f, g, o, past, squashed})
-            simd::store(tape + row++ * width + v * lanes<T>, value);
-        }
+      if constexpr (keep) {
+        update_and_keep(tile, unit, step, tape);
+        tape += taped * width;
+      } else {
+        update(tile, unit, step);
       }
-      if constexpr (keep) tape += taped * width;
     }
+  }
+
+  /// c_t and h_t from the products of one unit, with one division for i ∘ g and one for o ∘ tanh(c_t). Loops of their own
+  /// for c_t and h_t keep independent vectors within the processor's reach.
+  template <int V>
+  void update(detail::Tile<4, V, T>& tile, Index unit, const Step<T>& step) const {
+    constexpr Index width = V * lanes<T>;
+    T *const carried = step.carried + unit * width, *const next = step.next + unit * width;
+    add_noise(tile, unit, step);
+    Vec<T> c[V];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      const simd::Fraction<T> g = simd::tanh_fraction<T>(tile.sum[2][v]);
+      const Vec<T> f = this->logistic(tile.sum[1][v]), den = simd::logistic_denominator<T>(tile.sum[0][v]);
+      c[v] = f * simd::load(carried + v * lanes<T>) + simd::quotient<T>(g.num, g.den * den);
+      simd::store(carried + v * lanes<T>, c[v]);
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      const simd::Fraction<T> squashed = simd::tanh_fraction<T>(c[v]);
+      const Vec<T> den = simd::logistic_denominator<T>(tile.sum[3][v]);
+      simd::store(next + v * lanes<T>, simd::quotient<T>(squashed.num, squashed.den * den));
+    }
+  }
+
+  /// The same with every factor by itself, for the tape.
+  template <int V>
+  void update_and_keep(detail::Tile<4, V, T>& tile, Index unit, const Step<T>& step, T* tape) const {
+    constexpr Index width = V * lanes<T>;
+    T *const carried = step.carried + unit * width, *const next = step.next + unit * width;
+    add_noise(tile, unit, step);
+    Vec<T> c[V];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      const Index at = v * lanes<T>;
+      const Vec<T> i = this->logistic(tile.sum[0][v]), f = this->logistic(tile.sum[1][v]);
+      const Vec<T> g = simd::tanh<T>(tile.sum[2][v]), past = simd::load(carried + at);
+      c[v] = f * past + i * g;
+      simd::store(carried + at, c[v]);
+      simd::store(tape + at, i);
+      simd::store(tape + width + at, f);
+      simd::store(tape + 2 * width + at, g);
+      simd::store(tape + 4 * width + at, past);
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      const Index at = v * lanes<T>;
+      const Vec<T> o = this->logistic(tile.sum[3][v]), squashed = simd::tanh<T>(c[v]);
+      simd::store(next + at, o * squashed);
+      simd::store(tape + 3 * width + at, o);
+      simd::store(tape + 5 * width + at, squashed);
+    }
+  }
+
+  template <int V>
+  void add_noise(detail::Tile<4, V, T>& tile, Index unit, const Step<T>& step) const {
+    if (step.noise == nullptr) return;
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) tile.sum[2][v] += simd::load(step.noise + (unit * V + v) * lanes<T>);
   }
 };
 
