@@ -141,6 +141,7 @@ class Removable(ReadOnly):
     def __str__(self) -> str:
         settings, counts = self.settings, self.counts
         low, high = self.interval
+        repeats = "1 repeat" if settings["repeats"] == 1 else f"{settings['repeats']} repeats"
         return "\n".join(
             [
                 f"{self.pair_share:.0%} of {settings['n_pairs']} pairs, {self.mass_share:.0%} of "
@@ -151,9 +152,7 @@ class Removable(ReadOnly):
                 f"{int(self.needed.sum())} of {len(self.needed)} kept pairs tested are needed: the "
                 "loss rises when one goes too",
                 f"core {counts['core']}, interchangeable {counts['interchangeable']}, free "
-                f"{counts['free']} over {settings['repeats']} repeat"
-                + "s"
-                * (settings["repeats"] > 1),
+                f"{counts['free']} over {repeats}",
             ]
         )
 
