@@ -19,7 +19,7 @@ T logistic_of(T x) {
 
 template <class T>
 void check_errors(double reach) {
-  constexpr double epsilon = std::numeric_limits<T>::epsilon();
+  constexpr double epsilon = static_cast<double>(std::numeric_limits<T>::epsilon());
   double worst = 0, worst_relative = 0;
   for (int i = -200'000; i <= 200'000; ++i) {
     const double share = i / 200'000.0;
@@ -49,7 +49,7 @@ void check_special_values() {
 /// A gate times a tanh with one division, where their denominators are largest and smallest.
 template <class T>
 void check_products() {
-  constexpr double epsilon = std::numeric_limits<T>::epsilon();
+  constexpr double epsilon = static_cast<double>(std::numeric_limits<T>::epsilon());
   for (const double of_gate : {-1000.0, -40.0, -1.0, 0.0, 3.0, 1000.0}) {
     for (const double of_tanh : {-1000.0, -2.0, -1e-3, 0.0, 0.5, 1000.0}) {
       const simd::Fraction<T> fraction = simd::tanh_fraction<T>(simd::broadcast(static_cast<T>(of_tanh)));
