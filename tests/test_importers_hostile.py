@@ -439,21 +439,28 @@ def endless(tmp_path):
     return path
 
 
-def test_ctrl_c_ends_the_reading_of_hdf5_and_leaves_no_process(endless):
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+def test_ctrl_c_ends_the_reading_of_hdf5_and_leaves_no_process(endless, monkeypatch):
+    started = []
+
+    class Interrupted(subprocess.Popen):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            started.append(self)
+            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    timer.start()
     try:
         with pytest.raises(KeyboardInterrupt):
             ss.load_network(endless)
     finally:
-        timer.cancel()
         signal.signal(signal.SIGINT, before)
     # It was stopped, not waited for until its own limit of more than a second.
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - used < 1
+    (child,) = started
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(child.pid, os.WNOHANG)
 
 
 def test_the_limit_on_cpu_time_names_the_way_out(endless):
