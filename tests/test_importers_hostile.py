@@ -441,12 +441,13 @@ def endless(tmp_path):
 
 def test_ctrl_c_ends_the_reading_of_hdf5_and_leaves_no_process(endless, monkeypatch):
     started = []
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
 
     class Interrupted(subprocess.Popen):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
             started.append(self)
-            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+            timer.start()
 
     monkeypatch.setattr(subprocess, "Popen", Interrupted)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -455,6 +456,7 @@ def test_ctrl_c_ends_the_reading_of_hdf5_and_leaves_no_process(endless, monkeypa
         with pytest.raises(KeyboardInterrupt):
             ss.load_network(endless)
     finally:
+        timer.cancel()
         signal.signal(signal.SIGINT, before)
     # It was stopped, not waited for until its own limit of more than a second.
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - used < 1
