@@ -54,8 +54,9 @@ void run_panel(const NetworkView<T>& network, const Cell& cell, const typename C
   cell.start(panel.h_0(), width, scratch.carried.data(), state);
   set_inputs(network, panel.inputs(0), width, state);
   for (Index t = 0; t < n_steps; ++t) {
+    const bool at_rest = t == 0 && panel.h_0() == nullptr;
     cell.template advance<V>(recurrent, Step<T>{state, panel.noise(t), scratch.carried.data(), scratch.of_step.data(),
-                                                next, /*tape=*/nullptr});
+                                                next, /*tape=*/nullptr, at_rest});
     set_inputs(network, panel.inputs(std::min(t + 1, n_steps - 1)), width, next);
     visit(t, cell.read(next, scratch.carried.data()));
     std::swap(state, next);

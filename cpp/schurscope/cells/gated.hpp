@@ -35,6 +35,9 @@ class Gated {
   const T* hidden(const T* read, const T* /*carried*/) const { return read; }
 
  protected:
+  /// The inner index from which the products with [r_{t-1}; 1; x_t] are not 0.
+  Index first_index(const Step<T>& step) const { return step.at_rest ? n_hidden_ : 0; }
+
   static Vec<T> logistic(Vec<T> x) { return simd::logistic<T>(x); }
   static Vec<T> slope(Vec<T> gate) { return activations::Sigmoid::slope<T>(gate); }
 

@@ -99,13 +99,13 @@ class GruAfter : public Gated<T> {
   template <int V, bool keep>
   __attribute__((noinline)) void advance_units(const Packed& packed, const Step<T>& step) const {
     constexpr Index width = V * lanes<T>;
-    const Index read = this->n_hidden_ + this->biases_;
+    const Index first = this->first_index(step), read = this->n_hidden_ + this->biases_;
     const T* const driven = step.state + this->n_hidden_ * width;  // [1; x]
     T* tape = step.tape;
     for (Index unit = 0; unit < this->n_hidden_; ++unit) {
       const T* const weights = packed.block(3 * unit);
       detail::Tile<3, V, T> tile{};
-      detail::accumulate(tile, weights, 1, 3, step.state, width, read);
+      detail::accumulate(tile, weights + 3 * first, 1, 3, step.state + first * width, width, read - first);
       Vec<T> q[V];
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) {

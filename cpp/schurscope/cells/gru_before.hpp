@@ -117,8 +117,10 @@ class GruBefore : public Gated<T> {
   void open_gates(const PackedMatrix<T>& gates, Index first, T* z, const Step<T>& step) const {
     constexpr Index width = V * lanes<T>;
     T* const reset = step.state + Gated<T>::depth() * width;
+    const Index index = this->first_index(step);
     detail::Tile<2 * units, V, T> tile{};
-    detail::accumulate(tile, gates.block(2 * first), 1, 2 * units, step.state, width, gates.depth());
+    detail::accumulate(tile, gates.block(2 * first) + 2 * units * index, 1, 2 * units, step.state + index * width,
+                       width, gates.depth() - index);
 #pragma GCC unroll 2
     for (int u = 0; u < units; ++u) {
 #pragma GCC unroll 4

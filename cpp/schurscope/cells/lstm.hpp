@@ -86,10 +86,12 @@ class Lstm : public Gated<T> {
   template <int V, bool keep>
   __attribute__((noinline)) void advance_units(const Packed& packed, const Step<T>& step) const {
     constexpr Index width = V * lanes<T>;
+    const Index first = this->first_index(step);
     T* tape = step.tape;
     for (Index unit = 0; unit < this->n_hidden_; ++unit) {
       detail::Tile<4, V, T> tile{};
-      detail::accumulate(tile, packed.block(4 * unit), 1, 4, step.state, width, packed.depth());
+      detail::accumulate(tile, packed.block(4 * unit) + 4 * first, 1, 4, step.state + first * width, width,
+                         packed.depth() - first);
       if constexpr (keep) {
         update_and_keep(tile, unit, step, tape);
         tape += taped * width;

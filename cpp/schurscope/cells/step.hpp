@@ -13,8 +13,9 @@ struct Step {
   const T* noise;  ///< ξ_t, an input to each unit (of a gated cell, to its candidate), (N_h, width), or null
   T* carried;      ///< state of the cell beside the rates: in, of t - 1; out, of t
   T* scratch;
-  T* next;  ///< its first N_h rows become the rates r_t
-  T* tape;  ///< values for the reverse step, or null if there is none
+  T* next;               ///< its first N_h rows become the rates r_t
+  T* tape;               ///< values for the reverse step, or null if there is none
+  bool at_rest = false;  ///< r_{t-1} = 0: its products may be left out
 };
 
 /// The reverse step. The delta of a step is d_t = dL/dz_t, with z_t the cell's products.
