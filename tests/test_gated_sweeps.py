@@ -171,7 +171,7 @@ def test_the_command_ablates_gates(saved, tmp_path):
     assert "z:" not in every
     bad = call(*asked, "--gate", "x")
     assert bad.exit_code == 1
-    assert "ablations must name gates of 'r', 'z', 'n', got 'x'" in " ".join(bad.output.split())
+    assert "--gate must be one of 'r', 'z', 'n', got 'x'" in " ".join(bad.output.split())
 
 
 def test_info_lists_the_gates(saved):
